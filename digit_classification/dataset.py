@@ -1,0 +1,185 @@
+"""A folder-per-class dataset, as a directory or a zip, read into arrays.
+
+    digits/0/any-name.png            or the same inside digits.zip,
+    digits/1/…                       at its top or under one wrapping folder
+    …
+    digits/9/…
+
+What is left out, and why, is in the report; nothing is replaced in silence.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+
+import numpy as np
+
+from digit_classification.pipeline import Prepared, prepare_all
+from digit_classification.sources import Source, SourceError, is_zip, list_folder, list_zip
+
+CLASSES = tuple("0123456789")
+
+
+class DatasetError(Exception):
+    """The dataset cannot be trained on; the message is one sentence for the user."""
+
+
+@dataclass
+class Report:
+    """What happened to each file of a dataset.  Names are relative to the dataset."""
+
+    left_out: list[tuple[str, str]] = field(default_factory=list)  # unreadable: (name, reason)
+    stray: list[str] = field(default_factory=list)  # no pictures
+    duplicates: list[tuple[str, str]] = field(default_factory=list)  # (name, the copy kept)
+    doubtful: list[tuple[str, str]] = field(default_factory=list)  # kept, but (name, reason)
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Normalised digits with their labels."""
+
+    path: Path
+    digits: np.ndarray  # (n, 28, 28) uint8, light ink on dark
+    labels: np.ndarray  # (n,) uint8, 0 to 9
+    names: list[str]  # relative to the dataset, in the order of `digits`
+    report: Report
+    sha256: str  # of all labels and file contents: the same images give the same sum
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """Number of images of each class."""
+        return dict(zip(CLASSES, np.bincount(self.labels, minlength=10).tolist(), strict=True))
+
+
+def read_dataset(
+    path: Path,
+    *,
+    strict: bool = False,
+    workers: int = 0,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> Dataset:
+    """Read the dataset at `path`, a directory or a zip; `progress(done, total)` is called often.
+
+    Byte-identical images are kept once, so that a copy cannot sit on both sides of a split.
+
+    Raises DatasetError if it has no proper class folders, if an image lies in two of them, or,
+    with `strict`, if an image cannot be read.
+    """
+    report = Report()
+    labelled = _assign_classes(path, _list_files(path), report)
+    prepared = prepare_all((source for _, _, source in labelled), workers=workers)
+
+    digits: list[np.ndarray] = []
+    labels: list[int] = []
+    names: list[str] = []
+    first: dict[str, int] = {}  # where the image with this checksum is in `names`
+    for done, ((name, label, _), image) in enumerate(zip(labelled, prepared, strict=True), 1):
+        progress(done, len(labelled))
+        if image.stray:
+            report.stray.append(name)
+        elif image.digit is None or image.sha256 is None:
+            _leave_out(path, name, image, strict, report)
+        elif (earlier := first.setdefault(image.sha256, len(names))) < len(names):
+            if labels[earlier] != label:
+                raise DatasetError(
+                    f"'{names[earlier]}' and '{name}' in '{path}' are the same image in two class "
+                    "folders: delete the wrong one."
+                )
+            report.duplicates.append((name, names[earlier]))
+        else:
+            if image.rejection is not None:
+                report.doubtful.append((name, image.rejection))
+            digits.append(image.digit)
+            labels.append(label)
+            names.append(name)
+
+    label_array = np.array(labels, dtype=np.uint8)
+    _check_every_class(path, label_array, report)
+    return Dataset(path, np.stack(digits), label_array, names, report, _checksum(labels, first))
+
+
+def _list_files(path: Path) -> list[tuple[PurePosixPath, Source]]:
+    """Return the files of the dataset with their names relative to it."""
+    try:
+        if path.is_dir():
+            return [
+                (PurePosixPath(Path(os.path.relpath(source.path, path)).as_posix()), source)
+                for source in list_folder(str(path))
+            ]
+        if is_zip(str(path)):
+            return [(PurePosixPath(source.member or ""), source) for source in list_zip(str(path))]
+    except SourceError as error:
+        raise DatasetError(str(error)) from None
+    if path.exists():
+        raise DatasetError(f"The dataset '{path}' is neither a folder nor a .zip file.")
+    raise DatasetError(f"There is no dataset '{path}': name a folder or a zip with --dataset.")
+
+
+def _assign_classes(
+    path: Path, files: Iterable[tuple[PurePosixPath, Source]], report: Report
+) -> list[tuple[str, int, Source]]:
+    """Return (relative name, label, source) for what lies in class folders; the rest is stray."""
+    files = list(files)
+    folders = {name.parts[0] for name, _ in files if len(name.parts) > 1}
+    depth = 0
+    if len(folders) == 1 and not folders & set(CLASSES):  # one wrapping folder
+        depth = 1
+        folders = {name.parts[1] for name, _ in files if len(name.parts) > 2}
+
+    unknown = sorted(folders - set(CLASSES))
+    if unknown:
+        raise DatasetError(
+            f"'{path}' has the unknown class folder{'s' if len(unknown) > 1 else ''} "
+            f"{_quoted(unknown)}: the folders should be named 0 to 9."
+        )
+    missing = sorted(set(CLASSES) - folders)
+    if missing:
+        found = f"found {_quoted(sorted(folders))}" if folders else "found no class folder"
+        raise DatasetError(
+            f"'{path}' has no images in the class folder{'s' if len(missing) > 1 else ''} "
+            f"{_quoted(missing)} ({found}): each of 0 to 9 needs some."
+        )
+
+    labelled = []
+    for name, source in files:
+        if len(name.parts) > depth + 1:
+            labelled.append((str(name), int(name.parts[depth]), source))
+        else:
+            report.stray.append(str(name))
+    return labelled
+
+
+def _leave_out(path: Path, name: str, image: Prepared, strict: bool, report: Report) -> None:
+    if strict:
+        raise DatasetError(
+            f"'{name}' in '{path}' cannot be read ({image.error}): "
+            "repair or delete it, or train without --strict."
+        )
+    report.left_out.append((name, image.error or ""))
+
+
+def _check_every_class(path: Path, labels: np.ndarray, report: Report) -> None:
+    counts = np.bincount(labels, minlength=10)
+    if counts.min() == 0:
+        empty = [name for name, count in zip(CLASSES, counts, strict=True) if count == 0]
+        raise DatasetError(
+            f"'{path}' has no readable image in the class folder{'s' if len(empty) > 1 else ''} "
+            f"{_quoted(empty)} ({len(report.left_out)} files could not be read): "
+            "each of 0 to 9 needs some."
+        )
+
+
+def _checksum(labels: list[int], first: dict[str, int]) -> str:
+    lines = sorted(f"{labels[index]} {sha256}\n" for sha256, index in first.items())
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ", ".join(f"'{name}'" for name in names)

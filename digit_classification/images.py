@@ -1,0 +1,482 @@
+"""Any picture of one handwritten digit -> one 28x28 digit in MNIST's convention.
+
+Training and detection both see pictures through :func:`normalize`, so that the two cannot drift
+apart.  It works in seven steps, in the order of this file:
+
+1. *Read*: decode (JPEG at reduced scale), turn by EXIF, lay transparent pixels on a paper that
+   contrasts with the ink, and make grey what differs in lightness, or else in colour.
+2. *Know a digit that is ready*: 28x28, light on dark, in its 20-pixel box, about its centre of
+   mass. It goes straight to step 7.
+3. *Polarity*: the paper holds the border and the corners of the picture.
+4. *Ink*: how much darker (lighter) than the paper around it each pixel is. A morphological
+   closing with a window wider than any stroke gives the paper, with its light and its shadows.
+5. *Strokes*: a threshold at half the ink's own strength, with hysteresis; ruled lines, frames,
+   border shadows and specks are dropped, the pieces of a broken digit kept.  A small digit in
+   a large picture is looked at a second time, from close by.
+6. *Stroke width* is brought into the range that MNIST's digits have.
+7. *Place*: slant removed (shear by the second moments), the longer side 20 pixels, the centre of
+   mass in the middle of 28x28 (LeCun et al. 1998, section III.A).
+
+A picture that shows no single digit is rejected on the way, with the reason.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO, Literal
+
+import cv2
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+SIDE = 28  # pixels
+BOX = 20  # pixels: the digit's longer side
+PREPARATION = {"version": 1, "side": SIDE, "box": BOX, "deslant": True}
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
+Invert = Literal["auto", "always", "never"]
+
+_ORIENTATION = 0x0112  # EXIF tag
+_DECODED = 1536  # pixels: larger pictures are reduced to this longer side as they are read
+_WORK = 384  # pixels: the longer side of a picture in which strokes are looked for
+_SMALL = 48  # pixels: up to this side grey means coverage, light is even, nothing surrounds
+_FINE = 4  # the digit is drawn this many times larger than SIDE, then averaged down
+_STROKE_WIDTHS = (1.9, 4.0)  # pixels of 28: what most of MNIST has, by _stroke_width
+_MIN_CONTRAST = 9  # grey levels between paper and ink
+
+
+class ImageError(ValueError):
+    """Why a picture cannot be read: a short phrase such as 'the file is empty'."""
+
+
+@dataclass(frozen=True)
+class Normalized:
+    """A picture as the network sees it.
+
+    Attributes:
+        digit: (28, 28) uint8, light ink on dark, MNIST's convention.
+        rejection: why this is not exactly one digit ('blank image', 'found 3 digits', ...),
+            or None where it may be one.
+    """
+
+    digit: np.ndarray
+    rejection: str | None
+
+
+def normalize(
+    source: str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray,
+    *,
+    invert: Invert = "auto",
+    formats: Sequence[str] = FORMATS,
+    max_pixels: int = Image.MAX_IMAGE_PIXELS or 89_478_485,
+) -> Normalized:
+    """Bring a picture of one digit to MNIST's convention.
+
+    Args:
+        source: a path, the bytes of a file, a binary file, a Pillow image, or an array of shape
+            (h, w) or (h, w, 3 or 4), uint8, uint16, bool, or float in 0..1.
+        invert: whether the ink is darker than its paper: 'auto' finds out, 'always' says yes,
+            'never' says no.
+        formats: Pillow's names of the formats that may be decoded.
+        max_pixels: larger pictures are refused.
+
+    Raises:
+        ImageError: the picture cannot be read.
+    """
+    grey = _read(source, formats, max_pixels)
+    if invert != "always" and _follows_convention(grey):
+        return Normalized(_place(grey), None)
+    dark_ink = invert == "always" or (invert == "auto" and _has_dark_ink(_reduce(grey, _WORK)))
+    strokes, rejection = _find_strokes(grey, dark_ink)
+    if strokes is None:
+        return Normalized(np.zeros((SIDE, SIDE), np.uint8), rejection)
+    return Normalized(_place(_with_usual_width(_enlarge(strokes))), rejection)
+
+
+# 1. Read ---------------------------------------------------------------------------------------
+
+
+def _read(source: Any, formats: Sequence[str], max_pixels: int) -> np.ndarray:
+    """Decode `source` to a grey picture, (h, w) uint8, at most _DECODED on its longer side."""
+    if isinstance(source, np.ndarray):
+        return _grey_from_array(source)
+    if isinstance(source, Image.Image):
+        return _grey_from_image(source)
+    if isinstance(source, (str, os.PathLike)):
+        try:
+            with open(source, "rb") as file:
+                data = file.read()
+        except OSError as error:
+            raise ImageError((error.strerror or str(error)).lower()) from error
+    else:
+        data = source if isinstance(source, bytes) else source.read()
+    if not data:
+        raise ImageError("the file is empty")
+    try:
+        image = Image.open(io.BytesIO(data), formats=tuple(formats))
+    except UnidentifiedImageError as error:
+        raise ImageError("not an image, or of an unknown format") from error
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
+        raise ImageError(f"more than {max_pixels:,} pixels") from error
+    except Exception as error:  # a decoder may raise anything on damaged data
+        raise ImageError("damaged image") from error
+    if image.width * image.height > max_pixels:
+        raise ImageError(f"{image.width}x{image.height}: more than {max_pixels:,} pixels")
+    try:
+        return _grey_from_image(image)
+    except Exception as error:
+        kind = "truncated" if "truncated" in str(error) else "damaged"
+        raise ImageError(f"{kind} {image.format}") from error
+
+
+def _grey_from_image(image: Image.Image) -> np.ndarray:
+    if image.format in ("JPEG", "MPO"):
+        image.draft(None, (_DECODED // 3, _DECODED // 3))  # the smallest scale not below this
+    if image.getexif().get(_ORIENTATION, 1) != 1:
+        image = ImageOps.exif_transpose(image)
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+    elif image.mode == "1":
+        image = image.convert("L")
+    elif image.mode != "L" and not image.mode.startswith(("I", "F")):
+        image = image.convert("RGB")
+    return _grey_from_array(np.asarray(image))
+
+
+def _grey_from_array(pixels: np.ndarray) -> np.ndarray:
+    if pixels.ndim == 3 and pixels.shape[2] == 1:
+        pixels = pixels[..., 0]
+    if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (3, 4)):
+        raise ImageError(f"an array of shape {pixels.shape} is no picture")
+    if not pixels.size:
+        raise ImageError("the picture has no pixels")
+    pixels = _reduce(_to_uint8(pixels), _DECODED)
+    if pixels.ndim == 2:
+        return pixels
+    return _grey_by_contrast(_on_paper(pixels) if pixels.shape[2] == 4 else pixels)
+
+
+def _to_uint8(pixels: np.ndarray) -> np.ndarray:
+    """Scale to 0..255 by the smallest usual maximum (1, or all bits set) that holds the values."""
+    if pixels.dtype == np.uint8:
+        return pixels
+    pixels = np.nan_to_num(pixels.astype(np.float32))
+    top = float(pixels.max())
+    fraction = top <= 1 and pixels.dtype.kind != "u"
+    limit = 1.0 if fraction else 2.0 ** max(8, int(top).bit_length()) - 1
+    return (np.clip(pixels / limit, 0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def _reduce(pixels: np.ndarray, longest: int) -> np.ndarray:
+    scale = longest / max(pixels.shape[:2])
+    if scale >= 1:
+        return pixels
+    size = (max(1, round(pixels.shape[1] * scale)), max(1, round(pixels.shape[0] * scale)))
+    return cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)
+
+
+def _on_paper(rgba: np.ndarray) -> np.ndarray:
+    """Composite on what makes the ink show: white or black, or the colour of a cut-out's paper."""
+    alpha = rgba[..., 3:] / np.float32(255)
+    if alpha.min() == 1:
+        return rgba[..., :3]
+    opaque = rgba[..., :3][alpha[..., 0] > 0.5]
+    if len(opaque) == 0:
+        return np.full_like(rgba[..., :3], 255)
+    if len(opaque) > alpha.size / 2 and opaque.std(axis=0).max() > 25:
+        paper = np.median(opaque, axis=0)  # paper and ink are both opaque
+    else:
+        paper = np.full(3, 255 if opaque.mean() < 128 else 0)
+    return (rgba[..., :3] * alpha + paper * (1 - alpha) + 0.5).astype(np.uint8)
+
+
+def _grey_by_contrast(rgb: np.ndarray) -> np.ndarray:
+    """Grey by lightness, unless ink and paper differ far more in colour than in lightness."""
+    small = cv2.resize(rgb, (64, 64), interpolation=cv2.INTER_AREA)
+    rest = small.astype(np.float32) - cv2.medianBlur(small, 41)
+    rest = rest.reshape(-1, 3)
+    lightness = rest @ np.float32([0.299, 0.587, 0.114])
+    variances, axes = np.linalg.eigh(rest.T @ rest / len(rest))
+    # A grey step of 1 is a step of sqrt(3) along the grey axis, hence the 3.
+    if variances[-1] / 3 < 2.25 * (lightness**2).mean():
+        return cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    along = cv2.transform(rgb.astype(np.float32), axes[None, :, -1].astype(np.float32))
+    low, high = np.percentile(along, (0.1, 99.9))
+    return np.clip((along - low) * (255 / max(high - low, 64)), 0, 255).astype(np.uint8)
+
+
+# 2. Know a digit that is ready -----------------------------------------------------------------
+
+
+def _follows_convention(grey: np.ndarray) -> bool:
+    if grey.shape != (SIDE, SIDE) or grey.max() < 250:
+        return False
+    if cv2.countNonZero(grey) > 0.45 * SIDE * SIDE:
+        return False
+    _, _, width, height = cv2.boundingRect(grey)
+    if not BOX - 1 <= max(width, height) <= BOX + 1:
+        return False
+    moments = cv2.moments(grey)
+    x, y = moments["m10"] / moments["m00"], moments["m01"] / moments["m00"]
+    return abs(x - 14) < 0.6 and abs(y - 14) < 0.6  # MNIST's own centres lie within 0.5
+
+
+# 3. Polarity -----------------------------------------------------------------------------------
+
+
+def _has_dark_ink(grey: np.ndarray) -> bool:
+    """Whether the paper, which holds the border and the corners, is the lighter part."""
+    rest = grey.astype(np.float32)
+    if max(grey.shape) > _SMALL:
+        small = cv2.resize(grey, (64, 64), interpolation=cv2.INTER_AREA)
+        rest -= cv2.resize(cv2.medianBlur(small, 41), grey.shape[::-1])
+        rest = cv2.blur(rest, (3, 3))
+    low, high = np.percentile(rest, (0.1, 99.9))
+    light = (rest > (low + high) / 2).astype(np.uint8)
+    border = np.concatenate([light[0], light[-1], light[1:-1, 0], light[1:-1, -1]]).mean()
+    corners = light[[0, 0, -1, -1], [0, -1, 0, -1]].mean()
+    # Weights from a logistic regression on tightly cropped 16x16 digits: ink also tends to hang
+    # together, and holds less of the border than its share of the picture.
+    pieces = [min(4, cv2.connectedComponents(part)[0] - 1) for part in (light, 1 - light)]
+    vote = 1.0 * (border - 0.5) + 0.7 * (corners - 0.5) + 0.2 * (pieces[0] - pieces[1])
+    if max(grey.shape) > _SMALL:
+        vote = border - 0.5
+    return bool(vote > 0)
+
+
+# 4. Ink ----------------------------------------------------------------------------------------
+
+
+def _ink_strength(grey: np.ndarray, dark_ink: bool) -> np.ndarray:
+    """How far each pixel is from the paper around it, 0 for paper; (h, w) float32."""
+    if not dark_ink:
+        grey = 255 - grey
+    if max(grey.shape) <= _SMALL:
+        light = np.percentile(grey, 90)
+        return np.maximum(light - grey.astype(np.float32), 0)
+    small = _reduce(grey, 80)
+    window = int(0.4 * max(small.shape)) | 1
+    small = cv2.medianBlur(small, 3)
+    paper = cv2.morphologyEx(small, cv2.MORPH_CLOSE, np.ones((window, window), np.uint8))
+    paper = cv2.resize(cv2.blur(paper, (5, 5)), grey.shape[::-1]).astype(np.float32)
+    ink = paper - grey
+    if dark_ink:
+        ink *= 255 / np.maximum(paper, 32)  # ink takes its share of the light that falls on it
+    return ink - np.percentile(ink, 25)  # noise lifts a closing above the paper
+
+
+# 5. Strokes ------------------------------------------------------------------------------------
+
+
+def _find_strokes(grey: np.ndarray, dark_ink: bool) -> tuple[np.ndarray | None, str | None]:
+    """The digit's strokes, cut out: (h, w) uint8, 255 for full ink; or why there are none."""
+    work = _reduce(grey, _WORK)
+    ink = _ink_strength(work, dark_ink)
+    mask, level = _threshold(ink)
+    if not level:
+        return None, "blank image"
+    digit, digits = _one_digit(_without_ruled_lines(mask))
+    if not digit.any():
+        return None, "blank image"
+    rejection = _noise(ink, mask, digit, level)
+    if digits > 1:
+        rejection = rejection or f"found {digits} digits"
+    mask = digit
+    x, y, width, height = cv2.boundingRect(mask)
+    scale = max(grey.shape) / max(work.shape)
+    if scale > 1 and max(width, height) < _WORK / 4 and not rejection:
+        margin = max(width, height) // 2
+        left, right = max(0, x - margin), x + width + margin
+        top, bottom = max(0, y - margin), y + height + margin
+        near = [slice(round(a * scale), round(b * scale)) for a, b in ((top, bottom), (left, right))]
+        return _find_strokes(np.ascontiguousarray(grey[near[0], near[1]]), dark_ink)
+    # A large digit's edges are sharpened; a small one's grey is coverage, and stays.
+    sharpness = np.clip((max(width, height) - 24) / 48, 0, 1)
+    local = _local_level(ink * mask, level, max(width, height))
+    low, high = 0.05 + 0.25 * sharpness, 1 - 0.25 * sharpness
+    strokes = (np.clip((ink / local - low) / (high - low), 0, 1) * 255).astype(np.uint8)
+    strokes[cv2.dilate(mask, np.ones((3, 3), np.uint8)) == 0] = 0
+    strokes = cv2.copyMakeBorder(strokes, 1, 1, 1, 1, cv2.BORDER_CONSTANT)
+    return strokes[y : y + height + 2, x : x + width + 2], rejection
+
+
+def _noise(ink: np.ndarray, mask: np.ndarray, digit: np.ndarray, level: float) -> str | None:
+    """What a picture is whose strongest marks do not stand out as a pen's strokes do.
+
+    The limits are half way from the pages and noises of benchmarks/ to the weakest real digits.
+    """
+    paper = mask == 0
+    slope = cv2.magnitude(cv2.Sobel(ink, -1, 1, 0, scale=0.125), cv2.Sobel(ink, -1, 0, 1, scale=0.125))
+    kernel = np.ones((3, 3), np.uint8)
+    at_edge = float(slope[cv2.dilate(digit, kernel) > cv2.erode(digit, kernel)].mean())
+    edge = np.concatenate([digit[0], digit[-1], digit[:, 0], digit[:, -1]]).mean()
+    holes = cv2.connectedComponents(1 - digit, connectivity=4)[0] - 2
+    large = max(ink.shape) > _SMALL
+    if paper.any() and (
+        level < 6 * float(ink[paper].std())
+        or at_edge * _stroke_width(digit) < 0.6 * level
+        or (large and at_edge < 2.1 * float(slope[paper].mean()))
+    ):
+        return "blank image" if level < 64 else "noise"
+    if holes > (80 if large else 8) or (large and edge > 0.4):
+        return "noise"
+    return None
+
+
+def _local_level(ink: np.ndarray, level: float, size: int) -> np.ndarray:
+    """How strong full ink is hereabouts: a pen presses harder in one stroke than in another."""
+    window = max(3, size // 6) | 1
+    local = cv2.dilate(ink, np.ones((window, window), np.uint8))
+    return np.clip(cv2.blur(local, (window, window)), 0.3 * level, level)
+
+
+def _threshold(ink: np.ndarray) -> tuple[np.ndarray, float]:
+    """Where the ink is (0 or 1), and how strong it is; a strength of 0 if there is none."""
+    otsu, _ = cv2.threshold(np.clip(ink, 0, 255).astype(np.uint8), 0, 255, cv2.THRESH_OTSU)
+    paper = ink[ink <= otsu]
+    middle = float(np.median(paper))
+    noise = 1.4826 * float(np.median(np.abs(paper - middle)))
+    floor = max(middle + 5 * noise, 4.0)
+    loud = ink[ink > floor]
+    level = float(np.percentile(loud, 75)) if loud.size >= 3 else 0.0
+    if level < _MIN_CONTRAST:
+        return np.zeros(ink.shape, np.uint8), 0.0
+    low, high = (0.12, 0.5) if max(ink.shape) <= _SMALL else (0.35, 0.5)
+    _, labels = cv2.connectedComponents((ink > max(low * level, floor)).astype(np.uint8))
+    strong = np.zeros(labels.max() + 1, np.uint8)
+    strong[labels[ink > max(high * level, floor)]] = 1
+    strong[0] = 0
+    return strong[labels], level
+
+
+def _without_ruled_lines(mask: np.ndarray) -> np.ndarray:
+    if min(mask.shape) <= _SMALL:
+        return mask
+    mask = _without_horizontal_lines(mask)
+    return np.ascontiguousarray(_without_horizontal_lines(np.ascontiguousarray(mask.T)).T)
+
+
+def _without_horizontal_lines(mask: np.ndarray) -> np.ndarray:
+    """Drop thin lines from side to side, and close the gaps they leave in crossing strokes."""
+    height, width = mask.shape
+    runs = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((1, width // 12), np.uint8))
+    if not runs.any():
+        return mask
+    runs = cv2.dilate(runs, np.ones((3, 3), np.uint8)) & mask
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(runs)
+    for line in range(1, count):
+        length, rise, area = stats[line, 2:]
+        thickness = area / length
+        if length < 0.9 * width or thickness > 0.05 * height or rise > 0.15 * height:
+            continue
+        on_line = labels == line
+        rest = np.where(on_line, 0, mask).astype(np.uint8)
+        bridge = np.ones((2 * int(thickness) + 5, 1), np.uint8)
+        bridged = cv2.morphologyEx(rest, cv2.MORPH_CLOSE, bridge)
+        mask = np.where(on_line, bridged, rest).astype(np.uint8)
+    return mask
+
+
+def _one_digit(mask: np.ndarray) -> tuple[np.ndarray, int]:
+    """Keep the pieces of the main digit; count the digits that stand beside each other."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    if count <= 2:
+        return mask, count - 1
+    x, y, width, height, area = stats[1:].T.astype(float)
+    size = np.hypot(width, height)
+    weight = np.sqrt(area) * size
+    small = max(mask.shape) <= _SMALL
+    if not small:
+        edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+        contact = np.bincount(edge, minlength=count)[1:]
+        weight *= np.where(contact > 0.4 * size, 0.05, np.where(contact > 0, 0.7, 1))
+    main = int(weight.argmax())
+    left, top = x[main], y[main]
+    right, bottom = left + width[main], top + height[main]
+    digits, keep = 1, np.zeros(count, np.uint8)
+    keep[main + 1] = 1
+    for i in np.argsort(-weight):
+        if i == main or weight[i] < 0.01 * weight[main] or area[i] < 0.005 * area[main]:
+            continue
+        scale = max(right - left, bottom - top)
+        gap_x = max(x[i] - right, left - x[i] - width[i], 0)
+        gap_y = max(y[i] - bottom, top - y[i] - height[i], 0)
+        union = max(right, x[i] + width[i]) - min(left, x[i])
+        tall = height[i] > 0.5 * height[main] and weight[i] > 0.1 * weight[main]
+        if tall and gap_x > 0 and (gap_x > 0.12 * scale or union > 1.1 * scale):
+            digits += 1
+        elif max(gap_x, gap_y) < (0.3 if size[i] > 0.15 * scale else 0.1) * scale or small:
+            keep[i + 1] = 1
+            left, top = min(left, x[i]), min(top, y[i])
+            right, bottom = max(right, x[i] + width[i]), max(bottom, y[i] + height[i])
+    return keep[labels], digits
+
+
+# 6. Stroke width -------------------------------------------------------------------------------
+
+
+def _enlarge(strokes: np.ndarray) -> np.ndarray:
+    """Bring the longer side to the box's, _FINE times as large, with room around."""
+    scale = BOX * _FINE / max(strokes.shape)
+    size = (max(1, round(strokes.shape[1] * scale)), max(1, round(strokes.shape[0] * scale)))
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_LANCZOS4
+    room = [4 * _FINE] * 4
+    return cv2.copyMakeBorder(cv2.resize(strokes, size, interpolation=how), *room, 0)
+
+
+def _with_usual_width(strokes: np.ndarray) -> np.ndarray:
+    """Thicken or thin strokes whose width MNIST does not have."""
+    narrow, wide = (width * _FINE for width in _STROKE_WIDTHS)
+    for threshold in (127, 159, 191):  # a higher one thins, and opens loops that are nearly shut
+        ink = (strokes > threshold).astype(np.uint8)
+        if not ink.any():
+            return strokes
+        width = _stroke_width(ink)
+        if width <= wide:
+            break
+    usual = min(max(width, narrow), wide)
+    if threshold == 127 and abs(usual - width) < 0.5:
+        return strokes
+    # The longer side grows with the stroke, and is brought back to the box afterwards.
+    grow = (usual - width) / (2 - 2 * usual / (BOX * _FINE))
+    inside = cv2.distanceTransform(ink, cv2.DIST_L2, 5)
+    outside = cv2.distanceTransform(1 - ink, cv2.DIST_L2, 5)
+    return (np.clip(inside - outside + grow + 0.5, 0, 1) * 255).astype(np.uint8)
+
+
+def _stroke_width(ink: np.ndarray) -> float:
+    """The mean width in pixels: distances to the edge run from 0 to w/2 across a stroke of w."""
+    inside = cv2.distanceTransform(cv2.copyMakeBorder(ink, 1, 1, 1, 1, 0), cv2.DIST_L2, 5)
+    inside = inside[inside > 0]
+    return 3 * float((inside**2).sum() / inside.sum())
+
+
+# 7. Place --------------------------------------------------------------------------------------
+
+
+def _place(strokes: np.ndarray) -> np.ndarray:
+    """Take the slant out, fit into the box, put the centre of mass in the middle."""
+    moments = cv2.moments(strokes)
+    if not moments["m00"]:
+        return np.zeros((SIDE, SIDE), np.uint8)
+    x, y = moments["m10"] / moments["m00"], moments["m01"] / moments["m00"]
+    slant = moments["mu11"] / moments["mu02"] if moments["mu02"] else 0.0
+    slant = max(-1.0, min(1.0, slant))
+    rows, columns = np.nonzero(strokes > 60)
+    columns = columns - slant * (rows - y)
+    extent = max(np.ptp(columns), np.ptp(rows)) + 1
+    fine = 1 if strokes.shape == (SIDE, SIDE) else _FINE
+    step = extent / (BOX * fine)  # pixels of `strokes` to a pixel of the canvas
+    middle = (SIDE // 2 + 0.5) * fine - 0.5
+    back = np.float32(
+        [[step, step * slant, x - step * middle * (1 + slant)], [0, step, y - step * middle]]
+    )
+    canvas = cv2.warpAffine(
+        strokes,
+        back,
+        (SIDE * fine, SIDE * fine),
+        flags=(cv2.INTER_CUBIC if fine == 1 else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP,
+    )
+    return cv2.resize(canvas, (SIDE, SIDE), interpolation=cv2.INTER_AREA)

@@ -1,0 +1,46 @@
+"""Keep native libraries off the terminal.
+
+TensorFlow and LiteRT write notices to the file descriptors themselves, where no Python setting
+reaches them, and among them results and real messages would be lost.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import sys
+from collections.abc import Iterator
+from types import ModuleType
+
+
+@contextlib.contextmanager
+def native_output_discarded() -> Iterator[None]:
+    """Discard what is written to standard output and error meanwhile.  Exceptions still pass."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    saved = [os.dup(descriptor) for descriptor in (1, 2)]
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        for descriptor in (1, 2):
+            os.dup2(nowhere, descriptor)
+        unread = io.StringIO()
+        with contextlib.redirect_stdout(unread), contextlib.redirect_stderr(unread):
+            yield
+    finally:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        for descriptor, original in zip((1, 2), saved, strict=True):
+            os.dup2(original, descriptor)
+            os.close(original)
+        os.close(nowhere)
+
+
+def import_keras() -> ModuleType:
+    """Import Keras on TensorFlow, which takes seconds, without its notices."""
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    with native_output_discarded():
+        import keras
+
+    return keras

@@ -1,0 +1,228 @@
+"""Databases for the tests: an SQLite file, and a private MySQL or MariaDB server."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import shutil
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl, unquote, urlsplit
+
+import mysql.connector
+import pytest
+
+PASSWORD_VARIABLE = "DIGITS_DATABASE_PASSWORD"
+# A user of the private server; the quote and the percent sign are there to be mishandled.
+MYSQL_USER, MYSQL_PASSWORD = "digits", "s3cr'et%pässword"
+NO_SERVER = "no MySQL or MariaDB server"
+HOW_TO_GET_ONE = (
+    "install one (Debian: apt-get install mariadb-server) or set DIGITS_TEST_MYSQL_URL to a"
+    " server whose user may create databases, with its password in DIGITS_DATABASE_PASSWORD"
+)
+# Beside the PATH: Debian, a build from source, Red Hat, Homebrew on Intel and on Apple silicon.
+SERVER_FOLDERS = (
+    "/usr/bin",
+    "/usr/sbin",
+    "/usr/local/bin",
+    "/usr/local/sbin",
+    "/usr/libexec",
+    "/usr/local/mysql/bin",
+    "/usr/local/opt/mariadb/bin",
+    "/usr/local/opt/mysql/bin",
+    "/opt/homebrew/opt/mariadb/bin",
+    "/opt/homebrew/opt/mysql/bin",
+)
+STARTUP_TIMEOUT_S = 60
+
+
+def find_program(*names: str) -> str | None:
+    """The path of the first of these programs that is installed."""
+    search_path = os.pathsep.join([os.environ.get("PATH", os.defpath), *SERVER_FOLDERS])
+    return next(filter(None, (shutil.which(name, path=search_path) for name in names)), None)
+
+
+@contextlib.contextmanager
+def private_server(program: str) -> Iterator[str]:
+    """Run a server in a temporary folder; yields its URL, without a database."""
+    # Not pytest's folder: the path of a Unix socket has at most about 100 bytes.
+    folder = Path(tempfile.mkdtemp(prefix="digits-", dir="/tmp"))
+    log_path = folder / "server.log"
+    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as free:
+        port = free.getsockname()[1]
+    as_root = ["--user=root"] if os.geteuid() == 0 else []
+    data = f"--datadir={folder / 'data'}"
+    process: subprocess.Popen[bytes] | None = None
+    try:
+        with log_path.open("wb") as log:
+            subprocess.run(
+                _initialize_command(program, data, as_root),
+                check=True,
+                stdout=log,
+                stderr=log,
+                timeout=STARTUP_TIMEOUT_S,
+            )
+            process = subprocess.Popen(
+                [
+                    program,
+                    "--no-defaults",
+                    data,
+                    *as_root,
+                    f"--socket={folder / 'sock'}",
+                    f"--pid-file={folder / 'pid'}",
+                    f"--port={port}",
+                    "--bind-address=127.0.0.1",
+                    "--skip-name-resolve",
+                    "--innodb-buffer-pool-size=64M",
+                    "--innodb-flush-log-at-trx-commit=2",  # no test cuts the power
+                ],
+                stdout=log,
+                stderr=log,
+            )
+        _create_user(folder / "sock", process, log_path)
+        yield f"mysql://{MYSQL_USER}@127.0.0.1:{port}/"
+    except subprocess.CalledProcessError as error:
+        raise RuntimeError(f"{error}; it said:\n{log_path.read_text()}") from error
+    finally:
+        if process is not None:
+            _stop(process)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _initialize_command(program: str, data: str, as_root: list[str]) -> list[str]:
+    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True)
+    if "MariaDB" not in version.stdout:
+        return [program, "--no-defaults", "--initialize-insecure", data, *as_root]
+    install = find_program("mariadb-install-db", "mysql_install_db")
+    if install is None:
+        raise RuntimeError(f"{program} is installed without mariadb-install-db")
+    return [
+        install,
+        "--no-defaults",
+        "--auth-root-authentication-method=normal",
+        "--skip-test-db",
+        data,
+        *as_root,
+    ]
+
+
+def _create_user(unix_socket: Path, process: subprocess.Popen[bytes], log_path: Path) -> None:
+    """Wait until the server answers, and create the user that the tests log in as."""
+    deadline = time.monotonic() + STARTUP_TIMEOUT_S
+    while True:
+        try:
+            connection = mysql.connector.connect(
+                user="root", unix_socket=str(unix_socket), collation="utf8mb4_general_ci"
+            )
+            break
+        except mysql.connector.Error:
+            if process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"the server did not start:\n{log_path.read_text()}") from None
+            time.sleep(0.05)
+    with contextlib.closing(connection), contextlib.closing(connection.cursor()) as cursor:
+        # The anonymous user of a fresh server would go before a user of any host.
+        cursor.execute("DROP USER IF EXISTS ''@'localhost'")
+        cursor.execute(f"CREATE USER '{MYSQL_USER}'@'%' IDENTIFIED BY %s", (MYSQL_PASSWORD,))
+        cursor.execute(f"GRANT ALL ON *.* TO '{MYSQL_USER}'@'%' WITH GRANT OPTION")
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(timeout=30)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+@pytest.fixture(scope="session")
+def mysql_server() -> Iterator[tuple[str, str]]:
+    """The URL of a server, `mysql://user@host:port/`, and the password.
+
+    Each process of pytest-xdist has a server of its own, started when a test asks for it.
+    """
+    if given := os.environ.get("DIGITS_TEST_MYSQL_URL"):
+        base, _, query = given.partition("?")
+        server = base.removeprefix("mysql://").partition("/")[0]
+        suffix = f"?{query}" if query else ""
+        yield f"mysql://{server}/{suffix}", os.environ.get(PASSWORD_VARIABLE, "")
+        return
+    program = find_program("mariadbd", "mysqld") if os.name == "posix" else None
+    if program is None:
+        reason = f"{NO_SERVER}: {HOW_TO_GET_ONE}"
+        if os.environ.get("DIGITS_TEST_REQUIRE_MYSQL"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    with private_server(program) as url:
+        yield url, MYSQL_PASSWORD
+
+
+@pytest.fixture
+def mysql_url(mysql_server: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The URL of a database that does not exist yet; its password is in the environment."""
+    server, password = mysql_server
+    monkeypatch.setenv(PASSWORD_VARIABLE, password)
+    base, mark, query = server.partition("?")
+    url = f"{base}digits_test_{secrets.token_hex(6)}{mark}{query}"
+    yield url
+    execute_on_mysql(url, f"DROP DATABASE IF EXISTS `{mysql_database(url)}`", use_database=False)
+
+
+@pytest.fixture
+def sqlite_url(tmp_path: Path) -> str:
+    """The URL of a database file that does not exist yet."""
+    return f"sqlite:///{(tmp_path / 'digits.db').as_posix()}"
+
+
+@pytest.fixture(params=["sqlite", "mysql"])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a database that does not exist yet, on each kind of store."""
+    return str(request.getfixturevalue(f"{request.param}_url"))
+
+
+def mysql_database(url: str) -> str:
+    """The name of the database in a URL that `mysql_url` made."""
+    return url.partition("?")[0].rpartition("/")[2]
+
+
+def connect_to_mysql(url: str, *, use_database: bool = True) -> Any:
+    """A plain connection, to look at a database from outside the program."""
+    parts = urlsplit(url)
+    unix_socket = dict(parse_qsl(parts.query)).get("unix_socket")
+    return mysql.connector.connect(
+        host=parts.hostname or "localhost",
+        port=parts.port or 3306,
+        user=unquote(parts.username or ""),
+        password=os.environ[PASSWORD_VARIABLE],
+        **({"unix_socket": unix_socket} if unix_socket else {}),
+        **({"database": mysql_database(url)} if use_database else {}),
+        collation="utf8mb4_general_ci",
+        autocommit=True,
+    )
+
+
+def execute_on_mysql(url: str, *statements: str, use_database: bool = True) -> list[Any]:
+    """Run statements from outside the program; return the rows of the last one."""
+    rows: list[Any] = []
+    connection = connect_to_mysql(url, use_database=use_database)
+    with contextlib.closing(connection), contextlib.closing(connection.cursor()) as cursor:
+        for statement in statements:
+            cursor.execute(statement)
+            rows = cursor.fetchall() if cursor.with_rows else []
+    return rows
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Make the last line of the run say what was skipped for want of a server."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None:  # a worker of pytest-xdist
+        return
+    skipped = sum(NO_SERVER in str(report.longrepr) for report in reporter.getreports("skipped"))
+    if skipped:
+        reporter.write_line(f"{skipped} tests skipped, {NO_SERVER}: {HOW_TO_GET_ONE}")

@@ -1,0 +1,486 @@
+"""The detector, as its users meet it: command line, output, database, exit codes."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import digit_classification_detector as detector
+import digit_classification_model_trainer as trainer
+from digit_classification.config import Settings
+from digit_classification.results import ResultsDatabase, StoredResult
+from digit_classification_detector import DigitPredictor
+from tests.drawing import draw_digit, png, write_dataset, zip_folder
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPT = ROOT / "digit_classification_detector.py"
+
+Run = Callable[..., int]
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small model that reads drawn digits well."""
+    folder = tmp_path_factory.mktemp("model")
+    dataset, path = write_dataset(folder / "digits", per_class=40), folder / "digits.keras"
+    options = ["--hidden-units", "64", "--epochs", "20", "--batch-size", "16", "--quiet"]
+    assert trainer.main(["--dataset", str(dataset), "--model", str(path), *options]) == 0
+    return path
+
+
+@pytest.fixture
+def run(model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    """Run the detector in an empty folder, with a small model and without a database."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: object, database: str = "none") -> int:
+        options = ["--model", model, "--database", database]
+        return detector.main([str(argument) for argument in [*options, *arguments]])
+
+    return run
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Two pictures of each digit, in folders 0 to 9 of `scans`."""
+    return write_dataset(tmp_path / "scans", per_class=2, first_seed=500)
+
+
+def stored(url: str) -> list[StoredResult]:
+    with ResultsDatabase.open(url, password=os.environ.get("DIGITS_DATABASE_PASSWORD")) as database:
+        return list(database.rows(database.runs()[0].info.id))
+
+
+def csv_rows(text: str) -> list[dict[str, str]]:
+    return list(csv.DictReader(io.StringIO(text)))
+
+
+# --------------------------------------------------------------------------------- what it does
+
+
+def test_a_single_image(run: Run, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("scans/7/000.png") == 0
+    captured = capsys.readouterr()
+    digit, share = captured.out.split()
+    assert digit == "7"
+    assert 50 < float(share.rstrip("%")) <= 100
+    assert captured.err == ""
+
+
+def test_the_three_best(run: Run, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("scans/7/000.png", "--top-k", 3) == 0
+    best = capsys.readouterr().out.strip().split(", ")
+    assert best[0].startswith("7 ")
+    shares = [float(entry.split()[1].rstrip("%")) for entry in best]
+    assert len(best) == 3
+    assert shares == sorted(shares, reverse=True)
+
+
+def test_a_folder(
+    run: Run, folder: Path, capsys: pytest.CaptureFixture[str], database_url: str
+) -> None:
+    (folder / "3/broken.png").write_bytes(png(draw_digit(3))[:60])
+    (folder / "notes.txt").write_text("no picture")
+    before = {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+    assert run("scans", database=database_url) == 1
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("21 images in ")
+    assert "error: 1\n" in captured.err
+    assert "  scans/3/broken.png: error: " in captured.err
+    assert "ignored, no pictures: scans/notes.txt\n" in captured.err
+    assert f"Stored in {database_url}, run " in captured.err
+    assert before == {file: file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+    rows = stored(database_url)
+    assert [row.path for row in rows] == sorted(row.path or "" for row in rows)
+    assert len(rows) == 21
+    by_path = {row.path: row for row in rows}
+    assert by_path["scans/3/broken.png"].status == "error"
+    assert by_path["scans/3/broken.png"].digit is None
+    seven = by_path["scans/7/001.png"]
+    assert (seven.digit, seven.status, seven.file_name) == (7, "ok", "001.png")
+    assert seven.probabilities is not None
+    assert seven.confidence == pytest.approx(max(seven.probabilities))
+    assert sum(seven.probabilities) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_run_knows_what_it_was(run: Run, folder: Path, model: Path, database_url: str) -> None:
+    run("scans", "scans/7", database=database_url)
+    password = os.environ.get("DIGITS_DATABASE_PASSWORD")
+    with ResultsDatabase.open(database_url, password=password) as database:
+        (stored_run,) = database.runs()
+    assert stored_run.state == "finished"
+    assert list(stored_run.info.sources) == ["scans", "scans/7"]
+    assert stored_run.info.model_path == str(model)
+    assert len(stored_run.info.model_sha256 or "") == 64
+    assert stored_run.counts is not None
+    assert stored_run.counts.images == 20
+
+
+def test_zips_globs_and_files_in_the_order_given(
+    run: Run, folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    zip_folder(folder, tmp_path / "archive.zip")
+    paths = ["scans/9/001.png", "archive.zip", "scans/[12]/000.png"]
+    assert run(*paths, "--format", "csv", "--quiet") == 0
+    rows = csv_rows(capsys.readouterr().out)
+    names = [row["path"] for row in rows]
+    assert names[:2] == ["scans/9/001.png", "archive.zip/0/000.png"]
+    assert names[-2:] == ["scans/1/000.png", "scans/2/000.png"]
+    assert len(names) == 1 + 20 + 2
+
+
+def test_a_picture_named_twice_is_read_once(
+    run: Run, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("scans/1/000.png", "scans/1", "scans", "./scans", "--format", "csv") == 0
+    names = [row["path"] for row in csv_rows(capsys.readouterr().out)]
+    assert len(names) == 20
+    assert names[:3] == ["scans/1/000.png", "scans/1/001.png", "scans/0/000.png"]
+
+
+def test_paths_on_standard_input(model: Path, folder: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, SCRIPT, "-", "--model", model, "--database", "none", "--format", "csv"],
+        input=b"scans/4/000.png\r\nscans/missing.png\n\nscans/5\n",
+        cwd=tmp_path,
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    rows = csv_rows(done.stdout.decode())
+    assert [(row["path"], row["status"]) for row in rows] == [
+        ("scans/4/000.png", "ok"),
+        ("scans/missing.png", "error"),
+        ("scans/5/000.png", "ok"),
+        ("scans/5/001.png", "ok"),
+    ]
+    assert rows[1]["reason"] == "no such file or directory"
+
+
+def test_csv(run: Run, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    blank = np.full((100, 100), 230, np.uint8)
+    (folder / "blank.png").write_bytes(png(blank))
+    (folder / "=cmd.png").write_bytes(b"")
+    assert run("scans", "scans/=cmd.png", "--format", "csv", "--output", "-", "--quiet") == 1
+    captured = capsys.readouterr()
+    assert captured.err == ""
+    lines = captured.out.splitlines()
+    assert lines[0] == "path,digit,confidence,status,reason"
+    rows = {row["path"]: row for row in csv_rows(captured.out)}
+    assert rows["scans/2/000.png"]["digit"] == "2"
+    assert float(rows["scans/2/000.png"]["confidence"]) > 0.5
+    assert rows["scans/blank.png"]["status"] == "rejected"
+    assert rows["scans/=cmd.png"]["status"] == "error"
+    for name in ("scans/blank.png", "scans/=cmd.png"):
+        assert (rows[name]["digit"], rows[name]["confidence"]) == ("", "")
+        assert rows[name]["reason"]
+
+
+def test_a_spreadsheet_runs_no_cell(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "=1+1.png").write_bytes(png(draw_digit(1)))
+    run("=1+1.png", "--format", "csv")
+    assert csv_rows(capsys.readouterr().out)[0]["path"] == "'=1+1.png"
+
+
+def test_json_lines_in_a_file(run: Run, folder: Path, tmp_path: Path) -> None:
+    assert run("scans", "--format", "jsonl", "--output", "results.jsonl") == 0
+    lines = (tmp_path / "results.jsonl").read_text(encoding="utf-8").splitlines()
+    results = [json.loads(line) for line in lines]
+    assert len(results) == 20
+    assert list(results[0]) == ["path", "digit", "confidence", "status", "reason", "probabilities"]
+    assert results[0]["path"] == "scans/0/000.png"
+    assert results[0]["confidence"] == max(results[0]["probabilities"])
+
+
+def test_text_lines(run: Run, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("scans", "--format", "text") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 20
+    assert lines[0].startswith("scans/0/000.png: 0 ")
+
+
+def test_less_than_the_minimum_confidence_is_uncertain(
+    run: Run, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("scans/7/000.png", "--min-confidence", 1) == 0
+    assert capsys.readouterr().out.endswith("% (uncertain)\n")
+
+
+def test_the_pictures_that_the_network_sees(run: Run, folder: Path, tmp_path: Path) -> None:
+    assert run("scans", "--save-normalized", "seen", "--quiet") == 0
+    files = sorted((tmp_path / "seen").iterdir())
+    assert len(files) == 20
+    assert files[0].name == "000001-000.png"
+    with Image.open(files[0]) as image:
+        assert (image.size, image.mode) == ((28, 28), "L")
+
+
+def test_many_pictures_are_read_by_several_processes(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_dataset(tmp_path / "many", per_class=40)
+    outputs = []
+    for workers in (1, 2):
+        assert run("many", "--workers", workers, "--format", "csv", "--quiet") == 0
+        outputs.append(capsys.readouterr().out)
+    assert outputs[0] == outputs[1]
+    assert len(outputs[0].splitlines()) == 401
+
+
+def test_runs_and_their_results_can_be_read_back(
+    run: Run, folder: Path, database_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("scans", "--format", "csv", "--quiet", database=database_url) == 0
+    first = capsys.readouterr().out
+    assert run("scans/7", "--quiet", database=database_url) == 0
+    assert run("--runs", database=database_url) == 0
+    listed = capsys.readouterr().out
+    assert listed.count("finished") == 2
+    run_id = next(line.split()[0] for line in listed.splitlines() if line.endswith(" scans "))
+    assert run("--show", run_id, "--format", "csv", database=database_url) == 0
+    shown = capsys.readouterr()
+    assert shown.out == first
+    assert shown.err == f"Run {run_id}, finished, of scans\n"
+
+
+# ----------------------------------------------------------------------------------- as a library
+
+
+def test_a_prediction_of_anything_that_holds_a_picture(model: Path, tmp_path: Path) -> None:
+    predictor = DigitPredictor(model)
+    pixels = draw_digit(7, seed=500)
+    path = tmp_path / "7.png"
+    path.write_bytes(png(pixels))
+    with path.open("rb") as file:
+        pictures = [str(path), path, path.read_bytes(), file, Image.fromarray(pixels), pixels]
+        results = [predictor.predict(picture) for picture in pictures]
+    assert {(result.digit, result.status) for result in results} == {(7, "ok")}
+    assert len({result.probabilities for result in results}) == 1
+    assert results[0].path == str(path)
+    with pytest.raises(AttributeError):
+        results[0].digit = 8  # type: ignore[misc]
+
+
+def test_what_cannot_be_read_is_a_result(model: Path) -> None:
+    result = DigitPredictor(model).predict(b"no picture")
+    assert (result.status, result.digit, result.confidence) == ("error", None, None)
+    assert result.reason
+    missing = DigitPredictor(model).predict("missing.png")
+    assert (missing.status, missing.reason) == ("error", "no such file or directory")
+
+
+def test_results_can_be_stored_one_by_one(model: Path, tmp_path: Path, sqlite_url: str) -> None:
+    (tmp_path / "1.png").write_bytes(png(draw_digit(1)))
+    with ResultsDatabase.open(sqlite_url) as database:
+        predictor = DigitPredictor(model, database=database)
+        predictor.save_to_database([predictor.predict(tmp_path / "1.png")])
+    (row,) = stored(sqlite_url)
+    assert row.digit == 1
+
+
+def test_a_run_that_is_left_early_is_interrupted(
+    model: Path, folder: Path, sqlite_url: str
+) -> None:
+    with ResultsDatabase.open(sqlite_url) as database:
+        results = DigitPredictor(model, database=database).classify_images([str(folder)])
+        next(results)
+        results.close()
+        assert database.runs()[0].state == "interrupted"
+
+
+def test_a_keras_model_made_elsewhere(
+    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import keras
+
+    layers = [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10)]
+    path = tmp_path / "foreign.keras"
+    network = keras.Sequential(layers)
+    network.save(path)
+    predictor = DigitPredictor(path)
+    assert capsys.readouterr().err == (
+        f"'{path}' was not made by the trainer: loading it with Keras, which takes longer.\n"
+    )
+    result = predictor.predict(folder / "7/000.png")
+    assert result.probabilities is not None
+    assert sum(result.probabilities) == pytest.approx(1, abs=1e-4)
+    pixels = predictor.preprocess_image(folder / "7/000.png").digit / np.float32(255)
+    logits = network.predict(pixels.reshape(1, 28, 28, 1), verbose=0)[0]
+    assert result.digit == int(logits.argmax())
+
+
+def test_the_default_path_imports_no_tensorflow(model: Path, folder: Path) -> None:
+    code = (
+        "import sys, digit_classification_detector as d;"
+        f"code = d.main([{str(folder / '7/000.png')!r}, '--model', {str(model)!r},"
+        " '--database', 'none']);"
+        "print(code, sorted({'tensorflow', 'keras', 'mysql', 'sklearn'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.splitlines()[1] == "0 []"
+    assert done.stderr == ""
+
+
+# ------------------------------------------------------------------------------------------ errors
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["missing.png"], 2, "There is no file or folder 'missing.png': check the path."),
+        (["*.tiff"], 2, "Nothing matches '*.tiff': check the pattern."),
+        (
+            ["7.png", "--model", "missing.keras"],
+            2,
+            "There is no model at 'missing.keras': train one with "
+            "digit_classification_model_trainer.py, or name another with --model.",
+        ),
+        (
+            ["7.png", "--model", "7.png"],
+            2,
+            "'7.png' is no Keras model, or is damaged: name a .keras file with --model.",
+        ),
+        (["7.png", "--model", "empty"], 2, "The model 'empty' is empty: train it again."),
+        (
+            ["7.png", "--model", "plain.zip"],
+            2,
+            "'plain.zip' is a zip, but no Keras model: name a .keras file.",
+        ),
+        (
+            ["7.png", "--model", "old.h5"],
+            2,
+            "'old.h5' is an HDF5 model, which can run code when it is loaded: "
+            "save it as .keras with Keras, or train a new one.",
+        ),
+        (
+            ["7.png", "--output", "7.png"],
+            2,
+            "--output '7.png' would overwrite a picture: name a text file.",
+        ),
+        (
+            ["7.png", "--output", "missing/results.csv"],
+            2,
+            "'missing/results.csv' cannot be written: No such file or directory.",
+        ),
+        (
+            ["7.png", "--save-normalized", "full"],
+            2,
+            "The folder 'full' is not empty: name a new one.",
+        ),
+        (
+            ["7.png", "--invert", "maybe"],
+            2,
+            "detection.invert = maybe (from the command line) is not valid: "
+            "input should be 'auto', 'always' or 'never'.",
+        ),
+        (
+            ["7.png", "--min-confidence", "2"],
+            2,
+            "detection.min_confidence = 2 (from the command line) is not valid: "
+            "input should be less than or equal to 1.",
+        ),
+        (["--runs", "--database", "none"], 2, "The database is none: name one with --database."),
+    ],
+)
+def test_user_errors(
+    run: Run,
+    tmp_path: Path,
+    arguments: list[str],
+    code: int,
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "7.png").write_bytes(png(draw_digit(7)))
+    (tmp_path / "empty").write_bytes(b"")
+    (tmp_path / "old.h5").write_bytes(b"\x89HDF\r\n\x1a\n and so on")
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full/file").write_text("a file")
+    zip_folder(tmp_path / "full", tmp_path / "plain.zip")
+    assert run(*arguments) == code
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ("", f"Error: {message}\n")
+
+
+def test_a_database_error(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "7.png").write_bytes(png(draw_digit(7)))
+    (tmp_path / "text.db").write_text("This is no database, and it is not overwritten. " * 100)
+    before = (tmp_path / "text.db").read_bytes()
+    assert run("7.png", database="sqlite:///text.db") == 3
+    assert capsys.readouterr().err.startswith("Error: Database sqlite:///text.db: ")
+    assert (tmp_path / "text.db").read_bytes() == before
+
+
+def test_no_path_and_no_terminal(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        run()
+    assert caught.value.code == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("usage: ")
+    assert captured.err.endswith("error: name a picture, a folder or a zip\n")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pseudo-terminals of this kind")
+def test_asks_for_the_path_on_a_terminal(model: Path, folder: Path, tmp_path: Path) -> None:
+    import pty
+
+    ours, theirs = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, SCRIPT, "--model", model, "--database", "none"],
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        cwd=tmp_path,
+    )
+    os.write(ours, b"'scans/7/000.png'\n")
+    out, _ = process.communicate(timeout=60)
+    os.close(ours)
+    os.close(theirs)
+    assert process.returncode == 0
+    assert out.decode().startswith("Enter the image path or directory: 7 ")
+
+
+def test_a_model_prepared_in_another_way(
+    run: Run, model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    import zipfile
+
+    from digit_classification import images
+
+    (tmp_path / "7.png").write_bytes(png(draw_digit(7)))
+    changed = tmp_path / "changed.keras"
+    with zipfile.ZipFile(model) as old, zipfile.ZipFile(changed, "w") as new:
+        for name in old.namelist():
+            content = old.read(name)
+            if name.endswith("card.json"):
+                card = json.loads(content)
+                card["preparation"] = {"version": -1}
+                content = json.dumps(card).encode()
+            new.writestr(name, content)
+    assert run("7.png", "--model", changed) == 2
+    assert capsys.readouterr().err == (
+        f"Error: '{changed}' was trained on images prepared in another way ({{'version': -1}}) "
+        f"than this version prepares them ({images.PREPARATION}): train the model again.\n"
+    )
+
+
+def test_settings_reach_the_predictor(model: Path, tmp_path: Path) -> None:
+    settings = Settings.model_validate({"detection": {"min_confidence": 1.0}})
+    result = DigitPredictor(model, settings=settings).predict(draw_digit(7, seed=500))
+    assert result.status == "uncertain"
