@@ -27,7 +27,7 @@ import os
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import BinaryIO, TextIO
@@ -133,7 +133,7 @@ class DigitPredictor:
         *,
         named: Sequence[str] | None = None,
         save_normalized: Path | None = None,
-    ) -> Iterator[Result]:
+    ) -> Generator[Result, None, None]:
         """Classify files, folders and zips; yield a result for each, in order, once it is stored.
 
         Several processes read the pictures; the network and the database take them in batches,
@@ -166,7 +166,7 @@ class DigitPredictor:
             return
         if self.run_id is None:
             with self._run([result.path for result in results]):
-                self.database.add(self.run_id, results)
+                self.save_to_database(results)
             return
         self.database.add(self.run_id, results)
 
@@ -310,7 +310,7 @@ def build_parser() -> argparse.ArgumentParser:
         "--save-normalized",
         type=Path,
         metavar="DIR",
-        help="write what the network sees, a 28×28 PNG for each picture, into the new folder DIR",
+        help="write what the network sees, a 28x28 PNG for each picture, into the new folder DIR",
     )
     results = parser.add_argument_group("results")
     add_setting(results, "--database", "database.url", metavar="URL")
@@ -416,7 +416,7 @@ def _ask_for_path(parser: argparse.ArgumentParser) -> list[str]:
             path = input(PROMPT).strip().strip("'\"")  # a path dragged into a terminal is quoted
             if path:
                 return [path]
-    parser.error("name a picture, a folder or a zip")
+    return parser.error("name a picture, a folder or a zip")
 
 
 def _paths(given: Sequence[str]) -> Iterator[str]:

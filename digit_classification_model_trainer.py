@@ -241,7 +241,7 @@ class DigitClassifier:
             tf.TensorSpec([None], tf.uint8),
         ]
 
-        @tf.function(input_signature=signature)  # type: ignore[misc]
+        @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
         def learn_batches(digits: Any, labels: Any) -> tuple[Any, Any]:
             loss, right = 0.0, 0
             for start in tf.range(0, tf.shape(digits)[0], batch_size):

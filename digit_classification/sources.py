@@ -21,8 +21,12 @@ from pathlib import PurePosixPath
 
 # A file of this kind that cannot be read is an error; any other is merely a stray file.
 IMAGE_SUFFIXES = frozenset(
-    ".avif .bmp .dib .gif .heic .heif .ico .jfif .jp2 .jpe .jpeg .jpg .jxl .pbm .pcx .pgm .png "
-    ".pnm .ppm .psd .svg .tga .tif .tiff .webp".split()
+    f".{name}"
+    for name in (
+        *("avif", "bmp", "dib", "gif", "heic", "heif", "ico", "jfif", "jp2", "jpe", "jpeg", "jpg"),
+        *("jxl", "pbm", "pcx", "pgm", "png", "pnm", "ppm", "psd", "svg", "tga", "tif", "tiff"),
+        "webp",
+    )
 )
 # What operating systems leave behind in folders and zips.
 LITTER = frozenset({"__MACOSX", "Thumbs.db", "thumbs.db", "desktop.ini"})

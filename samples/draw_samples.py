@@ -8,67 +8,33 @@ The same library versions draw the same files.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import ExifTags, Image
 
-Floats = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.floating[Any]]
 Colour = tuple[int, int, int]
-Stroke = Sequence[tuple[float, float]]
 
 FOLDER = Path(__file__).resolve().parent
 
-# Points that the pen passes through, in units of the digit's height: x to the right, y down from
-# the top line (0) to the base line (1). One list of points is one stroke.
-STROKES: dict[str, list[Stroke]] = {
-    "0": [
-        [(0.36, 0.03), (0.17, 0.10), (0.04, 0.38), (0.04, 0.68), (0.17, 0.94), (0.36, 0.99)]
-        + [(0.55, 0.84), (0.63, 0.55), (0.58, 0.24), (0.44, 0.06), (0.29, 0.03)]
-    ],
-    "1": [[(0.06, 0.27), (0.20, 0.16), (0.33, 0.01), (0.33, 0.35), (0.31, 0.70), (0.30, 1.00)]],
-    "2": [
-        [(0.04, 0.24), (0.14, 0.06), (0.35, 0.00), (0.53, 0.12), (0.53, 0.33), (0.37, 0.60)]
-        + [(0.15, 0.85), (0.03, 0.98), (0.25, 0.95), (0.45, 0.98), (0.66, 0.93)]
-    ],
-    "3": [
-        [(0.05, 0.14), (0.22, 0.01), (0.43, 0.04), (0.51, 0.20), (0.41, 0.38), (0.22, 0.47)]
-        + [(0.22, 0.48), (0.45, 0.53), (0.57, 0.72), (0.46, 0.92), (0.22, 1.00), (0.02, 0.89)]
-    ],
-    "4": [
-        [(0.29, 0.00), (0.21, 0.24), (0.03, 0.61), (0.24, 0.63), (0.47, 0.61), (0.68, 0.59)],
-        [(0.51, 0.26), (0.49, 0.50), (0.46, 0.76), (0.45, 1.02)],
-    ],
-    "5": [
-        [(0.15, 0.04), (0.12, 0.22), (0.09, 0.44), (0.27, 0.38), (0.46, 0.43), (0.56, 0.63)]
-        + [(0.49, 0.86), (0.28, 0.99), (0.02, 0.92)],
-        [(0.15, 0.05), (0.35, 0.04), (0.60, 0.00)],
-    ],
-    "6": [
-        [(0.47, 0.00), (0.27, 0.17), (0.10, 0.44), (0.03, 0.71), (0.12, 0.93), (0.31, 1.00)]
-        + [(0.50, 0.89), (0.54, 0.69), (0.41, 0.54), (0.22, 0.58), (0.08, 0.76)]
-    ],
-    "7": [
-        [(0.02, 0.06), (0.20, 0.04), (0.42, 0.06), (0.62, 0.02), (0.50, 0.25), (0.36, 0.52)]
-        + [(0.27, 0.78), (0.23, 1.01)]
-    ],
-    "7 barred": [
-        [(0.03, 0.10), (0.22, 0.05), (0.43, 0.07), (0.61, 0.03), (0.49, 0.27), (0.34, 0.55)]
-        + [(0.25, 0.80), (0.20, 1.00)],
-        [(0.16, 0.50), (0.35, 0.48), (0.55, 0.45)],
-    ],
-    "8": [
-        [(0.49, 0.11), (0.32, 0.00), (0.13, 0.09), (0.13, 0.29), (0.30, 0.45), (0.50, 0.63)]
-        + [(0.55, 0.84), (0.38, 0.99), (0.14, 0.95), (0.05, 0.75), (0.20, 0.54), (0.43, 0.36)]
-        + [(0.53, 0.20), (0.46, 0.08)]
-    ],
-    "9": [
-        [(0.51, 0.13), (0.33, 0.01), (0.12, 0.10), (0.05, 0.32), (0.17, 0.47), (0.37, 0.42)]
-        + [(0.50, 0.25), (0.52, 0.10), (0.50, 0.40), (0.46, 0.70), (0.41, 1.00)]
-    ],
+# Points "x,y" that the pen passes through, in hundredths of the digit's height: x to the right, y
+# down from the top line (0) to the base line (100). A semicolon lifts the pen.
+STROKES = {
+    "0": "36,3 17,10 4,38 4,68 17,94 36,99 55,84 63,55 58,24 44,6 29,3",
+    "1": "6,27 20,16 33,1 33,35 31,70 30,100",
+    "2": "4,24 14,6 35,0 53,12 53,33 37,60 15,85 3,98 25,95 45,98 66,93",
+    "3": "5,14 22,1 43,4 51,20 41,38 22,47 22,48 45,53 57,72 46,92 22,100 2,89",
+    "4": "29,0 21,24 3,61 24,63 47,61 68,59; 51,26 49,50 46,76 45,102",
+    "5": "15,4 12,22 9,44 27,38 46,43 56,63 49,86 28,99 2,92; 15,5 35,4 60,0",
+    "6": "47,0 27,17 10,44 3,71 12,93 31,100 50,89 54,69 41,54 22,58 8,76",
+    "7": "2,6 20,4 42,6 62,2 50,25 36,52 27,78 23,101",
+    "7 barred": "3,10 22,5 43,7 61,3 49,27 34,55 25,80 20,100; 16,50 35,48 55,45",
+    "8": "49,11 32,0 13,9 13,29 30,45 50,63 55,84 38,99 14,95 5,75 20,54 43,36 53,20 46,8",
+    "9": "51,13 33,1 12,10 5,32 17,47 37,42 50,25 52,10 50,40 46,70 41,100",
 }
 
 
@@ -76,22 +42,22 @@ def catmull_rom(points: Floats, samples: int = 24) -> Floats:
     """Return the smooth curve through ``points``, shape (n, 2) (Catmull and Rom 1974)."""
     padded = np.concatenate([2 * points[:1] - points[1:2], points, 2 * points[-1:] - points[-2:-1]])
     p0, p1, p2, p3 = (padded[i : len(padded) - 3 + i, None] for i in range(4))
-    t = np.linspace(0, 1, samples, endpoint=False, dtype=np.float32)[None, :, None]
+    t = np.linspace(0, 1, samples, endpoint=False)[None, :, None]
     curve = 0.5 * (
         2 * p1
         + (p2 - p0) * t
         + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2
         + (3 * p1 - p0 - 3 * p2 + p3) * t**3
     )
-    return np.concatenate([curve.reshape(-1, 2), points[-1:]]).astype(np.float32)
+    return np.concatenate([curve.reshape(-1, 2), points[-1:]])
 
 
-def texture(shape: tuple[int, int], grain: float, rng: np.random.Generator) -> Floats:
+def texture(shape: tuple[int, ...], grain: float, rng: np.random.Generator) -> Floats:
     """Return smooth noise, mean 0 and deviation 1, with blots of about ``grain`` pixels."""
-    height, width = shape
+    height, width = shape[:2]
     coarse = rng.normal(size=(int(height / grain) + 2, int(width / grain) + 2))
-    noise = cv2.resize(coarse.astype(np.float32), (width, height), interpolation=cv2.INTER_CUBIC)
-    return np.asarray((noise - noise.mean()) / noise.std(), dtype=np.float32)
+    noise = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.asarray((noise - noise.mean()) / noise.std())
 
 
 def handwriting(
@@ -115,11 +81,12 @@ def handwriting(
     unit = height * full_height
     oversampling = 4
     canvas = np.zeros((full_height * oversampling, width * oversampling), np.uint8)
-    shear = np.array([[1, 0], [-slant, rng.uniform(0.95, 1.05)]], np.float32)
-    middle = np.array([0.32, 0.5], np.float32)
-    for stroke in STROKES[digit]:
-        points = np.array(stroke, np.float32) + rng.normal(0, 0.012, (len(stroke), 2))
-        curve = (catmull_rom(points.astype(np.float32)) - middle) @ shear * unit
+    shear = np.array([[1, 0], [-slant, rng.uniform(0.95, 1.05)]])
+    middle = np.array([0.32, 0.5])
+    for stroke in STROKES[digit].split(";"):
+        points = np.array([pair.split(",") for pair in stroke.split()], float) / 100
+        points += rng.normal(0, 0.012, points.shape)
+        curve = (catmull_rom(points) - middle) @ shear * unit
         curve = (curve + np.array(centre) * size) * oversampling
         # The hand presses harder here and lighter there, and lifts towards the end.
         pressure = 1 + 0.1 * np.sin(np.linspace(0, 9, len(curve)) + rng.uniform(0, 6))
@@ -129,9 +96,9 @@ def handwriting(
         for start, end, thickness in zip(fixed[:-1], fixed[1:], widths[1:], strict=True):
             a, b = (int(start[0]), int(start[1])), (int(end[0]), int(end[1]))
             cv2.line(canvas, a, b, 255, int(thickness), cv2.LINE_AA, shift=4)
-    ink = cv2.resize(canvas, size, interpolation=cv2.INTER_AREA).astype(np.float32) / 255
+    ink = cv2.resize(canvas, size, interpolation=cv2.INTER_AREA) / 255
     if rough:
-        ink *= np.clip(1 - rough + rough * texture(ink.shape[:2], 2.5, rng), 0, 1)
+        ink *= np.clip(1 - rough + rough * texture(ink.shape, 2.5, rng), 0, 1)
     return ink
 
 
@@ -141,7 +108,7 @@ def paper(
     """Return a sheet of ``colour``, RGB 0 to 255, shape (height, width, 3), with its texture."""
     fine = texture(size[::-1], max(2.0, size[1] / 300), rng)
     blotchy = texture(size[::-1], size[1] / 4, rng)
-    return np.array(colour, np.float32) + (grain * (0.6 * fine + blotchy))[..., None]
+    return np.array(colour) + (grain * (0.6 * fine + blotchy))[..., None]
 
 
 def rule(sheet: Floats, spacing: int, colour: Colour, *, squared: bool = False) -> Floats:
@@ -160,12 +127,12 @@ def shade(picture: Floats, darkest: float, angle: float) -> Floats:
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j]
     along = x * np.cos(angle) + y * np.sin(angle)
     light = darkest + (1 - darkest) / (1 + np.exp(-4 * along))
-    return np.asarray(picture * light[..., None], dtype=np.float32)
+    return np.asarray(picture * light[..., None])
 
 
 def write(sheet: Floats, ink: Floats, colour: Colour) -> Floats:
     """Lay ``ink`` of ``colour`` on ``sheet``."""
-    return sheet + (np.array(colour, np.float32) - sheet) * ink[..., None]
+    return sheet + (np.array(colour) - sheet) * ink[..., None]
 
 
 def picture(pixels: Floats) -> Image.Image:
@@ -176,12 +143,12 @@ def picture(pixels: Floats) -> Image.Image:
 def photo(pixels: Floats, blur: float, rng: np.random.Generator) -> Image.Image:
     """Return ``pixels`` as a camera takes them: a little soft, a little noisy."""
     soft = cv2.GaussianBlur(pixels, (0, 0), blur)
-    return picture(soft + rng.normal(0, 1.2, soft.shape).astype(np.float32))
+    return picture(soft + rng.normal(0, 1.2, soft.shape))
 
 
 def grey(ink: Floats, rng: np.random.Generator) -> Floats:
     """Return a grey scan of nearly black ``ink`` on nearly white paper."""
-    return (246 + 1.5 * texture(ink.shape[:2], 2, rng)) * (1 - 0.88 * ink)
+    return (246 + 1.5 * texture(ink.shape, 2, rng)) * (1 - 0.88 * ink)
 
 
 def plain_pictures(rng: np.random.Generator) -> None:
@@ -209,8 +176,11 @@ def plain_pictures(rng: np.random.Generator) -> None:
     save(one_bit.point(lambda level: 255 * (level > 127), mode="1"), "3-one-bit.png")
     deep = grey(handwriting("5", (160, 160), rng, height=0.65, pen=0.1), rng) / 255
     save(Image.fromarray((deep.clip(0, 1) * 65535).astype(np.uint16)), "5-sixteen-bit.png")
-    marker = write(paper((200, 200), (255, 236, 150), rng), handwriting("6", (200, 200), rng,
-                   pen=0.12), (120, 30, 120))
+    marker = write(
+        paper((200, 200), (255, 236, 150), rng),
+        handwriting("6", (200, 200), rng, pen=0.12),
+        (120, 30, 120),
+    )
     save(picture(marker).quantize(16), "6-palette.gif")
     both = handwriting("4", (300, 180), rng, centre=(0.27, 0.5)) + handwriting(
         "2", (300, 180), rng, centre=(0.7, 0.52)
@@ -221,8 +191,8 @@ def plain_pictures(rng: np.random.Generator) -> None:
 def photos(rng: np.random.Generator) -> None:
     """Draw digits as phones and cameras see them."""
 
-    def save(image: Image.Image, name: str, **options: object) -> None:
-        image.save(FOLDER / name, quality=80, optimize=True, **options)
+    def save(image: Image.Image, name: str, exif: Image.Exif | bytes = b"") -> None:
+        image.save(FOLDER / name, quality=80, optimize=True, exif=exif)
 
     blue, black, white = (35, 50, 120), (40, 38, 45), (226, 222, 212)
 
@@ -251,7 +221,7 @@ def photos(rng: np.random.Generator) -> None:
     thin = shade(write(paper(size, white, rng), ink, blue), 0.75, 2.5)
     save(photo(thin, 1.5, rng), "4-thin-pen-large-photo.jpg")
 
-    # Both colours have the luma 140 (ITU-R BT.601): in grey, ink and paper are alike.
+    # Ink and paper have the same luma (ITU-R BT.601), 141: without colour they look alike.
     size = (500, 500)
     ink = handwriting("0", size, rng, height=0.55, pen=0.09, slant=0.2)
     coloured = write(paper(size, (100, 164, 127), rng, 1.0), ink, (238, 100, 93))

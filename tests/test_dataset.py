@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from digit_classification.dataset import Dataset, DatasetError, read_dataset
+from digit_classification.dataset import Dataset, DatasetError, Report, read_dataset
 from tests.drawing import draw_digit, png, write_dataset, zip_folder
 
 
@@ -30,7 +30,7 @@ def test_a_folder(folder: Path) -> None:
     assert dataset.labels.tolist() == [digit for digit in range(10) for _ in range(3)]
     assert dataset.counts == {str(digit): 3 for digit in range(10)}
     assert dataset.names[0] == "0/000.png"
-    assert dataset.report.left_out == dataset.report.duplicates == dataset.report.stray == []
+    assert dataset.report == Report()
 
 
 @pytest.mark.parametrize("prefix", ["", "my digits/"])

@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -267,7 +268,14 @@ def test_a_prediction_of_anything_that_holds_a_picture(model: Path, tmp_path: Pa
     path = tmp_path / "7.png"
     path.write_bytes(png(pixels))
     with path.open("rb") as file:
-        pictures = [str(path), path, path.read_bytes(), file, Image.fromarray(pixels), pixels]
+        pictures: list[Any] = [
+            str(path),
+            path,
+            path.read_bytes(),
+            file,
+            Image.fromarray(pixels),
+            pixels,
+        ]
         results = [predictor.predict(picture) for picture in pictures]
     assert {(result.digit, result.status) for result in results} == {(7, "ok")}
     assert len({result.probabilities for result in results}) == 1

@@ -1,0 +1,45 @@
+# make demo   trains on the bundled MNIST, reads samples/, shows the stored rows
+# make test   runs the tests        make lint   checks the code
+# make bench  measures              make clean  removes what the other targets made
+#
+# PYTHON=python3.12 make demo   takes another Python; EPOCHS=2 make demo trains briefly.
+
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/ready
+
+.PHONY: help venv demo test lint bench clean
+
+help:
+	@sed -n 's/^# \{0,1\}//p' Makefile
+
+venv: $(READY)
+
+$(READY): requirements.txt requirements-dev.txt
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || \
+		{ echo "Python 3.10 to 3.13 is needed: name one with make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' || \
+		{ echo "Python's venv module is needed (Debian: apt-get install python3-venv)" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	touch $(READY)
+
+# The detector exits with 1 because samples/ holds a blank page and a file that is no picture.
+demo: $(READY)
+	$(BIN)/python digit_classification_model_trainer.py $(if $(EPOCHS),--epochs $(EPOCHS))
+	$(BIN)/python digit_classification_detector.py samples || [ $$? -eq 1 ]
+	$(BIN)/python digit_classification_detector.py --show latest
+
+test: $(READY)
+	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python benchmarks/accuracy.py
+
+clean:
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
