@@ -53,6 +53,7 @@ from digit_classification.sources import printable
 from digit_classification.terminal import make_console, make_table, progress_bar
 
 STEPS_PER_CALL = 50  # of the optimiser: few enough that Ctrl-C is answered at once
+WEIGHT_DECAY = 3e-5
 NAMED = 10  # files named on the terminal; the report on a large dataset should stay readable
 
 EXIT_STATUS = """\
@@ -234,7 +235,9 @@ class DigitClassifier:
         schedule = keras.optimizers.schedules.CosineDecay(
             0.0, max(1, total - warmup), warmup_target=training.learning_rate, warmup_steps=warmup
         )
-        optimizer = keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True)
+        optimizer = keras.optimizers.SGD(
+            schedule, momentum=0.9, nesterov=True, weight_decay=WEIGHT_DECAY
+        )
         optimizer.build(self.model.trainable_variables)
         signature = [
             tf.TensorSpec([None, images.SIDE, images.SIDE], tf.uint8),

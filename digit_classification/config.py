@@ -72,8 +72,8 @@ class TrainingSettings(Section):
     hidden_units: tuple[int, ...] = Field(
         (800,), min_length=1, description="width of each hidden layer, one number a layer"
     )
-    epochs: int = Field(30, ge=1, description="passes over the training images")
-    batch_size: int = Field(256, ge=2, description="images per step of the optimiser")
+    epochs: int = Field(100, ge=1, description="passes over the training images")
+    batch_size: int = Field(512, ge=2, description="images per step of the optimiser")
     learning_rate: float = Field(1.0, gt=0, le=10, description="peak step size of the optimiser")
     seed: int = Field(42, ge=0, lt=2**32, description="fixes the split, the weights, the batches")
 

@@ -264,8 +264,8 @@ def _ink_strength(grey: np.ndarray, dark_ink: bool) -> np.ndarray:
     small = cv2.medianBlur(_reduce(grey, 80), 3)
     radius = max(small.shape) // 5
     window = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    room = [radius] * 4  # lest light that fades towards the border look like ink there
-    paper = cv2.copyMakeBorder(small, *room, cv2.BORDER_REPLICATE)
+    # With room around it, lest light that fades towards the border look like ink there.
+    paper = np.pad(small, radius, mode="edge")
     paper = cv2.morphologyEx(paper, cv2.MORPH_CLOSE, window)[radius:-radius, radius:-radius]
     paper = cv2.resize(cv2.blur(paper, (3, 3)), grey.shape[::-1]).astype(np.float32)
     ink = paper - grey
@@ -396,10 +396,9 @@ def _one_digit(mask: np.ndarray) -> tuple[np.ndarray, int]:
     size = np.hypot(width, height)
     weight = np.sqrt(area) * size
     small = max(mask.shape) <= _SMALL
-    contact = np.zeros(count - 1, np.intp)
+    edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+    contact = np.bincount(edge, minlength=count)[1:] * (not small)
     if not small:
-        edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
-        contact = np.bincount(edge, minlength=count)[1:]
         weight *= np.where(contact > 0.4 * size, 0.05, np.where(contact > 0, 0.7, 1))
         for i in range(count - 1):
             inside = (x > x[i]) & (y > y[i]) & (x + width < x[i] + width[i])
