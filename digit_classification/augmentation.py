@@ -1,7 +1,8 @@
 """Random distortions of 28×28 digits, so that no two training epochs see the same images.
 
-Geometry: rotation, shear, scale, shift and the smooth elastic deformation of Simard, Steinkraus and
-Platt (2003), all in one resampling. Pen and picture: stroke width, blur, contrast, grain of the ink.
+Geometry: rotation, shear, scale, shift and the smooth elastic deformation of Simard, Steinkraus
+and Platt (2003), all in one resampling. Pen and picture: stroke width, blur, contrast, grain of
+the ink.
 
 The images are handled in stacks, each a single tall image to OpenCV: a few calls do the work of
 hundreds, outside Python's interpreter lock, and 60,000 images take little more than a second of
