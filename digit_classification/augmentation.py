@@ -51,7 +51,7 @@ def augment(images: Images, rng: np.random.Generator) -> Images:
     grain = 1 + GRAIN * rng.standard_normal((2 * STACK * SIDE, SIDE), np.float32)
     distorted = np.empty_like(images)
     for start in range(0, len(images), STACK):
-        stack = images[start : start + STACK].reshape(-1, SIDE)
+        stack: Images = images[start : start + STACK].reshape(-1, SIDE)
         map_x, map_y = _sources(len(stack) // SIDE, rng)
         stack = cv2.remap(stack, map_x, map_y, cv2.INTER_LINEAR)
         stack = _redraw(stack, grain, rng)
