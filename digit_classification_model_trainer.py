@@ -46,6 +46,7 @@ from digit_classification.model_file import ModelError, check_destination, save_
 from digit_classification.network import (
     build_learning_network,
     build_saved_network,
+    cross_entropy,
     find_temperature,
 )
 from digit_classification.quiet import import_keras
@@ -62,6 +63,10 @@ exit status:
   2    the command line, a setting or the dataset is wrong
   130  interrupted with Ctrl-C; the first one saves the best epoch so far
 """
+
+
+class TrainingError(Exception):
+    """The training cannot go on; the message is one sentence for the user."""
 
 
 class DigitClassifier:
@@ -179,7 +184,8 @@ class DigitClassifier:
         if not self._loaded:
             self._load_and_preprocess_data()
         self._build_model()
-        epochs = self.settings.training.epochs
+        training = self.settings.training
+        epochs = training.epochs
         learn = self._make_learner()
         best_loss, best_weights = np.inf, self.model.get_weights()
         begin = time.monotonic()
@@ -197,6 +203,11 @@ class DigitClassifier:
                     upcoming = background.submit(self._distorted_images, epoch + 1)
                 figures = learn(digits, labels, lambda done: progress.advance(task, done))
                 figures |= self._validate()
+                if not np.isfinite([*figures.values()]).all():
+                    raise TrainingError(
+                        f"The training diverged in epoch {epoch}: try a --learning-rate below "
+                        f"{training.learning_rate:g}, or a larger --batch-size."
+                    )
                 self._history.append({"epoch": epoch, **figures})
                 if figures["validation_loss"] < best_loss:
                     best_loss, best_weights = figures["validation_loss"], self.model.get_weights()
@@ -276,14 +287,12 @@ class DigitClassifier:
         return learn
 
     def _validate(self) -> dict[str, float]:
-        from sklearn.metrics import log_loss
-
         logits = self.model.predict(self.validation_digits, batch_size=1000, verbose=0)
-        probabilities = np.exp(logits - logits.max(axis=1, keepdims=True))
-        probabilities /= probabilities.sum(axis=1, keepdims=True)
-        hits = probabilities.argmax(axis=1) == self.validation_labels
-        loss = log_loss(self.validation_labels, probabilities, labels=range(len(CLASSES)))
-        return {"validation_loss": float(loss), "validation_accuracy": float(hits.mean())}
+        hits = logits.argmax(axis=1) == self.validation_labels
+        return {
+            "validation_loss": cross_entropy(logits, self.validation_labels),
+            "validation_accuracy": float(hits.mean()),
+        }
 
     def _print_epoch(self, epoch: int, figures: dict[str, float], elapsed: float) -> None:
         if self.quiet:
@@ -489,7 +498,7 @@ def main(argv: list[str] | None = None) -> int:
         path = classifier.save_model()
         if arguments.metrics:
             _write_metrics(arguments.metrics, evaluation)
-    except (SettingsError, DatasetError, ModelError) as error:
+    except (SettingsError, DatasetError, TrainingError, ModelError) as error:
         messages.print(f"Error: {error}")
         return 2
     except KeyboardInterrupt:

@@ -81,11 +81,18 @@ def find_temperature(logits: np.ndarray, labels: np.ndarray) -> float:
     Modern Neural Networks").  `logits` are (n, 10), `labels` (n,).
     """
     from scipy.optimize import minimize_scalar
+
+    found = minimize_scalar(
+        lambda logarithm: cross_entropy(logits / np.exp(logarithm), labels),
+        bounds=np.log(TEMPERATURES),
+        method="bounded",
+    )
+    return float(np.exp(found.x))
+
+
+def cross_entropy(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Return the mean cross-entropy in nats of (n, 10) logits with (n,) labels."""
     from scipy.special import log_softmax
 
-    def cross_entropy(log_temperature: float) -> float:
-        scores = log_softmax(logits / np.exp(log_temperature), axis=1)
-        return float(-scores[np.arange(len(labels)), labels].mean())
-
-    found = minimize_scalar(cross_entropy, bounds=np.log(TEMPERATURES), method="bounded")
-    return float(np.exp(found.x))
+    scores = log_softmax(logits.astype(np.float64), axis=1)
+    return float(-scores[np.arange(len(labels)), labels].mean())

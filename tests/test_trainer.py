@@ -161,14 +161,14 @@ def test_ctrl_c_saves_the_best_epoch_so_far(small: list[object], tmp_path: Path)
 def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
     # An epoch of this training takes much longer than to send the two signals.
     dataset = write_dataset(tmp_path / "digits", per_class=40)
-    slow = ["--dataset", dataset, "--hidden-units", 4096, "--batch-size", 2]
+    slow = ["--dataset", dataset, "--hidden-units", 4096, "--batch-size", 4]
+    slow += ["--learning-rate", 0.01]
     model = tmp_path / "m.keras"
     model.write_bytes(b"the old model")
     process = start(slow, model)
     assert process.stderr is not None
     process.send_signal(signal.SIGINT)
-    while "Stopping after this epoch" not in process.stderr.readline():
-        pass
+    assert any("Stopping after this epoch" in line for line in iter(process.stderr.readline, ""))
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
     assert process.returncode == 130
@@ -227,6 +227,18 @@ def test_a_model_that_cannot_be_written(
     model = tmp_path / "file/m.keras"
     assert run(*small, "--epochs", 1, "--model", model, "--quiet") == 2
     assert f"Error: The model cannot be saved at '{model}'" in capsys.readouterr().err
+
+
+def test_a_training_that_diverges(
+    dataset: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--hidden-units", 4096, "--batch-size", 4, "--learning-rate", 10, "--quiet"]
+    model = tmp_path / "m.keras"
+    assert run("--dataset", dataset, "--model", model, "--epochs", 30, *options) == 2
+    captured = capsys.readouterr()
+    assert captured.err.startswith("Error: The training diverged in epoch ")
+    assert captured.err.endswith(": try a --learning-rate below 10, or a larger --batch-size.\n")
+    assert not model.exists()
 
 
 def test_an_unknown_flag(capsys: pytest.CaptureFixture[str]) -> None:
