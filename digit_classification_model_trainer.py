@@ -87,7 +87,8 @@ class DigitClassifier:
         self.output = output or make_console()
         self.messages = messages or make_console(stderr=True)
         self.quiet = quiet
-        self.interrupted = False
+        self.interrupted = False  # whether Ctrl-C has asked for the end
+        self._acknowledged = False
         self.model: Any = None  # a keras.Sequential, once built
         self.evaluation: dict[str, Any] | None = None
         self.temperature = 1.0  # by which the logits are divided in the saved network
@@ -146,10 +147,11 @@ class DigitClassifier:
     def _split(
         self, split: Any, digits: np.ndarray, labels: np.ndarray, fraction: float
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Split stratified and seeded; at least one image of each digit lies on either side."""
+        """Split stratified and seeded; at least one image of each digit is held back."""
         counts = np.bincount(labels, minlength=10)
-        if counts.min() < 2 or len(labels) * min(fraction, 1 - fraction) < 10:
-            rarest = int(counts.argmin())
+        rarest = int(counts.argmin())
+        held_back_count = max(len(CLASSES), round(len(labels) * fraction))
+        if counts[rarest] < 2 or len(labels) - held_back_count < len(CLASSES):
             raise DatasetError(
                 f"The dataset is too small to split: {len(labels)} images, {counts[rarest]} of the "
                 f"digit {rarest}, with {fraction:g} of them held back: add images, or change the "
@@ -158,7 +160,7 @@ class DigitClassifier:
         train, held_back, train_labels, held_back_labels = split(
             digits,
             labels,
-            test_size=fraction,
+            test_size=held_back_count,
             random_state=self.settings.training.seed,
             stratify=labels,
         )
@@ -196,12 +198,17 @@ class DigitClassifier:
         ):
             steps = self._steps_per_epoch()
             task = progress.add_task("Training", total=epochs * steps)
+
+            def advance(steps_done: int) -> None:
+                progress.advance(task, steps_done)
+                self._acknowledge_interruption()
+
             upcoming = background.submit(self._distorted_images, 1)
             for epoch in range(1, epochs + 1):
                 digits, labels = upcoming.result()
                 if epoch < epochs:
                     upcoming = background.submit(self._distorted_images, epoch + 1)
-                figures = learn(digits, labels, lambda done: progress.advance(task, done))
+                figures = learn(digits, labels, advance)
                 figures |= self._validate()
                 if not np.isfinite([*figures.values()]).all():
                     raise TrainingError(
@@ -212,12 +219,20 @@ class DigitClassifier:
                 if figures["validation_loss"] < best_loss:
                     best_loss, best_weights = figures["validation_loss"], self.model.get_weights()
                 self._print_epoch(epoch, figures, time.monotonic() - begin)
+                self._acknowledge_interruption()
                 if self.interrupted:
                     break
         self.model.set_weights(best_weights)
         logits = self.model.predict(self.validation_digits, batch_size=1000, verbose=0)
         self.temperature = find_temperature(logits, self.validation_labels)
         self.model = build_saved_network(self.model, self.temperature)
+
+    def _acknowledge_interruption(self) -> None:
+        if self.interrupted and not self._acknowledged:
+            self._acknowledged = True
+            self.messages.print(
+                "Stopping after this epoch, with the best one saved. Ctrl-C again stops at once."
+            )
 
     def _distorted_images(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the training part in the order of this epoch, each image distorted anew."""
@@ -374,11 +389,9 @@ def _ctrl_c_asks_first(classifier: DigitClassifier) -> Iterator[None]:
     """Turn the first Ctrl-C into a request to end after the epoch; the second raises."""
 
     def ask(_signal: int, _frame: FrameType | None) -> None:
+        # Nothing is printed here: the signal may have come in the middle of printing.
         classifier.interrupted = True
         signal.signal(signal.SIGINT, signal.default_int_handler)
-        classifier.messages.print(
-            "Stopping after this epoch, with the best one saved. Ctrl-C again stops at once."
-        )
 
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread may handle signals

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
+import shlex
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -11,9 +16,20 @@ import pytest
 import digit_classification_detector as detector
 import digit_classification_model_trainer as trainer
 from digit_classification.config import FIELDS
+from tests.drawing import write_dataset
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+
+
+def commands() -> list[tuple[str, str]]:
+    """Return the commands of the README's console blocks, each with the output shown below it."""
+    found = []
+    for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL):
+        for part in block.split("$ ")[1:]:
+            command, _, output = part.partition("\n")
+            found.append((command, output))
+    return found
 
 
 def flags(parser: argparse.ArgumentParser) -> set[str]:
@@ -60,3 +76,84 @@ def test_every_option_has_help_and_the_help_an_example(script: object) -> None:
 def test_links_and_files_of_the_readme_exist(script: object) -> None:
     for target in re.findall(r"\]\(([^)#]+)\)", README):
         assert (ROOT / target).exists(), target
+
+
+@pytest.fixture(scope="module")
+def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as the README's reader has it: with samples/, own digits, and a model."""
+    desk = tmp_path_factory.mktemp("desk")
+    shutil.copytree(ROOT / "samples", desk / "samples")
+    write_dataset(desk / "my_digits", per_class=12)
+    write_dataset(desk / "scans", per_class=1, first_seed=900)
+    options = ["--dataset", "my_digits", "--model", "digit_classification.keras"]
+    run(desk, shlex.join(["python", "digit_classification_model_trainer.py", *options]))
+    return desk
+
+
+def run(desk: Path, command: str) -> subprocess.CompletedProcess[str]:
+    """Run a command of the README there, with a training that is soon done."""
+    python, script, *arguments = shlex.split(command)
+    assert python == "python"
+    settings = {
+        "DIGITS_DATASET_PATH": "my_digits",
+        "DIGITS_TRAINING_EPOCHS": "1",
+        "DIGITS_TRAINING_BATCH_SIZE": "16",
+        "DIGITS_MODEL_PATH": "digit_classification.keras",
+    }
+    return subprocess.run(
+        [sys.executable, str(ROOT / script), *arguments],
+        cwd=desk,
+        env={"DIGITS_DATABASE_URL": "sqlite:///digits.db", **os.environ, **settings},
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def masked(text: str) -> str:
+    """What of an output stays the same whatever the network has learned."""
+    return re.sub(r"\d+(\.\d+)?", "N", text).replace(" (uncertain)", "")
+
+
+@pytest.mark.parametrize(
+    ("command", "output"),
+    [pair for pair in commands() if pair[0].startswith("python") and "mysql:" not in pair[0]],
+)
+def test_a_command_does_what_the_readme_says(desk: Path, command: str, output: str) -> None:
+    done = run(desk, command)
+    # The samples hold a blank page and a file that is no picture.
+    expected = 1 if "samples" in shlex.split(command) else 0
+    assert (done.returncode, "Traceback" in done.stderr) == (expected, False), done.stderr
+    if output:
+        assert masked(done.stdout) == masked(output)
+
+
+def test_the_mysql_command_works(desk: Path, mysql_url: str) -> None:
+    (command,) = [command for command, _ in commands() if "mysql:" in command]
+    done = run(desk, re.sub(r"mysql://\S+", mysql_url, command))
+    assert done.returncode == 0, done.stderr
+    assert f"Stored in {mysql_url}, run " in done.stderr
+
+
+def test_the_python_example_works(desk: Path) -> None:
+    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    done = subprocess.run(
+        [sys.executable, "-c", example],
+        cwd=desk,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    digit, confidence, status = done.stdout.split()
+    assert int(digit) in range(10)
+    assert 0 < float(confidence) <= 1
+    assert status in {"ok", "uncertain"}
+
+
+def test_the_commands_for_make_are_targets() -> None:
+    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    named = {command.split()[1] for command, _ in commands() if command.startswith("make ")}
+    assert named == {"demo", "test"}
+    assert named <= targets

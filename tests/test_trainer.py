@@ -148,7 +148,7 @@ def test_ctrl_c_saves_the_best_epoch_so_far(small: list[object], tmp_path: Path)
     process = start(small, model)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, err
     assert "Stopping after this epoch, with the best one saved. Ctrl-C again stops at once." in err
     assert f"Saved the best epoch so far to {model}" in err
     assert "Test accuracy" in out
