@@ -192,7 +192,8 @@ def _on_paper(rgba: np.ndarray) -> np.ndarray:
         paper = np.median(opaque, axis=0)  # paper and ink are both opaque
     else:
         paper = np.full(3, 255 if opaque.mean() < 128 else 0)
-    return (rgba[..., :3] * alpha + paper * (1 - alpha) + 0.5).astype(np.uint8)
+    mixed: np.ndarray = rgba[..., :3] * alpha + paper * (1 - alpha)
+    return (mixed + 0.5).astype(np.uint8)
 
 
 def _grey_by_contrast(rgb: np.ndarray) -> np.ndarray:
@@ -205,9 +206,10 @@ def _grey_by_contrast(rgb: np.ndarray) -> np.ndarray:
     # A grey step of 1 is a step of sqrt(3) along the grey axis, hence the 3.
     if variances[-1] / 3 < 2.25 * (lightness**2).mean():
         return cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    along = cv2.transform(rgb.astype(np.float32), axes[None, :, -1].astype(np.float32))
+    along: np.ndarray = cv2.transform(rgb.astype(np.float32), axes[None, :, -1].astype(np.float32))
     low, high = np.percentile(along, (0.1, 99.9))
-    return np.clip((along - low) * (255 / max(high - low, 64)), 0, 255).astype(np.uint8)
+    along = (along - low) * (255 / max(high - low, 64))
+    return np.clip(along, 0, 255).astype(np.uint8)
 
 
 # 2. Know a digit that is ready -----------------------------------------------------------------
@@ -231,7 +233,7 @@ def _follows_convention(grey: np.ndarray) -> bool:
 
 def _has_dark_ink(grey: np.ndarray) -> bool:
     """Whether the paper, which holds the border and the corners, is the lighter part."""
-    rest = grey.astype(np.float32)
+    rest: np.ndarray = grey.astype(np.float32)
     if max(grey.shape) > _SMALL:
         small = cv2.resize(grey, (64, 64), interpolation=cv2.INTER_AREA)
         small = cv2.copyMakeBorder(small, 20, 20, 20, 20, cv2.BORDER_REFLECT)
@@ -260,7 +262,7 @@ def _ink_strength(grey: np.ndarray, dark_ink: bool) -> np.ndarray:
         grey = 255 - grey
     if max(grey.shape) <= _SMALL:
         light = np.percentile(grey, 90)
-        return np.maximum(light - grey.astype(np.float32), 0)
+        return np.asarray(np.maximum(light - grey.astype(np.float32), 0))
     small = cv2.medianBlur(_reduce(grey, 80), 3)
     radius = max(small.shape) // 5
     window = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
@@ -271,7 +273,7 @@ def _ink_strength(grey: np.ndarray, dark_ink: bool) -> np.ndarray:
     ink = paper - grey
     if dark_ink:
         ink *= 255 / np.maximum(paper, 32)  # ink takes its share of the light that falls on it
-    return ink - np.percentile(ink, 25)  # noise lifts a closing above the paper
+    return np.asarray(ink - np.percentile(ink, 25))  # noise lifts a closing above the paper
 
 
 # 5. Strokes ------------------------------------------------------------------------------------
@@ -304,7 +306,7 @@ def _find_strokes(grey: np.ndarray, dark_ink: bool) -> tuple[np.ndarray | None, 
     low, high = 0.05 + 0.25 * sharpness, 1 - 0.25 * sharpness
     strokes = (np.clip((ink / local - low) / (high - low), 0, 1) * 255).astype(np.uint8)
     strokes[cv2.dilate(mask, _NEIGHBOURS) == 0] = 0
-    strokes = cv2.copyMakeBorder(strokes, 1, 1, 1, 1, cv2.BORDER_CONSTANT)
+    strokes = np.pad(strokes, 1)
     return strokes[y : y + height + 2, x : x + width + 2], rejection
 
 
@@ -396,9 +398,10 @@ def _one_digit(mask: np.ndarray) -> tuple[np.ndarray, int]:
     size = np.hypot(width, height)
     weight = np.sqrt(area) * size
     small = max(mask.shape) <= _SMALL
-    edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
-    contact = np.bincount(edge, minlength=count)[1:] * (not small)
+    contact: np.ndarray = np.zeros(count - 1)
     if not small:
+        edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
+        contact = np.bincount(edge, minlength=count)[1:]
         weight *= np.where(contact > 0.4 * size, 0.05, np.where(contact > 0, 0.7, 1))
         for i in range(count - 1):
             inside = (x > x[i]) & (y > y[i]) & (x + width < x[i] + width[i])
@@ -465,7 +468,8 @@ def _with_usual_width(strokes: np.ndarray) -> np.ndarray:
     grow = (usual - width) / (2 - 2 * usual / longest)
     inside = cv2.distanceTransform(ink, cv2.DIST_L2, 5)
     outside = cv2.distanceTransform(1 - ink, cv2.DIST_L2, 5)
-    return (np.clip(inside - outside + grow + 0.5, 0, 1) * 255).astype(np.uint8)
+    depth: np.ndarray = inside - outside + grow + 0.5
+    return (np.clip(depth, 0, 1) * 255).astype(np.uint8)
 
 
 def _stroke_width(ink: np.ndarray) -> float:
@@ -491,14 +495,15 @@ def _place(strokes: np.ndarray) -> np.ndarray:
     extent = max(np.ptp(columns), np.ptp(rows)) + 1
     fine = 1 if strokes.shape == (SIDE, SIDE) else _FINE
     step = extent / (BOX * fine)  # pixels of `strokes` to a pixel of the canvas
+    if fine == 1 and abs(extent - BOX) <= 1:
+        step = 1.0  # a digit that is ready keeps its size
     middle = (SIDE // 2 + 0.5) * fine - 0.5
-    back = np.array(
-        [[step, step * slant, x - step * middle * (1 + slant)], [0, step, y - step * middle]]
-    )
+    across = (step, step * slant, x - step * middle * (1 + slant))
+    back = np.array([across, (0, step, y - step * middle)], np.float32)
     canvas = cv2.warpAffine(
         strokes,
         back,
         (SIDE * fine, SIDE * fine),
         flags=(cv2.INTER_CUBIC if fine == 1 else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP,
     )
-    return cv2.resize(canvas, (SIDE, SIDE), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(canvas, (SIDE, SIDE), interpolation=cv2.INTER_AREA))

@@ -1,7 +1,8 @@
-"""Any picture of a digit -> MNIST's convention: what `normalize` promises, tried on drawings."""
+"""Any picture of a digit -> MNIST's convention: what `normalize` promises, on drawn pictures."""
 
 from __future__ import annotations
 
+import contextlib
 import io
 import warnings
 from pathlib import Path
@@ -54,7 +55,8 @@ def page(ink: np.ndarray, *, paper: float = 225, depth: float = 0.75) -> np.ndar
 def digit_of(picture: object, **options: object) -> np.ndarray:
     result = images.normalize(picture, **options)  # type: ignore[arg-type]
     assert result.rejection is None
-    assert (result.digit.shape, result.digit.dtype) == ((28, 28), np.uint8)
+    assert result.digit.shape == (28, 28)
+    assert result.digit.dtype == np.uint8
     return result.digit
 
 
@@ -184,12 +186,13 @@ def as_photo(light: np.ndarray) -> np.ndarray:
     return np.clip(light, 0, 255).astype(np.uint8)
 
 
+@pytest.mark.parametrize("penumbra", [0.01, 30])
 @pytest.mark.parametrize("digit", sorted(STROKES))
-def test_gradient_shadow_and_texture(digit: int) -> None:
+def test_gradient_shadow_and_texture(digit: int, penumbra: float) -> None:
     ink = draw(digit, canvas=(480, 640), height=220)
     yy, xx = np.mgrid[0:480, 0:640]
     light = 120 + 110 * xx / 640
-    light *= 0.8 + 0.2 * np.tanh((yy - 430 + 0.6 * xx) / 30)  # the edge of a shadow
+    light *= 0.8 + 0.2 * np.tanh((yy - 430 + 0.6 * xx) / penumbra)  # the edge of a shadow
     picture = as_photo(light * (1 - 0.7 * ink) + grain(ink.shape, 5))
     assert likeness(digit_of(picture), digit_of(page(ink))) > 0.9
 
@@ -361,13 +364,8 @@ def test_damage_is_an_image_error_or_a_picture(noise: bytes, at: int) -> None:
     data = bytearray(encoded(Image.fromarray(page(draw(2)))))
     at %= len(data)
     data[at : at + len(noise)] = noise
-    try:
-        images.normalize(bytes(data))
-    except images.ImageError as error:
-        reason = str(error)
-    else:
-        reason = "a picture"
-    assert 5 < len(reason) < 80
+    with contextlib.suppress(images.ImageError):  # any other error fails the test
+        assert images.normalize(bytes(data)).digit.shape == (28, 28)
 
 
 def test_missing_file(tmp_path: Path) -> None:
@@ -380,9 +378,10 @@ def test_too_many_pixels() -> None:
     with pytest.raises(images.ImageError, match="400x300: more than 100,000 pixels"):
         images.normalize(data, max_pixels=100_000)
     bomb = encoded(Image.new("1", (20_000, 20_000)))
-    warnings.simplefilter("error")  # Pillow only warns up to twice its limit
-    with pytest.raises(images.ImageError, match="more than"):
-        images.normalize(bomb)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # Pillow's own warning must not get past
+        with pytest.raises(images.ImageError, match="more than"):
+            images.normalize(bomb)
 
 
 def test_formats_can_be_narrowed() -> None:
