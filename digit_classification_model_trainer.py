@@ -42,6 +42,7 @@ from digit_classification import __version__, images
 from digit_classification.augmentation import augment
 from digit_classification.config import Settings, SettingsError, add_setting, load_settings
 from digit_classification.dataset import CLASSES, Dataset, DatasetError, Report, read_dataset
+from digit_classification.drawn import draw_digits
 from digit_classification.model_file import ModelError, check_destination, save_model
 from digit_classification.network import (
     build_learning_network,
@@ -122,6 +123,7 @@ class DigitClassifier:
         self.train_digits, self.validation_digits, self.train_labels, self.validation_labels = (
             self._split(train_test_split, digits, labels, settings.validation_fraction)
         )
+        self._add_drawn_digits()
         self._loaded = True
         if not self.quiet:
             parts = {
@@ -130,6 +132,13 @@ class DigitClassifier:
                 "test": self.test_labels,
             }
             self.output.print(_counts_table(parts))
+
+    def _add_drawn_digits(self) -> None:
+        """Add drawn digits to the training part only: choices are made on real ones."""
+        count = round(self.settings.training.drawn_share * len(self.train_labels))
+        digits, labels = draw_digits(count, np.random.default_rng(self.settings.training.seed))
+        self.train_digits = np.concatenate([self.train_digits, digits])
+        self.train_labels = np.concatenate([self.train_labels, labels])
 
     def _read(self, path: Path) -> Dataset:
         with progress_bar(self.messages, quiet=self.quiet) as progress:

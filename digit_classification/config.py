@@ -75,6 +75,13 @@ class TrainingSettings(Section):
     epochs: int = Field(100, ge=1, description="passes over the training images")
     batch_size: int = Field(512, ge=2, description="images per step of the optimiser")
     learning_rate: float = Field(1.0, gt=0, le=10, description="peak step size of the optimiser")
+    drawn_share: float = Field(
+        0.05,
+        ge=0,
+        le=1,
+        description="digits in styles that MNIST lacks, drawn by the program and added to the "
+        "training images, as a share of those; 0 adds none",
+    )
     seed: int = Field(42, ge=0, lt=2**32, description="fixes the split, the weights, the batches")
 
     @field_validator("hidden_units", mode="before")
