@@ -18,7 +18,6 @@ import io
 import itertools
 import json
 import multiprocessing
-import os
 import platform
 import sys
 import tempfile
@@ -39,13 +38,17 @@ from rich.console import Console
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run from a checkout, which is not installed
 
-from digit_classification.config import DatasetSettings, Settings, TrainingSettings  # noqa: E402
+from digit_classification.config import (  # noqa: E402
+    DatasetSettings,
+    ModelSettings,
+    Settings,
+    TrainingSettings,
+)
 from digit_classification.dataset import DatasetError  # noqa: E402
 from digit_classification.images import SIDE, ImageError  # noqa: E402
 from digit_classification.model_file import ModelError  # noqa: E402
 from digit_classification.pipeline import default_workers, prepare_all  # noqa: E402
 from digit_classification.quiet import import_keras  # noqa: E402
-from digit_classification.results import Result  # noqa: E402
 from digit_classification.sources import Source, SourceError, find_sources  # noqa: E402
 from digit_classification.terminal import make_console  # noqa: E402
 from digit_classification_detector import DigitPredictor  # noqa: E402
@@ -179,14 +182,15 @@ def make_rows(pictures: Pictures, ours: list[Reading], ancestor: list[Reading]) 
         return Row(name, images, {column: values for column, values in columns.items() if values})
 
     labels, groups = pictures.labels, pictures.groups
-    rows = [
-        row(name, int(part.sum()), lambda reading, p=part: figures(reading.of(p), labels[p]))
-        for name, part in pictures.parts.items()
-        if part.any()
-    ]
+
+    def row_of_part(name: str, part: np.ndarray) -> Row:
+        return row(name, int(part.sum()), lambda read: figures(read.of(part), labels[part]))
+
+    rows = [row_of_part(name, part) for name, part in pictures.parts.items() if part.any()]
     if groups is not None:
         name = f"{rows[0].name}, average of {len(np.unique(groups))} groups"
-        rows.insert(1, row(name, len(labels), lambda r: average_over_groups(r, labels, groups)))
+        average = row(name, len(labels), lambda read: average_over_groups(read, labels, groups))
+        rows.insert(1, average)
     return rows
 
 
@@ -225,7 +229,7 @@ def in_table(name: str, folder: Path, at_most: int | None = None) -> Pictures:
         ) from None
     if not rows:
         raise BenchmarkError(f"'{table}' lists no picture: add a line for each.")
-    parts = {name: np.ones(len(labels), bool)}
+    parts: dict[str, np.ndarray] = {name: np.ones(len(labels), bool)}
     if "kind" in rows[0]:
         parts[f"{name}, of kind photo only"] = np.array([row["kind"] == "photo" for row in rows])
     groups = np.array([row["group"] for row in rows]) if "group" in rows[0] else None
@@ -336,7 +340,7 @@ def smooth_noise(rng: np.random.Generator) -> Image.Image:
 def several_digits(rng: np.random.Generator, digits: np.ndarray) -> Image.Image:
     """Put two to four digits side by side, light on dark as they are, or in ink on paper."""
     some = digits[rng.integers(0, len(digits), rng.integers(2, 5))]
-    line = cv2.copyMakeBorder(np.hstack(list(some)), *[int(rng.integers(0, 12))] * 4, 0)
+    line = np.pad(np.hstack(list(some)), rng.integers(0, 12))
     if rng.random() < 0.3:
         return Image.fromarray(line)
     scale = rng.uniform(2, 8)
@@ -662,7 +666,7 @@ def build_parser() -> argparse.ArgumentParser:
         nargs="*",
         default=[1, 2, 3],
         metavar="N",
-        help="seeds of the trainings (default: 1 2 3); none at all leaves the ancestor's method out",
+        help="seeds of the trainings (default: 1 2 3); none: only --model",
     )
     parser.add_argument(
         "--photos",
@@ -750,7 +754,7 @@ def measure(arguments: argparse.Namespace, folder: Path, messages: Console) -> l
         training = TrainingSettings(seed=seed, **({"epochs": 3} if quick else {}))
         settings = Settings(
             dataset=DatasetSettings(path=training_set, test_path=test_set),
-            model=Settings().model.model_copy(update={"path": folder / f"seed-{seed}.keras"}),
+            model=ModelSettings(path=folder / f"seed-{seed}.keras"),
             training=training,
         )
         our_seconds.append(in_new_process(train_ours, settings)[1])
@@ -776,8 +780,8 @@ def measure(arguments: argparse.Namespace, folder: Path, messages: Console) -> l
                 sheets = arguments.mistakes / predictor.model.path.stem
                 draw_mistakes(sheets, pictures, reading, predictor)
         rows += make_rows(pictures, ours, [read_with_ancestor(w, pictures) for w in ancestors])
-    seconds = {"accuracy": our_seconds, "ancestor": ancestor_seconds}
-    return [*rows, Row("training, from start to saved model", figures=seconds, unit="s"), *speed]
+    trainings = {"accuracy": our_seconds, "ancestor": ancestor_seconds}
+    return [*rows, Row("training, from start to saved model", figures=trainings, unit="s"), *speed]
 
 
 def _sets(
@@ -789,7 +793,7 @@ def _sets(
     yield "load_digits", in_class_folders("load_digits", folder / "load_digits")
     for name in ("photos", "scans"):
         given: Path | None = getattr(arguments, name)
-        yield name, given and in_table(name, given, at_most)
+        yield name, None if given is None else in_table(name, given, at_most)
     digits = [(ancestor_pixels(source) * 255).astype(np.uint8) for source in mnist.sources]
     per_kind = at_most // 20 if at_most else PER_KIND
     yield "no digit", write_no_digits(folder / "no-digit", np.stack(digits), per_kind)

@@ -28,6 +28,9 @@ BLUR = 0.25  # pixels
 CONTRAST = 0.2  # of the range of grey, cut off at its light end; half of it at its dark end
 GRAIN = 0.05  # of the ink's own grey
 
+COARSE_SHARE = 0.15  # of the stacks: seen by a camera of fewer pixels,
+COARSE_SIDES = (10, 16)  # from 10 to 16 instead of 28
+
 SIDE = 28  # pixels
 CENTRE = (SIDE - 1) / 2
 AXIS = np.arange(SIDE, dtype=np.float32) - np.float32(CENTRE)
@@ -100,5 +103,14 @@ def _redraw(stack: NDArray[np.uint8], grain: Floats, rng: np.random.Generator) -
     black, white = min(0.5 * CONTRAST * dark, 0.4), 1 - min(CONTRAST * light, 0.5)
     ramp = (np.linspace(0, 1, 256) - black) / (white - black)
     stack = cv2.LUT(stack, np.uint8(255 * ramp.clip(0, 1)))
+    if rng.random() < COARSE_SHARE:
+        stack = _seen_coarsely(stack, int(rng.integers(*COARSE_SIDES, endpoint=True)))
     start = rng.integers(len(grain) - len(stack) + 1)
     return cv2.multiply(stack, grain[start : start + len(stack)], dtype=cv2.CV_8U)
+
+
+def _seen_coarsely(stack: Images, side: int) -> Images:
+    """Return a stack whose images were taken with `side` pixels instead of 28, and enlarged."""
+    height, width = stack.shape
+    few = cv2.resize(stack, (side, height // SIDE * side), interpolation=cv2.INTER_AREA)
+    return np.asarray(cv2.resize(few, (width, height), interpolation=cv2.INTER_CUBIC), np.uint8)
