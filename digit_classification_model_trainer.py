@@ -182,7 +182,12 @@ class DigitClassifier:
 
         Pixels go in as they are, 0 to 255: rescaling is part of the model.
         """
-        import_keras().utils.set_random_seed(self.settings.training.seed)
+        keras = import_keras()
+        import tensorflow as tf
+
+        keras.utils.set_random_seed(self.settings.training.seed)
+        # Otherwise sums are added in the order in which threads happen to finish.
+        tf.config.experimental.enable_op_determinism()
         self.model = build_learning_network(self.settings.training.hidden_units)
 
     def train(self) -> None:
