@@ -3,7 +3,8 @@
 # make bench  measures              make clean  removes what the other targets made
 # make venv   only installs
 #
-# PYTHON=python3.12 make demo   takes another Python; EPOCHS=2 make demo trains briefly.
+# PYTHON=python3.12 make demo   takes another Python; EPOCHS=2 make demo trains briefly;
+# BENCH="--photos DIR" make bench   also measures pictures of your own (benchmarks/README.md).
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -40,7 +41,7 @@ lint: $(READY)
 	$(BIN)/mypy
 
 bench: $(READY)
-	$(BIN)/python benchmarks/accuracy.py
+	$(BIN)/python benchmarks/accuracy.py --markdown benchmarks/README.md $(BENCH)
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

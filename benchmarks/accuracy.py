@@ -724,6 +724,8 @@ def _check(arguments: argparse.Namespace) -> None:
     """Find out before the trainings what would end the benchmark after them."""
     if not arguments.model and not arguments.seeds:
         raise BenchmarkError("There is nothing to measure: give --seeds or --model.")
+    for folder in filter(None, (arguments.photos, arguments.scans)):
+        in_table(folder.name, folder)
     mistakes = arguments.mistakes
     if mistakes is not None and mistakes.resolve().is_relative_to(ROOT):
         raise BenchmarkError(
