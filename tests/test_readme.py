@@ -15,6 +15,7 @@ import pytest
 
 import digit_classification_detector as detector
 import digit_classification_model_trainer as trainer
+from benchmarks import accuracy
 from digit_classification.config import FIELDS
 from tests.drawing import write_dataset
 
@@ -48,7 +49,8 @@ def test_every_flag_is_in_the_readme(script: object) -> None:
 
 
 def test_the_readme_names_no_flag_that_does_not_exist() -> None:
-    known = flags(trainer.build_parser()) | flags(detector.build_parser())
+    parsers = (trainer.build_parser(), detector.build_parser(), accuracy.build_parser())
+    known = set().union(*map(flags, parsers))
     assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) <= known
 
 
@@ -150,6 +152,13 @@ def test_the_python_example_works(desk: Path) -> None:
     assert int(digit) in range(10)
     assert 0 < float(confidence) <= 1
     assert status in {"ok", "uncertain"}
+
+
+def test_every_figure_of_the_readme_is_in_the_benchmark_s_table() -> None:
+    table = (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
+    figures = re.findall(r"\d+(?:\.\d+)? ± \d+(?:\.\d+)? (?:%|s)", README)
+    assert len(figures) > 10
+    assert [figure for figure in figures if figure not in table] == []
 
 
 def test_the_commands_for_make_are_targets() -> None:
