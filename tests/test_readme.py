@@ -16,7 +16,7 @@ import pytest
 import digit_classification_detector as detector
 import digit_classification_model_trainer as trainer
 from benchmarks import accuracy
-from digit_classification.config import FIELDS
+from digit_classification.config import FIELDS, config_text
 from tests.drawing import write_dataset
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -59,6 +59,10 @@ def test_the_readme_names_no_setting_that_does_not_exist() -> None:
     named = set(re.findall(rf"`((?:{'|'.join(sections)})\.[a-z_]+)`", README))
     assert named <= set(FIELDS)
     assert named
+
+
+def test_every_setting_is_in_the_readme() -> None:
+    assert config_text() in README
 
 
 def test_exit_codes_are_in_the_help() -> None:
@@ -105,7 +109,7 @@ def run(desk: Path, command: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, str(ROOT / script), *arguments],
         cwd=desk,
-        env={"DIGITS_DATABASE_URL": "sqlite:///digits.db", **os.environ, **settings},
+        env={"DIGITS_DATABASE_URL": "sqlite:///digit_classification.db", **os.environ, **settings},
         capture_output=True,
         text=True,
         check=False,
@@ -113,9 +117,12 @@ def run(desk: Path, command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def masked(text: str) -> str:
-    """What of an output stays the same whatever the network has learned."""
-    return re.sub(r"\d+(\.\d+)?", "N", text).replace(" (uncertain)", "")
+def masked(text: str) -> list[str]:
+    """What of an output stays the same whatever the network has learned, line by line."""
+    text = re.sub(r"run \S+", "run ID", text.replace(" (uncertain)", ""))
+    text = re.sub(r"\d[\d,]*(\.\d+)?", "N", text)
+    lines = [" ".join(line.split()) for line in text.splitlines()]
+    return [line for line in lines if line and not line.startswith(("uncertain:", "───"))]
 
 
 @pytest.mark.parametrize(
@@ -128,7 +135,7 @@ def test_a_command_does_what_the_readme_says(desk: Path, command: str, output: s
     expected = 1 if "samples" in shlex.split(command) else 0
     assert (done.returncode, "Traceback" in done.stderr) == (expected, False), done.stderr
     if output:
-        assert masked(done.stdout) == masked(output)
+        assert masked(done.stdout + done.stderr) == masked(output)
 
 
 def test_the_mysql_command_works(desk: Path, mysql_url: str) -> None:

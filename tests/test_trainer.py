@@ -34,7 +34,7 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def small(dataset: Path) -> list[object]:
     """Options of a training that takes a second and still learns."""
-    return ["--dataset", dataset, "--hidden-units", 32, "--epochs", 12, "--batch-size", 16]
+    return ["--dataset", dataset, "--hidden-units", 64, "--epochs", 30, "--batch-size", 16]
 
 
 def test_trains_evaluates_and_saves(
@@ -51,14 +51,14 @@ def test_trains_evaluates_and_saves(
     assert set(figures["digits"]["7"]) == {"precision", "recall", "f1", "support"}
     assert f"Test accuracy: {figures['accuracy']:.2%} of 40 images" in captured.out
     assert "Confusion matrix" in captured.out
-    assert "epoch 12/12" in captured.err
+    assert "epoch 30/30" in captured.err
     assert f"Saved the model to {model}" in captured.err
 
     card = load_model(model).card
     assert card is not None
     assert card["classes"] == list("0123456789")
     assert card["test"] == figures
-    assert card["settings"]["training"]["epochs"] == 12
+    assert card["settings"]["training"]["epochs"] == 30
     assert card["datasets"]["dataset"]["counts"] == {str(digit): 20 for digit in range(10)}
     assert len(card["datasets"]["dataset"]["sha256"]) == 64
     assert {"python", "keras", "tensorflow", "numpy"} <= set(card["versions"])
