@@ -28,8 +28,8 @@ IMAGE_SUFFIXES = frozenset(
         "webp",
     )
 )
-# What operating systems leave behind in folders and zips.
-LITTER = frozenset({"__MACOSX", "Thumbs.db", "thumbs.db", "desktop.ini"})
+# What operating systems, and Python, leave behind in folders and zips.
+LITTER = frozenset({"__MACOSX", "__pycache__", "Thumbs.db", "thumbs.db", "desktop.ini"})
 # More than any photo, and little enough to hold in memory.
 MAX_FILE_BYTES = 512 * 2**20
 # What zipfile raises on damaged, encrypted or exotic archives.
