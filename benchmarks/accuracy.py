@@ -579,7 +579,8 @@ def _mistake(
         content = source.read()
         with Image.open(io.BytesIO(content)) as image:
             upright = ImageOps.exif_transpose(image).convert("RGBA")
-        cell.paste(ImageOps.contain(upright, (112, 112)).convert("RGB"), (12, 2))
+        small = ImageOps.contain(upright, (112, 112))
+        cell.paste(small, (12, 2), small)  # transparent parts show the sheet
         normalized = predictor.preprocess_image(content)
         seen = Image.fromarray(normalized.digit).resize((112, 112), Image.Resampling.NEAREST)
         cell.paste(seen, (12, 116))
@@ -753,7 +754,8 @@ def measure(arguments: argparse.Namespace, folder: Path, messages: Console) -> l
     models, our_seconds = list(arguments.model), []
     for seed in arguments.seeds if not models else ():
         messages.print(f"Training ours, seed {seed}")
-        training = TrainingSettings(seed=seed, **({"epochs": 3} if quick else {}))
+        brief = {"epochs": 10, "batch_size": 32} if quick else {}
+        training = TrainingSettings(seed=seed, **brief)
         settings = Settings(
             dataset=DatasetSettings(path=training_set, test_path=test_set),
             model=ModelSettings(path=folder / f"seed-{seed}.keras"),
