@@ -1,4 +1,5 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Read the digits in pictures, and store each result in a database.
 
     python digit_classification_detector.py 7.png
@@ -25,6 +26,7 @@ import io
 import itertools
 import os
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -37,6 +39,7 @@ from PIL import Image
 from rich.console import Console
 
 from digit_classification import __version__, images
+from digit_classification.command_line import CommandLine
 from digit_classification.config import (
     PASSWORD_VARIABLE,
     DatabaseSettings,
@@ -44,6 +47,7 @@ from digit_classification.config import (
     SettingsError,
     add_setting,
     load_settings,
+    settings_text,
 )
 from digit_classification.formats import FORMATS, as_text, make_writer
 from digit_classification.history import print_runs, show_run
@@ -60,9 +64,10 @@ from digit_classification.sources import (
     printable,
     stdin_paths,
 )
-from digit_classification.terminal import make_console, make_table, progress_bar
+from digit_classification.terminal import make_console, make_table, print_error, progress_bar
 
 PROMPT = "Enter the image path or directory: "
+DETECTOR_SECTIONS = ("model", "detection")  # without the database: its URL may hold a password
 NAMED = 10  # files named in the summary; all of them are in the database and in the output
 
 EXIT_STATUS = """\
@@ -249,12 +254,13 @@ class Summary:
     statuses: Counter[str] = field(default_factory=Counter)
     unreadable: list[Result] = field(default_factory=list)  # the first few errors and rejections
     begin: float = field(default_factory=time.monotonic)
+    named: int | None = NAMED  # None names all
 
     def add(self, result: Result) -> None:
         self.statuses[result.status] += 1
         if result.digit is not None:
             self.digits[result.digit] += 1
-        elif len(self.unreadable) < NAMED:
+        elif self.named is None or len(self.unreadable) < self.named:
             self.unreadable.append(result)
 
     @property
@@ -279,20 +285,20 @@ class Summary:
         if unnamed:
             messages.print(f"  and {unnamed:,} more")
         if strays:
-            shown = ", ".join(printable(name) for name in strays[:NAMED])
-            more = f" and {len(strays) - NAMED:,} more" if len(strays) > NAMED else ""
+            shown = ", ".join(printable(name) for name in strays[: self.named])
+            unnamed = len(strays) - len(strays[: self.named])
+            more = f" and {unnamed:,} more" if unnamed else ""
             messages.print(f"ignored, no pictures: {shown}{more}")
 
 
 # --------------------------------------------------------------------------------- command line
 
 
-def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description="Read the digits in pictures, and store each result in a database.",
-        epilog=EXIT_STATUS + "\nexample:\n  %(prog)s scans/ --format csv --output digits.csv",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+def build_parser() -> CommandLine:
+    parser = CommandLine(
+        "Read the digits in pictures, and store each result in a database.",
+        exit_status=EXIT_STATUS,
+        example="scans/ --format csv --output digits.csv",
     )
     parser.add_argument(
         "paths",
@@ -301,7 +307,7 @@ def build_parser() -> argparse.ArgumentParser:
         help="picture, folder (with all below it), zip or pattern; - reads paths from standard "
         "input, one a line",
     )
-    reading = parser.add_argument_group("reading")
+    reading = parser.add_group("reading", example="photos/ --invert always --save-normalized seen")
     add_setting(reading, "--model", "model.path", metavar="FILE")
     add_setting(reading, "--min-confidence", "detection.min_confidence", metavar="SHARE")
     add_setting(reading, "--invert", "detection.invert", metavar="auto|always|never")
@@ -312,7 +318,9 @@ def build_parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="write what the network sees, a 28x28 PNG for each picture, into the new folder DIR",
     )
-    results = parser.add_argument_group("results")
+    results = parser.add_group(
+        "results", example="scans/ --database none --format jsonl --output -"
+    )
     add_setting(results, "--database", "database.url", metavar="URL")
     results.add_argument(
         "--format",
@@ -325,19 +333,18 @@ def build_parser() -> argparse.ArgumentParser:
     results.add_argument(
         "--top-k", type=_positive, default=1, metavar="K", help="print the K most probable digits"
     )
-    history = parser.add_argument_group("earlier runs")
+    history = parser.add_group("earlier runs", example="--show latest --format csv")
     history.add_argument("--runs", action="store_true", help="list the stored runs")
     history.add_argument(
         "--show",
         metavar="RUN",
         help="print the stored results of a run; `latest` is the last one",
     )
-    general = parser.add_argument_group("general")
-    general.add_argument("--config", type=Path, metavar="FILE", help="read settings from FILE")
-    general.add_argument(
-        "-q", "--quiet", action="store_true", help="print neither progress nor summary"
+    parser.add_general_options(
+        dry_run="say what would be read and where results would go; read and store nothing",
+        quiet="print neither progress nor summary",
+        verbose="name every picture that has no digit, and print the settings",
     )
-    general.add_argument("--version", action="version", version=__version__)
     return parser
 
 
@@ -350,7 +357,7 @@ def _positive(text: str) -> int:
 def main(argv: list[str] | None = None) -> int:
     """Run the detector; return the exit status."""
     parser = build_parser()
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse(argv)
     messages = make_console(stderr=True)
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file name may not fit the terminal's encoding
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -358,17 +365,24 @@ def main(argv: list[str] | None = None) -> int:
         settings = load_settings(arguments, arguments.config)
         if arguments.runs or arguments.show:
             return _look_back(arguments, settings, messages)
+        if arguments.verbose:
+            messages.print(settings_text(settings, DETECTOR_SECTIONS))
         given = arguments.paths or _ask_for_path(parser)
         paths = _paths(given)
+        if arguments.dry_run:
+            _print_plan(arguments, settings, paths, given)
+            return 0
         with contextlib.ExitStack() as stack:
             write = _open_output(arguments, given, stack)
             if arguments.save_normalized is not None:
                 _make_new_folder(arguments.save_normalized)
             database = _open_database(settings.database, stack)
             predictor = DigitPredictor(settings=settings, database=database, messages=messages)
-            summary = Summary()
+            summary = Summary(named=None if arguments.verbose else NAMED)
             with progress_bar(messages, quiet=arguments.quiet) as progress:
                 task = progress.add_task("Reading digits", total=None)
+                if not progress.disable and "-" not in given:
+                    _count_meanwhile(given, lambda total: progress.update(task, total=total))
                 for result in predictor.classify_images(
                     paths, named=given, save_normalized=arguments.save_normalized
                 ):
@@ -376,10 +390,10 @@ def main(argv: list[str] | None = None) -> int:
                     summary.add(result)
                     progress.advance(task)
     except (SettingsError, SourceError, ModelError) as error:
-        messages.print(f"Error: {error}")
+        print_error(messages, error)
         return 2
     except DatabaseError as error:
-        messages.print(f"Error: {error}")
+        print_error(messages, error)
         return 3
     except KeyboardInterrupt:
         messages.print("Interrupted: what was classified until then is stored.")
@@ -392,6 +406,41 @@ def main(argv: list[str] | None = None) -> int:
         if database is not None:
             messages.print(f"Stored in {database.url}, run {predictor.last_run_id}")
     return 0 if summary.complete else 1
+
+
+def _count_meanwhile(given: Sequence[str], tell: Callable[[int], None]) -> None:
+    """Count the pictures while the first are read already, so that the time left can be told."""
+
+    def count() -> None:
+        with contextlib.suppress(SourceError):
+            tell(sum(1 for _ in find_sources(_paths(given))))
+
+    threading.Thread(target=count, daemon=True).start()
+
+
+def _print_plan(
+    arguments: argparse.Namespace, settings: Settings, paths: Iterable[str], given: Sequence[str]
+) -> None:
+    """List the files and check the model, and say what a run would do with them."""
+    model = load_model(settings.model.path)
+    sources = list(find_sources(paths))
+    others = sum(not source.claims_image for source in sources)
+    created = f", made {model.card['created']}" if model.card else ""
+    url = settings.database.url
+    # A MySQL URL is not repeated before it is checked: it may hold a password.
+    store = {"none": "nothing", "mysql": "the results in MySQL"}.get(url.split(":")[0])
+    plan = [
+        f"Would read {len(sources):,} files in {', '.join(map(printable, given))}"
+        + (f", {others:,} of them no pictures by their names" if others else ""),
+        f"  with the model {model.path}{created}",
+        f"  store {store or f'the results in {url}'}",
+    ]
+    if arguments.output or arguments.format:
+        output = "standard output" if arguments.output in (None, "-") else arguments.output
+        plan.append(f"  print them as {arguments.format or 'text'} to {output}")
+    if arguments.save_normalized is not None:
+        plan.append(f"  write what the network sees into {arguments.save_normalized}")
+    make_console().print("\n".join([*plan, "Nothing was written."]))
 
 
 def _look_back(arguments: argparse.Namespace, settings: Settings, messages: Console) -> int:

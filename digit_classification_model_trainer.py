@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
+# PYTHON_ARGCOMPLETE_OK
 """Train a network to read handwritten digits, and save it as one model file.
 
     python digit_classification_model_trainer.py
     python digit_classification_model_trainer.py --dataset my_digits --model my_digits.keras
-    python digit_classification_model_trainer.py --epochs 5 --metrics metrics.json
+    python digit_classification_model_trainer.py --report report
+    python digit_classification_model_trainer.py --skip-training --export onnx
 
 A dataset is a folder or a zip with a folder of images for each digit, 0 to 9.  Without
 options, the settings in config.yaml apply: the bundled MNIST, and digit_classification.keras.
@@ -23,6 +25,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import json
 import signal
 import sys
@@ -38,11 +41,32 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from digit_classification import __version__, images
+from digit_classification import images
 from digit_classification.augmentation import augment
-from digit_classification.config import Settings, SettingsError, add_setting, load_settings
+from digit_classification.checkpoint import (
+    SECONDS_BETWEEN,
+    Checkpoint,
+    CheckpointError,
+    checkpoint_path,
+    load_checkpoint,
+    save_checkpoint,
+)
+from digit_classification.command_line import CommandLine
+from digit_classification.config import (
+    Settings,
+    SettingsError,
+    add_setting,
+    load_settings,
+    settings_text,
+)
 from digit_classification.dataset import CLASSES, Dataset, DatasetError, Report, read_dataset
 from digit_classification.drawn import draw_digits
+from digit_classification.export import (
+    FORMATS,
+    check_export,
+    default_destination,
+    export_model,
+)
 from digit_classification.model_file import ModelError, check_destination, save_model
 from digit_classification.network import (
     build_learning_network,
@@ -52,10 +76,18 @@ from digit_classification.network import (
 )
 from digit_classification.quiet import import_keras
 from digit_classification.sources import printable
-from digit_classification.terminal import make_console, make_table, progress_bar
+from digit_classification.terminal import (
+    make_console,
+    make_table,
+    print_error,
+    progress_bar,
+    waiting,
+)
+from digit_classification.training_report import check_report
 
 STEPS_PER_CALL = 50  # of the optimiser: few enough that Ctrl-C is answered at once
 WEIGHT_DECAY = 3e-5
+TRAINER_SECTIONS = ("dataset", "model", "training")
 NAMED = 10  # files named on the terminal; the report on a large dataset should stay readable
 
 EXIT_STATUS = """\
@@ -64,6 +96,8 @@ exit status:
   2    the command line, a setting or the dataset is wrong
   130  interrupted with Ctrl-C; the first one saves the best epoch so far
 """
+# Without a number: as patient as it takes to lose nothing by it, measured in docs/training.md.
+PATIENCE = 20
 
 
 class TrainingError(Exception):
@@ -73,7 +107,8 @@ class TrainingError(Exception):
 class DigitClassifier:
     """Trains a dense network on a folder-per-class dataset, from reading it to saving the model.
 
-    `output` takes results, `messages` progress; both are rich consoles.
+    `output` takes results, `messages` progress; both are rich consoles.  With `resume`, `train`
+    goes on where an interrupted training of the same settings and images stopped.
     """
 
     def __init__(
@@ -83,16 +118,21 @@ class DigitClassifier:
         output: Console | None = None,
         messages: Console | None = None,
         quiet: bool = False,
+        verbose: bool = False,
+        resume: bool = False,
     ) -> None:
         self.settings = settings or load_settings()
         self.output = output or make_console()
         self.messages = messages or make_console(stderr=True)
         self.quiet = quiet
+        self.verbose = verbose
+        self.resume = resume
         self.interrupted = False  # whether Ctrl-C has asked for the end
         self._acknowledged = False
         self.model: Any = None  # a keras.Sequential, once built
         self.evaluation: dict[str, Any] | None = None
         self.temperature = 1.0  # by which the logits are divided in the saved network
+        self.seconds = 0.0  # that the training took
         self._history: list[dict[str, float]] = []
         self._loaded = False
 
@@ -106,8 +146,6 @@ class DigitClassifier:
 
         Raises DatasetError if a dataset cannot be used.
         """
-        from sklearn.model_selection import train_test_split
-
         settings = self.settings.dataset
         dataset = self._read(settings.path)
         digits, labels = dataset.digits, dataset.labels
@@ -116,13 +154,15 @@ class DigitClassifier:
             test = self._read(settings.test_path)
             self.datasets["test_dataset"] = test
             self.test_digits, self.test_labels = test.digits, test.labels
+            self.test_names = test.names
         else:
-            digits, self.test_digits, labels, self.test_labels = self._split(
-                train_test_split, digits, labels, settings.test_fraction
-            )
-        self.train_digits, self.validation_digits, self.train_labels, self.validation_labels = (
-            self._split(train_test_split, digits, labels, settings.validation_fraction)
-        )
+            kept, held_back = self._split(labels, settings.test_fraction)
+            self.test_digits, self.test_labels = digits[held_back], labels[held_back]
+            self.test_names = [dataset.names[index] for index in held_back]
+            digits, labels = digits[kept], labels[kept]
+        kept, held_back = self._split(labels, settings.validation_fraction)
+        self.train_digits, self.train_labels = digits[kept], labels[kept]
+        self.validation_digits, self.validation_labels = digits[held_back], labels[held_back]
         self._add_drawn_digits()
         self._loaded = True
         if not self.quiet:
@@ -150,13 +190,17 @@ class DigitClassifier:
             )
         if not self.quiet:
             self.messages.print(f"Read {len(dataset):,} images of {path}")
-            _print_report(self.messages, dataset.report)
+            named = None if self.verbose else NAMED
+            _print_report(self.messages, dataset.report, named)
         return dataset
 
-    def _split(
-        self, split: Any, digits: np.ndarray, labels: np.ndarray, fraction: float
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Split stratified and seeded; at least one image of each digit is held back."""
+    def _split(self, labels: np.ndarray, fraction: float) -> tuple[np.ndarray, np.ndarray]:
+        """Split stratified and seeded: return the indices of the images kept and held back.
+
+        At least one image of each digit is held back.
+        """
+        from sklearn.model_selection import train_test_split
+
         counts = np.bincount(labels, minlength=10)
         rarest = int(counts.argmin())
         held_back_count = max(len(CLASSES), round(len(labels) * fraction))
@@ -166,14 +210,13 @@ class DigitClassifier:
                 f"digit {rarest}, with {fraction:g} of them held back: add images, or change the "
                 "fractions."
             )
-        train, held_back, train_labels, held_back_labels = split(
-            digits,
-            labels,
+        kept, held_back = train_test_split(
+            np.arange(len(labels)),
             test_size=held_back_count,
             random_state=self.settings.training.seed,
             stratify=labels,
         )
-        return train, held_back, train_labels, held_back_labels
+        return kept, held_back
 
     # ---------------------------------------------------------------------------- the network
 
@@ -197,30 +240,35 @@ class DigitClassifier:
         network's confidence is calibrated on.  Ctrl-C ends the training after the running
         epoch, a second one at once (KeyboardInterrupt).
         """
+        kept = load_checkpoint(self.checkpoint, self._to_keep()) if self.resume else None
         if not self._loaded:
             self._load_and_preprocess_data()
-        self._build_model()
+        with waiting(self.messages, "Starting TensorFlow", quiet=self.quiet):
+            self._build_model()
+            learn = self._make_learner()
         training = self.settings.training
-        epochs = training.epochs
-        learn = self._make_learner()
-        best_loss, best_weights = np.inf, self.model.get_weights()
-        begin = time.monotonic()
+        best_weights = self._begin(kept)
+        begin = last_checkpoint = time.monotonic() - self.seconds
         with (
             _ctrl_c_asks_first(self),
             progress_bar(self.messages, quiet=self.quiet) as progress,
             ThreadPoolExecutor(max_workers=1) as background,
         ):
             steps = self._steps_per_epoch()
-            task = progress.add_task("Training", total=epochs * steps)
+            done = len(self._history)
+            task = progress.add_task(
+                "Training", total=training.epochs * steps, completed=done * steps
+            )
 
             def advance(steps_done: int) -> None:
                 progress.advance(task, steps_done)
                 self._acknowledge_interruption()
 
-            upcoming = background.submit(self._distorted_images, 1)
-            for epoch in range(1, epochs + 1):
+            upcoming = background.submit(self._distorted_images, done + 1)
+            while not self._is_finished():
+                epoch = len(self._history) + 1
                 digits, labels = upcoming.result()
-                if epoch < epochs:
+                if epoch < training.epochs:
                     upcoming = background.submit(self._distorted_images, epoch + 1)
                 figures = learn(digits, labels, advance)
                 figures |= self._validate()
@@ -230,16 +278,96 @@ class DigitClassifier:
                         f"{training.learning_rate:g}, or a larger --batch-size."
                     )
                 self._history.append({"epoch": epoch, **figures})
-                if figures["validation_loss"] < best_loss:
-                    best_loss, best_weights = figures["validation_loss"], self.model.get_weights()
-                self._print_epoch(epoch, figures, time.monotonic() - begin)
+                if self._best_epoch()["epoch"] == epoch:
+                    best_weights = self.model.get_weights()
+                self.seconds = time.monotonic() - begin
+                self._print_epoch(epoch, figures)
                 self._acknowledge_interruption()
+                if self.interrupted or time.monotonic() - last_checkpoint > SECONDS_BETWEEN:
+                    self._save_checkpoint(best_weights)
+                    last_checkpoint = time.monotonic()
                 if self.interrupted:
                     break
         self.model.set_weights(best_weights)
         logits = self.model.predict(self.validation_digits, batch_size=1000, verbose=0)
         self.temperature = find_temperature(logits, self.validation_labels)
         self.model = build_saved_network(self.model, self.temperature)
+
+    def _is_finished(self) -> bool:
+        """Whether all epochs are done, or the last ones brought nothing (early stopping)."""
+        done, patience = len(self._history), self.settings.training.early_stopping
+        if patience is not None and done - self._best_epoch()["epoch"] >= patience:
+            self._tell(f"Stopped early: no lower validation loss for {patience} epochs.")
+            return True
+        return done >= self.settings.training.epochs
+
+    def _best_epoch(self) -> dict[str, float]:
+        """Return the figures of the first epoch with the lowest validation loss."""
+        none = {"epoch": 0, "validation_loss": np.inf}
+        return min(self._history, key=lambda figures: figures["validation_loss"], default=none)
+
+    # ---------------------------------------------------------------------------- checkpoints
+
+    @property
+    def checkpoint(self) -> Path:
+        """Where an interrupted training is kept until it is resumed or replaced."""
+        return checkpoint_path(self.settings.model.path)
+
+    def _begin(self, kept: Checkpoint | None) -> list[np.ndarray]:
+        """Begin anew, or where an interrupted training stopped; return its best weights.
+
+        Raises CheckpointError if that one learned from other images.
+        """
+        if kept is None:
+            if self.checkpoint.exists():
+                self._tell(
+                    f"'{self.checkpoint}' of an interrupted training will be replaced; "
+                    "--resume-training would go on from there."
+                )
+            weights: list[np.ndarray] = self.model.get_weights()
+            return weights
+        if kept.images != self._images_sha256():
+            raise CheckpointError(
+                f"The training interrupted in '{self.checkpoint}' learned from other images than "
+                "these: give it the same, or train without --resume-training."
+            )
+        self._history, self.seconds = kept.history, kept.seconds
+        self.model.set_weights(kept.weights)
+        for variable, value in zip(self._optimizer.variables, kept.optimizer, strict=True):
+            variable.assign(value)
+        self._tell(f"Resuming after epoch {len(self._history)}.")
+        return kept.best_weights
+
+    def _save_checkpoint(self, best_weights: list[np.ndarray]) -> None:
+        """Keep the state after this epoch; where that fails, say so and go on."""
+        state = Checkpoint(
+            settings=self._to_keep(),
+            images=self._images_sha256(),
+            history=self._history,
+            seconds=self.seconds,
+            weights=self.model.get_weights(),
+            optimizer=[variable.numpy() for variable in self._optimizer.variables],
+            best_weights=best_weights,
+        )
+        try:
+            save_checkpoint(self.checkpoint, state)
+        except CheckpointError as error:
+            self._tell(f"Warning: {error}")
+
+    def _to_keep(self) -> dict[str, Any]:
+        """Return the settings that a resumed training must share with the interrupted one."""
+        settings = self.settings.training.model_dump(mode="json")
+        return {f"training.{key}": value for key, value in settings.items()}
+
+    def _images_sha256(self) -> str:
+        """Return the checksum of the images that are learned from and chosen on."""
+        checksum = hashlib.sha256(self.train_digits.tobytes() + self.train_labels.tobytes())
+        checksum.update(self.validation_digits.tobytes() + self.validation_labels.tobytes())
+        return checksum.hexdigest()
+
+    def _tell(self, text: str) -> None:
+        if not self.quiet:
+            self.messages.print(text)
 
     def _acknowledge_interruption(self) -> None:
         if self.interrupted and not self._acknowledged:
@@ -279,6 +407,7 @@ class DigitClassifier:
             schedule, momentum=0.9, nesterov=True, weight_decay=WEIGHT_DECAY
         )
         optimizer.build(self.model.trainable_variables)
+        self._optimizer = optimizer
         signature = [
             tf.TensorSpec([None, images.SIDE, images.SIDE], tf.uint8),
             tf.TensorSpec([None], tf.uint8),
@@ -323,16 +452,14 @@ class DigitClassifier:
             "validation_accuracy": float(hits.mean()),
         }
 
-    def _print_epoch(self, epoch: int, figures: dict[str, float], elapsed: float) -> None:
-        if self.quiet:
-            return
+    def _print_epoch(self, epoch: int, figures: dict[str, float]) -> None:
         epochs = self.settings.training.epochs
-        self.messages.print(
+        self._tell(
             f"epoch {epoch:>{len(str(epochs))}}/{epochs}"
             f"  loss {figures['loss']:.4f}  accuracy {figures['accuracy']:.2%}"
             f"  validation loss {figures['validation_loss']:.4f}"
             f"  accuracy {figures['validation_accuracy']:.2%}"
-            f"  {_duration(elapsed / epoch * (epochs - epoch))} left"
+            f"  {_duration(self.seconds / epoch * (epochs - epoch))} left"
         )
 
     # -------------------------------------------------------------------------------- results
@@ -378,7 +505,10 @@ class DigitClassifier:
         Raises ModelError if it cannot be written; a model that was there before stays then.
         """
         path = path or self.settings.model.path
-        save_model(path, self.model, self._card())
+        with waiting(self.messages, "Saving the model", quiet=self.quiet):
+            save_model(path, self.model, self._card())
+        if not self.interrupted:
+            self.checkpoint.unlink(missing_ok=True)
         return path
 
     def _card(self) -> dict[str, Any]:
@@ -393,6 +523,7 @@ class DigitClassifier:
             "seed": self.settings.training.seed,
             "interrupted": self.interrupted,
             "temperature": self.temperature,
+            "training_seconds": round(self.seconds, 1),
             "history": self._history,
             "test": self.evaluation,
         }
@@ -431,22 +562,20 @@ def _counts_table(parts: dict[str, np.ndarray]) -> Table:
     return table
 
 
-def _print_report(messages: Console, report: Report) -> None:
-    """Say what of a dataset was not used as it is, naming the first few of each kind."""
-    _print_files(messages, "left out, unreadable", report.left_out)
-    _print_files(messages, "left out, the same image as", report.duplicates)
-    _print_files(messages, "ignored, no images", [(name, "") for name in report.stray])
-    _print_files(messages, "kept, but doubtful", report.doubtful)
-
-
-def _print_files(messages: Console, what: str, files: list[tuple[str, str]]) -> None:
-    if not files:
-        return
-    messages.print(f"{len(files):,} {what}:")
-    for name, reason in files[:NAMED]:
-        messages.print(f"  {printable(name)}" + (f": {printable(reason)}" if reason else ""))
-    if len(files) > NAMED:
-        messages.print(f"  and {len(files) - NAMED:,} more")
+def _print_report(messages: Console, report: Report, named: int | None) -> None:
+    """Say what of a dataset was not used as it is, naming `named` of each kind, or all."""
+    for what, files in (
+        ("left out, unreadable", report.left_out),
+        ("left out, the same image as", report.duplicates),
+        ("ignored, no images", [(name, "") for name in report.stray]),
+        ("kept, but doubtful", report.doubtful),
+    ):
+        if files:
+            messages.print(f"{len(files):,} {what}:")
+        for name, reason in files[:named]:
+            messages.print(f"  {printable(name)}" + (f": {printable(reason)}" if reason else ""))
+        if len(files) > len(files[:named]):
+            messages.print(f"  and {len(files) - len(files[:named]):,} more (-v names all)")
 
 
 def _print_evaluation(output: Console, evaluation: dict[str, Any], *, tables: bool) -> None:
@@ -481,60 +610,179 @@ def _duration(seconds: float) -> str:
 # --------------------------------------------------------------------------------- command line
 
 
-def build_parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        description="Train a network to read handwritten digits, and save it as one model file.",
-        epilog=EXIT_STATUS + "\nexample:\n  %(prog)s --dataset my_digits --epochs 20",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
+def build_parser() -> CommandLine:
+    parser = CommandLine(
+        "Train a network to read handwritten digits, and save it as one model file.",
+        exit_status=EXIT_STATUS,
+        example="--dataset my_digits --epochs 20 --report report",
     )
-    data = parser.add_argument_group("dataset")
+    data = parser.add_group("dataset", example="--dataset my_digits --test-dataset test.zip")
     add_setting(data, "--dataset", "dataset.path", metavar="PATH")
     add_setting(data, "--test-dataset", "dataset.test_path", metavar="PATH")
     add_setting(data, "--strict", "dataset.strict", action="store_true")
-    training = parser.add_argument_group("training")
+    training = parser.add_group("training", example="--hidden-units 800 400 --epochs 50 --seed 7")
     add_setting(training, "--epochs", "training.epochs", metavar="N")
     add_setting(training, "--hidden-units", "training.hidden_units", metavar="N", nargs="+")
     add_setting(training, "--batch-size", "training.batch_size", metavar="N")
     add_setting(training, "--learning-rate", "training.learning_rate", metavar="RATE")
     add_setting(training, "--seed", "training.seed", metavar="N")
-    result = parser.add_argument_group("result")
+    add_setting(
+        training,
+        "--early-stopping",
+        "training.early_stopping",
+        metavar="PATIENCE",
+        nargs="?",
+        const=PATIENCE,
+        help="end the training after PATIENCE epochs without a lower validation loss; "
+        f"{PATIENCE} without a number",
+    )
+    training.add_argument(
+        "--resume-training",
+        action="store_true",
+        help="go on with the interrupted training whose checkpoint lies beside the model",
+    )
+    result = parser.add_group("result", example="--model mine.keras --report report")
     add_setting(result, "--model", "model.path", metavar="FILE")
     result.add_argument(
         "--metrics", type=Path, metavar="FILE", help="also write the test figures as JSON"
     )
-    general = parser.add_argument_group("general")
-    general.add_argument("--config", type=Path, metavar="FILE", help="read settings from FILE")
-    general.add_argument(
-        "-q", "--quiet", action="store_true", help="print nothing but the test accuracy and errors"
+    result.add_argument(
+        "--report",
+        type=Path,
+        metavar="DIR",
+        help="also write a page that shows how good the model is, into the new folder DIR",
     )
-    general.add_argument("--version", action="version", version=__version__)
+    export = parser.add_group("export", example="--skip-training --model mine.keras --export onnx")
+    export.add_argument(
+        "--export", choices=FORMATS, help="also write the model in a form that other programs run"
+    )
+    export.add_argument(
+        "--export-to", type=Path, metavar="PATH", help="where that goes (default: beside the model)"
+    )
+    export.add_argument(
+        "--skip-training", action="store_true", help="export the model that is there already"
+    )
+    parser.add_general_options(
+        dry_run="read the dataset and say what would be done; train and write nothing",
+        quiet="print nothing but the test accuracy and errors",
+        verbose="name every file that is left out, and print the settings",
+    )
     return parser
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the trainer; return the exit status."""
-    arguments = build_parser().parse_args(argv)
+    parser = build_parser()
+    arguments = parser.parse(argv)
+    _check_combination(parser, arguments)
     messages = make_console(stderr=True)
     try:
         settings = load_settings(arguments, arguments.config)
-        classifier = DigitClassifier(settings, messages=messages, quiet=arguments.quiet)
-        check_destination(settings.model.path)
+        if arguments.verbose:
+            messages.print(settings_text(settings, TRAINER_SECTIONS))
+        if arguments.skip_training:
+            _export(arguments, settings, messages)
+            return 0
+        classifier = DigitClassifier(
+            settings,
+            messages=messages,
+            quiet=arguments.quiet,
+            verbose=arguments.verbose,
+            resume=arguments.resume_training,
+        )
+        if arguments.dry_run:
+            _print_plan(classifier, arguments)
+            return 0
+        _check_destinations(arguments, settings)
         classifier.train()
         evaluation = classifier.evaluate()
         path = classifier.save_model()
+        best = "the best epoch so far" if classifier.interrupted else "the model"
+        classifier._tell(f"Saved {best} to {path} ({path.stat().st_size / 1e6:.1f} MB).")
         if arguments.metrics:
             _write_metrics(arguments.metrics, evaluation)
-    except (SettingsError, DatasetError, TrainingError, ModelError) as error:
-        messages.print(f"Error: {error}")
+        if arguments.report:
+            classifier.write_report(arguments.report)
+        if arguments.export:
+            _export(arguments, settings, messages)
+    except (SettingsError, DatasetError, TrainingError, CheckpointError, ModelError) as error:
+        print_error(messages, error)
         return 2
     except KeyboardInterrupt:
         messages.print("Interrupted: no model was saved.")
         return 130
-    if not arguments.quiet:
-        best = "the best epoch so far" if classifier.interrupted else "the model"
-        messages.print(f"Saved {best} to {path} ({path.stat().st_size / 1e6:.1f} MB).")
+    if classifier.interrupted:
+        done, epochs = len(classifier._history), settings.training.epochs
+        classifier._tell(f"Epoch {done} of {epochs}: --resume-training goes on from there.")
     return 130 if classifier.interrupted else 0
+
+
+def _check_combination(parser: CommandLine, arguments: argparse.Namespace) -> None:
+    """Refuse options that make no sense together; exits with status 2."""
+    if arguments.skip_training:
+        if arguments.export is None:
+            parser.error(f"--skip-training needs --export {'|'.join(FORMATS)}: what is to be done?")
+        for flag in ("resume_training", "report", "metrics"):
+            if getattr(arguments, flag):
+                parser.error(f"--{flag.replace('_', '-')} needs a training: no --skip-training")
+    if arguments.export_to and arguments.export is None:
+        parser.error(f"--export-to needs --export {'|'.join(FORMATS)}")
+
+
+def _check_destinations(arguments: argparse.Namespace, settings: Settings) -> None:
+    """Find out before the training whether what comes of it can be written."""
+    check_destination(settings.model.path)
+    if arguments.report:
+        check_report(arguments.report)
+    if arguments.export:
+        check_export(arguments.export, _export_destination(arguments, settings))
+
+
+def _export_destination(arguments: argparse.Namespace, settings: Settings) -> Path:
+    beside: Path = default_destination(settings.model.path, arguments.export)
+    return arguments.export_to or beside
+
+
+def _export(arguments: argparse.Namespace, settings: Settings, messages: Console) -> None:
+    destination = _export_destination(arguments, settings)
+    check_export(arguments.export, destination)
+    if arguments.dry_run:
+        print(f"Would export {settings.model.path} to {destination}. Nothing was written.")
+        return
+    with waiting(messages, f"Exporting to {destination}", quiet=arguments.quiet):
+        export_model(settings.model.path, arguments.export, destination)
+    if not arguments.quiet:
+        messages.print(f"Exported the model to {destination}.")
+
+
+def _print_plan(classifier: DigitClassifier, arguments: argparse.Namespace) -> None:
+    """Read the dataset, and say what a training would do."""
+    settings, training = classifier.settings, classifier.settings.training
+    checkpoint = classifier.checkpoint
+    if arguments.resume_training:
+        done = len(load_checkpoint(checkpoint, classifier._to_keep()).history)
+    classifier._load_and_preprocess_data()
+    shape = " - ".join(map(str, [images.SIDE**2, *training.hidden_units, len(CLASSES)]))
+    plan = [
+        f"Would train a network of {shape} for {training.epochs} epochs of "
+        f"{classifier._steps_per_epoch():,} batches of {training.batch_size}",
+    ]
+    if training.early_stopping:
+        plan.append(f"  or until {training.early_stopping} of them bring no lower validation loss")
+    if arguments.resume_training:
+        plan.append(f"  resuming after epoch {done}")
+    replaced = ", replacing the one that is there" if settings.model.path.exists() else ""
+    plan.append(f"  save the model to {settings.model.path}{replaced}")
+    if arguments.metrics:
+        plan.append(f"  write the test figures to {arguments.metrics}")
+    if arguments.report:
+        check_report(arguments.report)
+        plan.append(f"  write a report into the new folder {arguments.report}")
+    if arguments.export:
+        destination = _export_destination(arguments, settings)
+        check_export(arguments.export, destination)
+        plan.append(f"  export the model to {destination}")
+    classifier.output.print("\n".join([*plan, "Nothing was written."]))
 
 
 def _write_metrics(path: Path, evaluation: dict[str, Any]) -> None:

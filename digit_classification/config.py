@@ -16,11 +16,12 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import json
 import os
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -81,6 +82,12 @@ class TrainingSettings(Section):
         le=1,
         description="digits in styles that MNIST lacks, drawn by the program and added to the "
         "training images, as a share of those; 0 adds none",
+    )
+    early_stopping: int | None = Field(
+        None,
+        ge=1,
+        description="epochs without a lower validation loss after which the training ends; null "
+        "trains all epochs",
     )
     seed: int = Field(42, ge=0, lt=2**32, description="fixes the split, the weights, the batches")
 
@@ -173,7 +180,9 @@ def add_setting(group: Any, flag: str, key: str, **options: Any) -> None:
     field = FIELDS[key]
     default = _as_text(field.default)
     options["help"] = f"{options.get('help', field.description)} (default: {default})"
-    group.add_argument(flag, dest=key, default=argparse.SUPPRESS, **options)
+    action = group.add_argument(flag, dest=key, default=argparse.SUPPRESS, **options)
+    if get_origin(field.annotation) is Literal:  # the shell completes these (argcomplete)
+        action.completer = lambda **_: get_args(field.annotation)
 
 
 def load_settings(
@@ -306,15 +315,34 @@ def _as_text(value: object) -> str:
 
 def config_text() -> str:
     """Return config.yaml with every key at its default, one comment each."""
-    lines = [
-        "# Settings of both scripts. The command line and DIGITS_SECTION_KEY in the environment",
-        "# override them; a relative path is relative to this file.",
-    ]
-    for section, section_field in Settings.model_fields.items():
-        lines += ["", f"{section}:  # {section_field.description}"]
-        for key, field in section_field.default.__class__.model_fields.items():
-            lines += [f"  # {field.description}", f"  {key}: {_as_text(field.default)}"]
-    return "\n".join(lines) + "\n"
+    return (
+        "# Settings of both scripts. The command line and DIGITS_SECTION_KEY in the environment\n"
+        "# override them; a relative path is relative to this file.\n\n"
+    ) + settings_text(Settings(), [*Settings.model_fields])
+
+
+def settings_text(settings: Settings, sections: Sequence[str]) -> str:
+    """Return these sections as config.yaml would hold them, one comment for each key."""
+    blocks = []
+    for name in sections:
+        section = getattr(settings, name)
+        lines = [f"{name}:  # {Settings.model_fields[name].description}"]
+        for key, field in type(section).model_fields.items():
+            lines += [f"  # {field.description}", f"  {key}: {_as_yaml(getattr(section, key))}"]
+        blocks.append("\n".join(lines) + "\n")
+    return "\n".join(blocks)
+
+
+def _as_yaml(value: object) -> str:
+    """A value in YAML: as a person would write it where that is read back as the same value."""
+    text = _as_text(value)
+    if not isinstance(value, str | Path):
+        return text
+    try:
+        plain = "\n" not in text and yaml.safe_load(f"key: {text}") == {"key": text}
+    except yaml.YAMLError:
+        plain = False
+    return text if plain else json.dumps(text)  # JSON's strings are YAML's, too
 
 
 if __name__ == "__main__":

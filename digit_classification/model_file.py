@@ -60,7 +60,7 @@ def check_destination(path: Path) -> None:
 
     Raises ModelError if it cannot.
     """
-    with _folder_beside(path):
+    with folder_beside(path):
         pass
     if path.is_dir():
         raise ModelError(f"'{path}' is a folder: name a file with --model.")
@@ -74,7 +74,7 @@ def save_model(path: Path, model: Any, card: Mapping[str, Any]) -> None:
 
     Raises ModelError if `path` cannot be written.
     """
-    with _folder_beside(path) as folder:
+    with folder_beside(path) as folder:
         whole = folder / "model.keras"
         with native_output_discarded():
             model.save(whole)
@@ -87,7 +87,7 @@ def save_model(path: Path, model: Any, card: Mapping[str, Any]) -> None:
 
 
 @contextlib.contextmanager
-def _folder_beside(path: Path) -> Iterator[Path]:
+def folder_beside(path: Path) -> Iterator[Path]:
     """A folder of its own on the file system of `path`, gone afterwards."""
     try:
         path.parent.mkdir(parents=True, exist_ok=True)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+
 from rich import box
 from rich.console import Console
 from rich.progress import (
@@ -12,6 +15,7 @@ from rich.progress import (
     SpinnerColumn,
     Task,
     TextColumn,
+    TimeElapsedColumn,
     TimeRemainingColumn,
 )
 from rich.table import Table
@@ -55,3 +59,23 @@ def progress_bar(console: Console, *, quiet: bool = False) -> Progress:
         transient=True,
         disable=quiet or not console.is_terminal,
     )
+
+
+@contextlib.contextmanager
+def waiting(console: Console, what: str, *, quiet: bool = False) -> Iterator[None]:
+    """Show that something goes on whose steps cannot be counted, with the time it has taken."""
+    with Progress(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        TimeElapsedColumn(),
+        console=console,
+        transient=True,
+        disable=quiet or not console.is_terminal,
+    ) as progress:
+        progress.add_task(what, total=None)
+        yield
+
+
+def print_error(console: Console, error: Exception) -> None:
+    """Print the sentence of an error; in colour on a terminal, unless NO_COLOR is set."""
+    console.print(Text.assemble(("Error:", "bold red"), f" {error}"))
