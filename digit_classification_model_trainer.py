@@ -67,7 +67,7 @@ from digit_classification.export import (
     default_destination,
     export_model,
 )
-from digit_classification.model_file import ModelError, check_destination, save_model
+from digit_classification.model_file import ModelError, check_destination, save_model, stamped
 from digit_classification.network import (
     build_learning_network,
     build_saved_network,
@@ -83,11 +83,13 @@ from digit_classification.terminal import (
     progress_bar,
     waiting,
 )
-from digit_classification.training_report import check_report
+from digit_classification.training_record import Training, duration
+from digit_classification.training_report import check_report, write_report
 
 STEPS_PER_CALL = 50  # of the optimiser: few enough that Ctrl-C is answered at once
 WEIGHT_DECAY = 3e-5
 TRAINER_SECTIONS = ("dataset", "model", "training")
+DISTORTED = 8  # of each digit, in the report
 NAMED = 10  # files named on the terminal; the report on a large dataset should stay readable
 
 EXIT_STATUS = """\
@@ -176,6 +178,7 @@ class DigitClassifier:
     def _add_drawn_digits(self) -> None:
         """Add drawn digits to the training part only: choices are made on real ones."""
         count = round(self.settings.training.drawn_share * len(self.train_labels))
+        self.drawn = count
         digits, labels = draw_digits(count, np.random.default_rng(self.settings.training.seed))
         self.train_digits = np.concatenate([self.train_digits, digits])
         self.train_labels = np.concatenate([self.train_labels, labels])
@@ -459,7 +462,7 @@ class DigitClassifier:
             f"  loss {figures['loss']:.4f}  accuracy {figures['accuracy']:.2%}"
             f"  validation loss {figures['validation_loss']:.4f}"
             f"  accuracy {figures['validation_accuracy']:.2%}"
-            f"  {_duration(self.seconds / epoch * (epochs - epoch))} left"
+            f"  {duration(self.seconds / epoch * (epochs - epoch))} left"
         )
 
     # -------------------------------------------------------------------------------- results
@@ -473,6 +476,7 @@ class DigitClassifier:
         from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 
         probabilities = self.model.predict(self.test_digits, batch_size=1000, verbose=0)
+        self.test_probabilities = probabilities
         read = probabilities.argmax(axis=1)
         digits = range(len(CLASSES))
         per_digit = zip(
@@ -510,6 +514,43 @@ class DigitClassifier:
         if not self.interrupted:
             self.checkpoint.unlink(missing_ok=True)
         return path
+
+    def write_report(self, folder: Path) -> None:
+        """Write a report of the training and the test into the new `folder`.
+
+        Raises ModelError if it cannot be written, or if `folder` is there already.
+        """
+        check_report(folder)
+        seed = self.settings.training.seed
+        # The first image of each digit: those drawn by the program come last.
+        examples = np.stack([self.train_digits[self.train_labels == d][0] for d in range(10)])
+        rng = np.random.default_rng(seed)
+        training = Training(
+            model=self.settings.model.path,
+            card=stamped(self._card()),
+            settings=settings_text(self.settings, TRAINER_SECTIONS, absolute=True),
+            parts={
+                "training": self.train_labels,
+                "validation": self.validation_labels,
+                "test": self.test_labels,
+            },
+            drawn=self.drawn,
+            datasets=[*self.datasets.values()],
+            test_digits=self.test_digits,
+            test_names=self.test_names,
+            probabilities=self.test_probabilities,
+            examples=examples,
+            # A call draws with one pen.
+            distorted=np.stack([augment(examples, rng) for _ in range(DISTORTED)], axis=1),
+        )
+        with progress_bar(self.messages, quiet=self.quiet) as progress:
+            task = progress.add_task("Drawing the report", total=None)
+            write_report(
+                folder,
+                training,
+                lambda done, total: progress.update(task, completed=done, total=total),
+            )
+        self._tell(f"Wrote the report to {folder / 'index.html'}.")
 
     def _card(self) -> dict[str, Any]:
         """Return what the model file says about itself."""
@@ -600,11 +641,6 @@ def _print_evaluation(output: Console, evaluation: dict[str, Any], *, tables: bo
     for name, row in zip(CLASSES, evaluation["confusion_matrix"], strict=True):
         confusion.add_row(name, *(str(count) if count else "·" for count in row))
     output.print(confusion)
-
-
-def _duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    return f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"
 
 
 # --------------------------------------------------------------------------------- command line

@@ -45,6 +45,7 @@ from digit_classification.config import (  # noqa: E402
     TrainingSettings,
 )
 from digit_classification.dataset import DatasetError  # noqa: E402
+from digit_classification.figures import calibration_error  # noqa: E402
 from digit_classification.images import SIDE, ImageError  # noqa: E402
 from digit_classification.model_file import ModelError  # noqa: E402
 from digit_classification.pipeline import default_workers, prepare_all  # noqa: E402
@@ -58,7 +59,6 @@ from samples import draw_samples as draw  # noqa: E402
 TRAINING_SET = ROOT / "dataset" / "mnist-train.zip"
 TEST_SET = ROOT / "dataset" / "mnist-test.zip"
 NO_DIGIT = -1  # as a label: nothing there to read; as a digit: nothing was read
-BINS = 15  # of the calibration error
 PER_KIND = 120  # pictures without a digit, of each kind
 LARGE = (4000, 3000)  # pixels: a phone's twelve megapixels
 LARGE_READ = 300  # of them; the pipeline starts processes for more than 256 pictures
@@ -146,19 +146,6 @@ def figures(reading: Reading, labels: np.ndarray) -> dict[str, float]:
             reading.confidences[answered], right[answered]
         )
     return shares
-
-
-def calibration_error(confidences: np.ndarray, right: np.ndarray, bins: int = BINS) -> float:
-    """Return the expected calibration error, 0 to 1, of `confidences`, (n,) from 0 to 1.
-
-    The distance between mean confidence and accuracy in each of `bins` bins of equal width,
-    averaged with the bins' counts as weights (Naeini et al. 2015, "Obtaining Well Calibrated
-    Probabilities Using Bayesian Binning"; Guo et al. 2017, "On Calibration of Modern Neural
-    Networks").
-    """
-    which = np.minimum((confidences * bins).astype(int), bins - 1)
-    surplus = np.bincount(which, weights=confidences - right, minlength=bins)
-    return float(np.abs(surplus).sum() / len(confidences))
 
 
 def average_over_groups(

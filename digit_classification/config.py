@@ -321,14 +321,20 @@ def config_text() -> str:
     ) + settings_text(Settings(), [*Settings.model_fields])
 
 
-def settings_text(settings: Settings, sections: Sequence[str]) -> str:
-    """Return these sections as config.yaml would hold them, one comment for each key."""
+def settings_text(settings: Settings, sections: Sequence[str], *, absolute: bool = False) -> str:
+    """Return these sections as config.yaml would hold them, one comment for each key.
+
+    With `absolute` paths, the text means the same in any folder.
+    """
     blocks = []
     for name in sections:
         section = getattr(settings, name)
         lines = [f"{name}:  # {Settings.model_fields[name].description}"]
         for key, field in type(section).model_fields.items():
-            lines += [f"  # {field.description}", f"  {key}: {_as_yaml(getattr(section, key))}"]
+            value = getattr(section, key)
+            if absolute and isinstance(value, Path):
+                value = value.absolute()
+            lines += [f"  # {field.description}", f"  {key}: {_as_yaml(value)}"]
         blocks.append("\n".join(lines) + "\n")
     return "\n".join(blocks)
 

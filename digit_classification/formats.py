@@ -42,15 +42,16 @@ def as_text(result: Result, top_k: int = 1, *, with_path: bool = True) -> str:
 
 def _csv_row(result: Result) -> list[str]:
     return [
-        _defused(escape_undecodable(result.path)),
+        defused(escape_undecodable(result.path)),
         "" if result.digit is None else str(result.digit),
         "" if result.confidence is None else f"{result.confidence:.6f}",
         result.status,
-        _defused(result.reason or ""),
+        defused(result.reason or ""),
     ]
 
 
-def _defused(cell: str) -> str:
+def defused(cell: str) -> str:
+    """Return a cell that a spreadsheet shows, and does not run."""
     return f"'{cell}" if cell.startswith(FORMULA_STARTS) else cell
 
 

@@ -79,7 +79,7 @@ def save_model(path: Path, model: Any, card: Mapping[str, Any]) -> None:
         with native_output_discarded():
             model.save(whole)
         with zipfile.ZipFile(whole, "a", zipfile.ZIP_DEFLATED) as archive:
-            archive.writestr(CARD, json.dumps(_stamped(card), indent=2, ensure_ascii=False))
+            archive.writestr(CARD, json.dumps(stamped(card), indent=2, ensure_ascii=False))
             archive.writestr(NETWORK, _to_litert(model))
         with open(whole, "rb+") as file:
             os.fsync(file.fileno())
@@ -97,7 +97,7 @@ def folder_beside(path: Path) -> Iterator[Path]:
         raise ModelError(f"The model cannot be saved at '{path}': {error.strerror}.") from None
 
 
-def _stamped(card: Mapping[str, Any]) -> dict[str, Any]:
+def stamped(card: Mapping[str, Any]) -> dict[str, Any]:
     """Return the card with what is true of every model that this program saves."""
     import keras
     import sklearn

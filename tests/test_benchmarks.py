@@ -18,7 +18,6 @@ from benchmarks.accuracy import (
     Row,
     as_markdown,
     average_over_groups,
-    calibration_error,
     draw_mistakes,
     figures,
     images_per_second,
@@ -41,6 +40,7 @@ from digit_classification.config import (
     Settings,
     TrainingSettings,
 )
+from digit_classification.figures import calibration_error
 from digit_classification_detector import DigitPredictor
 from tests.drawing import draw_digit, write_dataset
 

@@ -1,0 +1,100 @@
+"""Figures that say how good a model is, from its probabilities on images with known digits."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+BINS = 15  # of the calibration error
+THRESHOLDS = (0.0, 0.5, 0.6, 0.8, 0.9, 0.95, 0.99, 0.999)
+
+
+def interval(right: int, total: int) -> tuple[float, float]:
+    """Return the 95 % confidence interval of a share `right` / `total` (Wilson 1927)."""
+    from scipy.stats import binomtest
+
+    found = binomtest(right, total).proportion_ci(0.95, method="wilson")
+    return float(found.low), float(found.high)
+
+
+def calibration_error(confidences: np.ndarray, right: np.ndarray, bins: int = BINS) -> float:
+    """Return the expected calibration error, 0 to 1, of `confidences`, (n,) from 0 to 1.
+
+    The distance between mean confidence and accuracy in each of `bins` bins of equal width,
+    averaged with the bins' counts as weights (Naeini et al. 2015, "Obtaining Well Calibrated
+    Probabilities Using Bayesian Binning"; Guo et al. 2017, "On Calibration of Modern Neural
+    Networks").
+    """
+    surplus = np.bincount(_bins(confidences, bins), weights=confidences - right, minlength=bins)
+    return float(np.abs(surplus).sum() / len(confidences))
+
+
+def _bins(confidences: np.ndarray, bins: int) -> np.ndarray:
+    return np.minimum((confidences * bins).astype(int), bins - 1)
+
+
+@dataclass(frozen=True)
+class Bin:
+    """The images whose confidence lies in one bin of the reliability diagram."""
+
+    images: int
+    confidence: float  # mean
+    accuracy: float
+    low: float  # 95 % confidence interval of the accuracy
+    high: float
+
+
+def reliability(confidences: np.ndarray, right: np.ndarray, bins: int = BINS) -> list[Bin]:
+    """Return the bins that hold images, in the order of their confidence."""
+    which = _bins(confidences, bins)
+    found = []
+    for number in np.unique(which):
+        inside = which == number
+        images, hits = int(inside.sum()), int(right[inside].sum())
+        confidence = float(confidences[inside].mean())
+        found.append(Bin(images, confidence, hits / images, *interval(hits, images)))
+    return found
+
+
+def most_confused(matrix: np.ndarray) -> list[dict[str, Any]]:
+    """Return the mistakes of a confusion matrix as pairs, the most frequent first.
+
+    `matrix` is (10, 10), rows the true digit, columns the digit read.  `share` is of all images
+    of the true digit.
+    """
+    of_each = matrix.sum(axis=1)
+    pairs = [
+        {
+            "digit": int(true),
+            "read_as": int(read),
+            "images": int(matrix[true, read]),
+            "share": float(matrix[true, read] / of_each[true]),
+        }
+        for true, read in zip(*np.nonzero(matrix), strict=True)
+        if true != read
+    ]
+    return sorted(pairs, key=lambda pair: (-pair["images"], -pair["share"], pair["digit"]))
+
+
+def by_threshold(confidences: np.ndarray, right: np.ndarray) -> list[dict[str, Any]]:
+    """Return what a least confidence would come to: the images that reach it, and mistakes left.
+
+    The trade between coverage and risk (El-Yaniv and Wiener 2010), for whoever chooses
+    `detection.min_confidence`.
+    """
+    rows = []
+    for threshold in THRESHOLDS:
+        sure = confidences >= threshold
+        images, mistakes = int(sure.sum()), int((sure & ~right).sum())
+        rows.append(
+            {
+                "min_confidence": threshold,
+                "images": images,
+                "share": images / len(right),
+                "mistakes": mistakes,
+                "error": mistakes / images if images else None,
+            }
+        )
+    return rows
