@@ -712,6 +712,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = parser.parse(argv)
     _check_combination(parser, arguments)
     messages = make_console(stderr=True)
+    path = None  # of the model, once it is saved
     try:
         settings = load_settings(arguments, arguments.config)
         if arguments.verbose:
@@ -745,7 +746,7 @@ def main(argv: list[str] | None = None) -> int:
         print_error(messages, error)
         return 2
     except KeyboardInterrupt:
-        messages.print("Interrupted: no model was saved.")
+        messages.print("Interrupted: " + ("the model is saved." if path else "no model was saved."))
         return 130
     if classifier.interrupted:
         done, epochs = len(classifier._history), settings.training.epochs

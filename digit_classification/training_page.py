@@ -102,7 +102,7 @@ def _html_table(
 def _how_good(training: Training, metrics: Mapping[str, Any]) -> str:
     low, high = metrics["accuracy_interval_95"]
     mistakes, total = metrics["mistakes"], metrics["images"]
-    one_in = f", one in {total / mistakes:,.0f}" if mistakes else ""
+    one_in = f", one in {total / mistakes:,.0f}" if 0 < mistakes < total / 3 else ""
     planned = metrics["epochs_planned"]
     name, hardest = min(metrics["digits"].items(), key=lambda item: item[1]["recall"])
     tiles = {
@@ -176,14 +176,14 @@ def _most_confused(metrics: Mapping[str, Any]) -> str:
         [
             f"{pair['digit']} read as {pair['read_as']}",
             f"{pair['images']:,}",
-            f"{_percent(pair['share'])} of {pair['digit']}s",
+            _percent(pair["share"]),
             f'<td class="text"><progress max="{top}" value="{pair["images"]}"></progress></td>',
         ]
         for pair in pairs[:PAIRS]
     ]
     more = len(pairs) - len(rows)
     rest = f'<p class="small muted">and {more} more, in metrics.json</p>' if more else ""
-    return f"<h3>Most confused</h3>{_html_table(['', 'images', 'share', ''], rows)}{rest}"
+    return f"<h3>Most confused</h3>{_html_table(['', 'images', 'of the digit', ''], rows)}{rest}"
 
 
 def _each_digit(metrics: Mapping[str, Any]) -> str:
@@ -232,10 +232,14 @@ def _mistake(training: Training, index: int) -> str:
         views = _thumbnail(picture) + views
     return (
         f'<li><div class="views">{views}</div><b>{truth} read as {read}</b><br>'
-        f"{_percent(training.probabilities[index, read], 1)} for {read}, "
-        f"{_percent(training.probabilities[index, truth], 1)} for {truth}"
+        f"{_odds(training, index, read)}, {_odds(training, index, truth)}"
         f'<span class="path">{_safe(full_name(dataset, name))}</span></li>'
     )
+
+
+def _odds(training: Training, index: int, digit: int) -> str:
+    probability = training.probabilities[index, digit]
+    return f'<span class="odds">{_percent(probability, 1)} for {digit}</span>'
 
 
 def _what_trust(metrics: Mapping[str, Any], charts: Mapping[str, str]) -> str:
@@ -339,7 +343,11 @@ def _left_out_section(kind: Kind) -> str:
 def _how_to_repeat(training: Training) -> str:
     versions = training.card["versions"]
     checksums = [
-        [_safe(data.path.as_posix()), f"{len(data):,}", f'<td class="path">{data.sha256}</td>']
+        [
+            f'<span class="path">{_safe(data.path.as_posix())}</span>',
+            f"{len(data):,}",
+            f'<td class="path">{data.sha256}</td>',
+        ]
         for data in training.datasets
     ]
     return (

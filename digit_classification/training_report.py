@@ -17,6 +17,7 @@ import csv
 import io
 import json
 import os
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -27,7 +28,7 @@ from digit_classification import training_charts
 from digit_classification.dataset import Dataset
 from digit_classification.figures import reliability
 from digit_classification.formats import defused
-from digit_classification.model_file import ModelError, folder_beside
+from digit_classification.model_file import ModelError
 from digit_classification.sources import escape_undecodable, printable
 from digit_classification.training_page import in_both_themes, make_page
 from digit_classification.training_record import (
@@ -65,8 +66,12 @@ def check_report(folder: Path) -> None:
             f"'{folder}' is there already, and a report overwrites nothing: name a new folder "
             "with --report."
         )
-    with _new_folder(folder):
-        training_charts.quiet_matplotlib()
+    nearest = next(parent for parent in folder.absolute().parents if parent.exists())
+    if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
+        raise ModelError(
+            f"The report cannot be written to '{folder}': '{nearest}' is no folder that takes it."
+        )
+    training_charts.quiet_matplotlib()
 
 
 def write_report(
@@ -107,10 +112,15 @@ def write_report(
 
 @contextlib.contextmanager
 def _new_folder(folder: Path) -> Iterator[Path]:
-    with folder_beside(folder) as temporary:
-        new = temporary / "report"  # not `temporary` itself, which nobody else may read
-        new.mkdir()
-        yield new
+    """A folder on the file system of `folder`, to be renamed to it, or gone afterwards."""
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as beside:
+            new = Path(beside) / folder.name  # not `beside` itself, which nobody else may read
+            new.mkdir()
+            yield new
+    except OSError as error:
+        raise ModelError(f"The report cannot be written to '{folder}': {error.strerror}.") from None
 
 
 # ------------------------------------------------------------------------------- tables and text
