@@ -64,7 +64,13 @@ from digit_classification.sources import (
     printable,
     stdin_paths,
 )
-from digit_classification.terminal import make_console, make_table, print_error, progress_bar
+from digit_classification.terminal import (
+    counter,
+    make_console,
+    make_table,
+    print_error,
+    progress_bar,
+)
 
 PROMPT = "Enter the image path or directory: "
 DETECTOR_SECTIONS = ("model", "detection")  # without the database: its URL may hold a password
@@ -381,6 +387,7 @@ def main(argv: list[str] | None = None) -> int:
             summary = Summary(named=None if arguments.verbose else NAMED)
             with progress_bar(messages, quiet=arguments.quiet) as progress:
                 task = progress.add_task("Reading digits", total=None)
+                count = counter(progress, task)
                 if not progress.disable and "-" not in given:
                     _count_meanwhile(given, lambda total: progress.update(task, total=total))
                 for result in predictor.classify_images(
@@ -388,7 +395,7 @@ def main(argv: list[str] | None = None) -> int:
                 ):
                     write(result)
                     summary.add(result)
-                    progress.advance(task)
+                    count()
     except (SettingsError, SourceError, ModelError) as error:
         print_error(messages, error)
         return 2
@@ -408,14 +415,16 @@ def main(argv: list[str] | None = None) -> int:
     return 0 if summary.complete else 1
 
 
-def _count_meanwhile(given: Sequence[str], tell: Callable[[int], None]) -> None:
+def _count_meanwhile(given: Sequence[str], tell: Callable[[int], None]) -> threading.Thread:
     """Count the pictures while the first are read already, so that the time left can be told."""
 
     def count() -> None:
         with contextlib.suppress(SourceError):
             tell(sum(1 for _ in find_sources(_paths(given))))
 
-    threading.Thread(target=count, daemon=True).start()
+    thread = threading.Thread(target=count, daemon=True)
+    thread.start()
+    return thread
 
 
 def _print_plan(

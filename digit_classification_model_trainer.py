@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import functools
 import hashlib
 import json
 import signal
@@ -48,6 +49,7 @@ from digit_classification.checkpoint import (
     Checkpoint,
     CheckpointError,
     checkpoint_path,
+    damaged,
     load_checkpoint,
     save_checkpoint,
 )
@@ -298,11 +300,14 @@ class DigitClassifier:
 
     def _is_finished(self) -> bool:
         """Whether all epochs are done, or the last ones brought nothing (early stopping)."""
-        done, patience = len(self._history), self.settings.training.early_stopping
-        if patience is not None and done - self._best_epoch()["epoch"] >= patience:
-            self._tell(f"Stopped early: no lower validation loss for {patience} epochs.")
+        done, training = len(self._history), self.settings.training
+        if done >= training.epochs:
             return True
-        return done >= self.settings.training.epochs
+        patience = training.early_stopping
+        if patience is None or done - self._best_epoch()["epoch"] < patience:
+            return False
+        self.tell(f"Stopped early: no lower validation loss for {patience} epochs.")
+        return True
 
     def _best_epoch(self) -> dict[str, float]:
         """Return the figures of the first epoch with the lowest validation loss."""
@@ -323,29 +328,32 @@ class DigitClassifier:
         """
         if kept is None:
             if self.checkpoint.exists():
-                self._tell(
+                self.tell(
                     f"'{self.checkpoint}' of an interrupted training will be replaced; "
                     "--resume-training would go on from there."
                 )
             weights: list[np.ndarray] = self.model.get_weights()
             return weights
-        if kept.images != self._images_sha256():
+        if kept.images != self._images_sha256:
             raise CheckpointError(
                 f"The training interrupted in '{self.checkpoint}' learned from other images than "
                 "these: give it the same, or train without --resume-training."
             )
+        try:
+            self.model.set_weights(kept.weights)
+            for variable, value in zip(self._optimizer.variables, kept.optimizer, strict=True):
+                variable.assign(value)
+        except ValueError:  # of other shapes, or too few
+            raise damaged(self.checkpoint) from None
         self._history, self.seconds = kept.history, kept.seconds
-        self.model.set_weights(kept.weights)
-        for variable, value in zip(self._optimizer.variables, kept.optimizer, strict=True):
-            variable.assign(value)
-        self._tell(f"Resuming after epoch {len(self._history)}.")
+        self.tell(f"Resuming after epoch {len(self._history)}.")
         return kept.best_weights
 
     def _save_checkpoint(self, best_weights: list[np.ndarray]) -> None:
         """Keep the state after this epoch; where that fails, say so and go on."""
         state = Checkpoint(
             settings=self._to_keep(),
-            images=self._images_sha256(),
+            images=self._images_sha256,
             history=self._history,
             seconds=self.seconds,
             weights=self.model.get_weights(),
@@ -355,20 +363,26 @@ class DigitClassifier:
         try:
             save_checkpoint(self.checkpoint, state)
         except CheckpointError as error:
-            self._tell(f"Warning: {error}")
+            self.tell(f"Warning: {error}")
 
     def _to_keep(self) -> dict[str, Any]:
         """Return the settings that a resumed training must share with the interrupted one."""
         settings = self.settings.training.model_dump(mode="json")
         return {f"training.{key}": value for key, value in settings.items()}
 
+    @functools.cached_property
     def _images_sha256(self) -> str:
-        """Return the checksum of the images that are learned from and chosen on."""
-        checksum = hashlib.sha256(self.train_digits.tobytes() + self.train_labels.tobytes())
-        checksum.update(self.validation_digits.tobytes() + self.validation_labels.tobytes())
+        """Checksum of the images that are learned from and chosen on, in their order."""
+        checksum = hashlib.sha256()
+        for digits, labels in (
+            (self.train_digits, self.train_labels),
+            (self.validation_digits, self.validation_labels),
+        ):
+            checksum.update(np.ascontiguousarray(digits).data)
+            checksum.update(np.ascontiguousarray(labels).data)
         return checksum.hexdigest()
 
-    def _tell(self, text: str) -> None:
+    def tell(self, text: str) -> None:
         if not self.quiet:
             self.messages.print(text)
 
@@ -457,7 +471,7 @@ class DigitClassifier:
 
     def _print_epoch(self, epoch: int, figures: dict[str, float]) -> None:
         epochs = self.settings.training.epochs
-        self._tell(
+        self.tell(
             f"epoch {epoch:>{len(str(epochs))}}/{epochs}"
             f"  loss {figures['loss']:.4f}  accuracy {figures['accuracy']:.2%}"
             f"  validation loss {figures['validation_loss']:.4f}"
@@ -550,7 +564,7 @@ class DigitClassifier:
                 training,
                 lambda done, total: progress.update(task, completed=done, total=total),
             )
-        self._tell(f"Wrote the report to {folder / 'index.html'}.")
+        self.tell(f"Wrote the report to {folder / 'index.html'}.")
 
     def _card(self) -> dict[str, Any]:
         """Return what the model file says about itself."""
@@ -735,7 +749,7 @@ def main(argv: list[str] | None = None) -> int:
         evaluation = classifier.evaluate()
         path = classifier.save_model()
         best = "the best epoch so far" if classifier.interrupted else "the model"
-        classifier._tell(f"Saved {best} to {path} ({path.stat().st_size / 1e6:.1f} MB).")
+        classifier.tell(f"Saved {best} to {path} ({path.stat().st_size / 1e6:.1f} MB).")
         if arguments.metrics:
             _write_metrics(arguments.metrics, evaluation)
         if arguments.report:
@@ -750,7 +764,7 @@ def main(argv: list[str] | None = None) -> int:
         return 130
     if classifier.interrupted:
         done, epochs = len(classifier._history), settings.training.epochs
-        classifier._tell(f"Epoch {done} of {epochs}: --resume-training goes on from there.")
+        classifier.tell(f"Epoch {done} of {epochs}: --resume-training goes on from there.")
     return 130 if classifier.interrupted else 0
 
 

@@ -88,7 +88,7 @@ def load_checkpoint(path: Path, settings: Mapping[str, Any]) -> Checkpoint:
     """
     about, arrays = _read(path)
     if sorted(about) != sorted(ABOUT_KEYS):
-        raise _damaged(path)
+        raise damaged(path)
     for key, value in settings.items():
         earlier = about["settings"].get(key)
         if earlier != value:
@@ -107,7 +107,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(member.file_size for member in archive.infolist()) > MAX_BYTES:
-                raise _damaged(path)
+                raise damaged(path)
         with np.load(path, allow_pickle=False) as members:
             arrays = {name: members[name] for name in members.files}
         return dict(json.loads(arrays.pop(ABOUT).tobytes())), arrays
@@ -119,8 +119,8 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     except OSError as error:
         raise CheckpointError(f"'{path}' cannot be read: {error.strerror}.") from None
     except (*DAMAGED_ZIP, KeyError, TypeError):
-        raise _damaged(path) from None
+        raise damaged(path) from None
 
 
-def _damaged(path: Path) -> CheckpointError:
+def damaged(path: Path) -> CheckpointError:
     return CheckpointError(f"'{path}' is damaged: delete it, and train without --resume-training.")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 
 from rich import box
 from rich.console import Console
@@ -14,6 +15,7 @@ from rich.progress import (
     ProgressColumn,
     SpinnerColumn,
     Task,
+    TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
@@ -59,6 +61,24 @@ def progress_bar(console: Console, *, quiet: bool = False) -> Progress:
         transient=True,
         disable=quiet or not console.is_terminal,
     )
+
+
+def counter(progress: Progress, task: TaskID) -> Callable[[], None]:
+    """Return a function that counts a step; the bar hears of the steps ten times a second.
+
+    Rich takes the rate from the last 1,000 steps it heard of.  Results come in batches, and so
+    that would be the rate within a batch.
+    """
+    steps, heard = 0, time.monotonic()
+
+    def count() -> None:
+        nonlocal steps, heard
+        steps += 1
+        if time.monotonic() - heard > 0.1:
+            progress.update(task, completed=steps)
+            heard = time.monotonic()
+
+    return count
 
 
 @contextlib.contextmanager

@@ -237,11 +237,12 @@ def _charts(training: Training, metrics: Mapping[str, Any]) -> dict[str, trainin
 def _sheets(training: Training) -> dict[str, training_charts.Draw]:
     """Return the pictures made of digits, which the page shows one by one."""
     rows = np.concatenate([training.examples[:, np.newaxis], training.distorted], axis=1)
-    captions = [""] * len(rows) * len(rows[0])
-    captions[: len(rows[0])] = ["as it is", *["as learned from"] * (len(rows[0]) - 1)]
     sheets = {
         "augmented": training_charts.sheet(
-            [*rows.reshape(-1, *rows.shape[2:])], captions, len(rows[0]), "Distorted digits"
+            [*rows.reshape(-1, *rows.shape[2:])],
+            [""] * len(rows) * len(rows[0]),
+            len(rows[0]),
+            "Training images (left) and what the network learned from",
         )
     }
     worst = training.mistakes[:MISTAKES]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -10,6 +11,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -17,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import digit_classification_detector as detector
 import digit_classification_model_trainer as trainer
@@ -24,6 +27,7 @@ from digit_classification import checkpoint as checkpoints
 from digit_classification.command_line import CommandLine
 from digit_classification.config import load_settings
 from digit_classification.model_file import load_model
+from digit_classification.terminal import counter, progress_bar
 from tests.drawing import write_dataset
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -285,6 +289,26 @@ def test_a_dry_run_shows_no_password(
     assert "s3cret" not in captured.out + captured.err
 
 
+def test_pictures_are_counted_while_the_first_are_read(dataset: Path, tmp_path: Path) -> None:
+    counted: list[int] = []
+    for given in ([str(dataset), str(dataset / "0")], [str(tmp_path / "missing")]):
+        detector._count_meanwhile(given, counted.append).join(timeout=60)
+    assert counted == [120]  # each once; what cannot be listed is no reason to stop
+
+
+def test_the_rate_is_that_of_the_whole_and_not_of_a_batch() -> None:
+    console = Console(file=io.StringIO(), force_terminal=True)
+    with progress_bar(console) as progress:
+        count = counter(progress, progress.add_task("Reading", total=8000))
+        for _ in range(8):
+            time.sleep(0.15)
+            for _ in range(1000):
+                count()
+        speed = progress.tasks[0].speed
+    assert speed is not None
+    assert 100 < speed < 1000 / 0.15
+
+
 # ---------------------------------------------------------------------------------------- verbose
 
 
@@ -470,6 +494,23 @@ def test_a_killed_training_can_be_resumed(
     assert [file.name for file in tmp_path.iterdir()] == ["m.keras.checkpoint"]
     assert run(*small, "--model", path, "--quiet", "--resume-training") == 0
     assert [file.name for file in tmp_path.iterdir()] == ["m.keras"]
+
+
+def test_a_checkpoint_of_another_shape(
+    interrupted: Callable[[int], Path], small: list[object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = interrupted(2)
+    capsys.readouterr()
+    path = model.with_name("m.keras.checkpoint")
+    with np.load(path) as archive:
+        members = {name: archive[name] for name in archive.files}
+    members["weights-000"] = members["weights-000"][:5]
+    with open(path, "wb") as file:
+        np.savez(file, **members)
+    assert run(*small, "--model", model, "--resume-training", "--quiet") == 2
+    assert capsys.readouterr().err == (
+        f"Error: '{path}' is damaged: delete it, and train without --resume-training.\n"
+    )
 
 
 def test_nothing_to_resume(
