@@ -658,3 +658,23 @@ def test_a_full_disk_does_not_end_the_training(
         "No space left on device.\n"
     ) in capsys.readouterr().err
     assert [file.name for file in tmp_path.iterdir()] == ["m.keras"]
+
+
+# --------------------------------------------------------- what early stopping would have come to
+
+
+def test_the_benchmark_of_early_stopping_stops_where_a_training_does(
+    small: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from benchmarks.early_stopping import stop
+
+    losses = [3, 1, 2, 0.9, 2, 2, 2, 2]
+    history = [{"epoch": epoch, "validation_loss": loss} for epoch, loss in enumerate(losses, 1)]
+    for patience, expected in ((1, 3), (2, 6), (3, 7), (5, 8)):
+        scripted(losses, monkeypatch)
+        model = tmp_path / f"{patience}.keras"
+        assert run(*small, "--early-stopping", patience, "--model", model, "--quiet") == 0
+        card = load_model(model).card
+        assert card is not None
+        assert len(card["history"]) == stop(history, patience)[0] == expected
+    assert stop(history, None) == (8, history[3])
