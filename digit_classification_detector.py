@@ -29,6 +29,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
@@ -46,10 +47,11 @@ from digit_classification.config import (
     load_settings,
 )
 from digit_classification.formats import FORMATS, as_text, make_writer
-from digit_classification.history import print_runs, show_run
+from digit_classification.history import print_runs, review_run, show_run
 from digit_classification.model_file import ModelError, load_model
 from digit_classification.pipeline import Prepared, prepare, prepare_all
 from digit_classification.results import DatabaseError, Result, ResultsDatabase, RunInfo
+from digit_classification.review import About, Review, ReviewError
 from digit_classification.sources import (
     IMAGE_SUFFIXES,
     Source,
@@ -133,18 +135,25 @@ class DigitPredictor:
         *,
         named: Sequence[str] | None = None,
         save_normalized: Path | None = None,
+        review: Review | None = None,
     ) -> Generator[Result, None, None]:
         """Classify files, folders and zips; yield a result for each, in order, once it is stored.
 
         Several processes read the pictures; the network and the database take them in batches,
         so that memory does not grow with their number.  The batches are one run in the database.
+        A `review` is given all results with their pictures.
 
         Raises DatabaseError if results cannot be stored.
         """
         if named is None:
             named = paths = list(paths)
         detection = self.settings.detection
-        prepared = prepare_all(find_sources(paths), detection.invert, detection.workers)
+        prepared = prepare_all(
+            find_sources(paths),
+            detection.invert,
+            detection.workers,
+            thumbnails=review is not None,
+        )
         written = 0
         with self._run(named):
             while batch := list(itertools.islice(prepared, detection.batch_size)):
@@ -154,6 +163,8 @@ class DigitPredictor:
                 if save_normalized is not None:
                     _write_normalized(save_normalized, batch, first=written + 1)
                     written += len(batch)
+                if review is not None:
+                    review.add(results, batch)
                 self.save_to_database(results)
                 yield from results
 
@@ -325,6 +336,13 @@ def build_parser() -> argparse.ArgumentParser:
     results.add_argument(
         "--top-k", type=_positive, default=1, metavar="K", help="print the K most probable digits"
     )
+    results.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help="write the review page, a new HTML file: the pictures, least certain first, to look "
+        "through and to correct; with --show, of that run",
+    )
     history = parser.add_argument_group("earlier runs")
     history.add_argument("--runs", action="store_true", help="list the stored runs")
     history.add_argument(
@@ -366,16 +384,24 @@ def main(argv: list[str] | None = None) -> int:
                 _make_new_folder(arguments.save_normalized)
             database = _open_database(settings.database, stack)
             predictor = DigitPredictor(settings=settings, database=database, messages=messages)
+            review = (
+                stack.enter_context(Review.open(arguments.report)) if arguments.report else None
+            )
             summary = Summary()
             with progress_bar(messages, quiet=arguments.quiet) as progress:
                 task = progress.add_task("Reading digits", total=None)
                 for result in predictor.classify_images(
-                    paths, named=given, save_normalized=arguments.save_normalized
+                    paths,
+                    named=given,
+                    save_normalized=arguments.save_normalized,
+                    review=review,
                 ):
                     write(result)
                     summary.add(result)
                     progress.advance(task)
-    except (SettingsError, SourceError, ModelError) as error:
+            if review is not None:
+                review.write(_about(given, predictor))
+    except (SettingsError, SourceError, ModelError, ReviewError) as error:
         messages.print(f"Error: {error}")
         return 2
     except DatabaseError as error:
@@ -391,7 +417,19 @@ def main(argv: list[str] | None = None) -> int:
         summary.print(messages, predictor.strays)
         if database is not None:
             messages.print(f"Stored in {database.url}, run {predictor.last_run_id}")
+        if arguments.report:
+            messages.print(f"Review page: {printable(str(arguments.report))}")
     return 0 if summary.complete else 1
+
+
+def _about(given: Sequence[str], predictor: DigitPredictor) -> About:
+    return About(
+        sources=given,
+        model=predictor.model.path.name,
+        min_confidence=predictor.settings.detection.min_confidence,
+        finished=datetime.now(timezone.utc),
+        run=predictor.last_run_id,
+    )
 
 
 def _look_back(arguments: argparse.Namespace, settings: Settings, messages: Console) -> int:
@@ -402,6 +440,17 @@ def _look_back(arguments: argparse.Namespace, settings: Settings, messages: Cons
             raise SettingsError("The database is none: name one with --database.")
         if arguments.runs:
             print_runs(database, make_console())
+        elif arguments.report:
+            with progress_bar(messages, quiet=arguments.quiet) as progress:
+                task = progress.add_task("Reading pictures", total=None)
+                review_run(
+                    database,
+                    arguments.show,
+                    arguments.report,
+                    workers=settings.detection.workers,
+                    advance=lambda: progress.advance(task),
+                )
+            messages.print(f"Review page: {printable(str(arguments.report))}")
         else:
             stream = _output_stream(arguments.output, stack)
             write = make_writer(arguments.format or "text", stream, top_k=arguments.top_k)
