@@ -41,6 +41,7 @@ from rich.table import Table
 from digit_classification import __version__, images
 from digit_classification.augmentation import augment
 from digit_classification.config import Settings, SettingsError, add_setting, load_settings
+from digit_classification.corrections import only_new, read_corrections, relabel
 from digit_classification.dataset import CLASSES, Dataset, DatasetError, Report, read_dataset
 from digit_classification.drawn import draw_digits
 from digit_classification.model_file import ModelError, check_destination, save_model
@@ -109,12 +110,14 @@ class DigitClassifier:
         from sklearn.model_selection import train_test_split
 
         settings = self.settings.dataset
-        dataset = self._read(settings.path)
-        digits, labels = dataset.digits, dataset.labels
-        self.datasets = {"dataset": dataset}
+        corrections = read_corrections(settings.corrections) if settings.corrections else None
+        self.datasets = {"dataset": self._read(settings.path)}
         if settings.test_path is not None:
-            test = self._read(settings.test_path)
-            self.datasets["test_dataset"] = test
+            self.datasets["test_dataset"] = self._read(settings.test_path)
+        new = None if corrections is None else self._correct(corrections)
+        digits, labels = self.datasets["dataset"].digits, self.datasets["dataset"].labels
+        if settings.test_path is not None:
+            test = self.datasets["test_dataset"]
             self.test_digits, self.test_labels = test.digits, test.labels
         else:
             digits, self.test_digits, labels, self.test_labels = self._split(
@@ -123,6 +126,8 @@ class DigitClassifier:
         self.train_digits, self.validation_digits, self.train_labels, self.validation_labels = (
             self._split(train_test_split, digits, labels, settings.validation_fraction)
         )
+        if new is not None:
+            self._learn_too(new.digits, new.labels)
         self._add_drawn_digits()
         self._loaded = True
         if not self.quiet:
@@ -136,7 +141,29 @@ class DigitClassifier:
     def _add_drawn_digits(self) -> None:
         """Add drawn digits to the training part only: choices are made on real ones."""
         count = round(self.settings.training.drawn_share * len(self.train_labels))
-        digits, labels = draw_digits(count, np.random.default_rng(self.settings.training.seed))
+        rng = np.random.default_rng(self.settings.training.seed)
+        self._learn_too(*draw_digits(count, rng))
+
+    def _correct(self, corrections: Dataset) -> Dataset:
+        """Correct the labels of the datasets; return what of the corrections they do not hold.
+
+        New pictures go to the training part: a test stays the same with and without them.
+        """
+        changed = 0
+        for name, dataset in self.datasets.items():
+            self.datasets[name], count = relabel(dataset, corrections)
+            changed += count
+        new = only_new(corrections, self.datasets.values())
+        self.datasets["corrections"] = corrections
+        if not self.quiet:
+            self.messages.print(
+                f"Read {len(corrections):,} corrections of {corrections.path}: "
+                f"{len(new):,} images added, {changed:,} labels replaced"
+            )
+            _print_report(self.messages, corrections.report)
+        return new
+
+    def _learn_too(self, digits: np.ndarray, labels: np.ndarray) -> None:
         self.train_digits = np.concatenate([self.train_digits, digits])
         self.train_labels = np.concatenate([self.train_labels, labels])
 
@@ -491,6 +518,7 @@ def build_parser() -> argparse.ArgumentParser:
     data = parser.add_argument_group("dataset")
     add_setting(data, "--dataset", "dataset.path", metavar="PATH")
     add_setting(data, "--test-dataset", "dataset.test_path", metavar="PATH")
+    add_setting(data, "--corrections", "dataset.corrections", metavar="FILE")
     add_setting(data, "--strict", "dataset.strict", action="store_true")
     training = parser.add_argument_group("training")
     add_setting(training, "--epochs", "training.epochs", metavar="N")

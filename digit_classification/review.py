@@ -277,7 +277,7 @@ def _item(entry: _Entry) -> list[object]:
         escape_undecodable(result.path),
         STATUSES.index(result.status),
         result.digit,
-        None if result.confidence is None else round(result.confidence, 4),
+        None if result.confidence is None else round(result.confidence, 6),
         shares,
         escape_undecodable(result.reason or ""),
         result.image_sha256 or "",

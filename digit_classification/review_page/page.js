@@ -365,9 +365,9 @@ function drawWords(card, item) {
     words.push(make("div", { className: "reason", textContent: visible(item.reason) }));
   } else if (correction !== undefined) {
     const word = correction === item.digit ? "confirmed" : "corrected";
-    words.push(make("div", { className: "second", textContent: word }));
+    words.push(make("div", { className: "other", textContent: word }));
   } else if (secondBest(item)) {
-    words.push(make("div", { className: "second", textContent: secondBest(item) }));
+    words.push(make("div", { className: "other", textContent: secondBest(item) }));
   }
   card.querySelector(".words").replaceChildren(...words);
   card.setAttribute("aria-label", [item.name, describe(item)].join(": "));
@@ -396,7 +396,7 @@ function updateState() {
   const list = byId("list");
   for (const [position, card] of cards) {
     if (typeof position !== "number") continue;
-    card.classList.toggle("current", position === current);
+    card.classList.toggle("current", chosen && position === current);
     card.setAttribute("aria-selected", ticked.has(shown[position].index));
   }
   list.classList.toggle("ticking", ticked.size > 0);
@@ -431,7 +431,7 @@ function updateDock() {
   const learnable = items.filter((each) => ticked.has(each.index) && each.hasInk).length;
   byId("reading").textContent = ticked.size > 1
     ? `${ticked.size} pictures ticked` : capital(describe(item));
-  byId("path").textContent = item.name;
+  byId("path").textContent = ticked.size > 1 ? "" : item.name;
   byId("question").textContent = ticked.size > 1 ? "Which digit are they?"
     : item.hasInk ? "Which digit is it?" : "Nothing was found that could be learned.";
   [...byId("answers").children].forEach((button, number) => {
@@ -454,7 +454,7 @@ function answer(digit) {
   const targets = ticked.size ? items.filter((item) => ticked.has(item.index)) : [shown[current]];
   const learnable = targets.filter((item) => item?.hasInk);
   if (!learnable.length) {
-    say("Nothing was found in this picture that could be learned.");
+    say("Nothing was found in this picture that could be learned.", true);
     return;
   }
   for (const item of learnable) {
@@ -491,10 +491,12 @@ function refresh() {
 
 let silence = 0;
 
-function say(text) {
+/** Tell a screen reader; and the eye as well, where nothing else on the page shows it. */
+function say(text, toTheEye = false) {
   clearTimeout(silence);
   byId("said").textContent = text;
-  silence = setTimeout(() => { byId("said").textContent = ""; }, 4000);
+  byId("said").className = toTheEye ? "seen" : "";
+  silence = setTimeout(() => { byId("said").textContent = ""; }, 6000);
 }
 
 /** The corrections as CSV (RFC 4180), in the order of the page: path, digit, sha256. */
@@ -517,7 +519,7 @@ function download() {
   make("a", { href: url, download: "corrections.csv" }).click();
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
   saved = true;
-  say("Train on them: digit_classification_model_trainer.py --corrections corrections.csv");
+  say("Train on them: digit_classification_model_trainer.py --corrections corrections.csv", true);
 }
 
 // -------------------------------------------------------------------------- keyboard and pointer
