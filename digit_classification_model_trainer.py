@@ -157,8 +157,8 @@ class DigitClassifier:
         self.datasets["corrections"] = corrections
         if not self.quiet:
             self.messages.print(
-                f"Read {len(corrections):,} corrections of {corrections.path}: "
-                f"{len(new):,} images added, {changed:,} labels replaced"
+                f"Corrections in {corrections.path}: {len(corrections):,}; "
+                f"images added: {len(new):,}; labels replaced: {changed:,}"
             )
             _print_report(self.messages, corrections.report)
         return new

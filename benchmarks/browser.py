@@ -7,7 +7,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+
+from selenium import webdriver
 
 HOW_TO_GET_ONE = "install one (Debian: apt-get install chromium chromium-driver)"
 FLAGS = (
@@ -40,10 +41,8 @@ def open_browser(
     dark: bool = False,
     phone: bool = False,
     downloads: Path | None = None,
-) -> Iterator[Any]:
+) -> Iterator[webdriver.Chrome]:
     """Yield a selenium WebDriver of a Chromium with a profile of its own, closed afterwards."""
-    from selenium import webdriver
-
     with TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         options = webdriver.ChromeOptions()
         options.binary_location = chromium

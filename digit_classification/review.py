@@ -102,7 +102,9 @@ class Review:
         Raises ReviewError if it cannot, or if `path` is already there.
         """
         if path.is_dir():
-            raise ReviewError(f"'{path}' is a folder: name a file, such as '{path / 'r.html'}'.")
+            raise ReviewError(
+                f"'{path}' is a folder: name a file, such as '{path / 'review.html'}'."
+            )
         _refuse_to_overwrite(path)
         with contextlib.ExitStack() as stack:
             with _reporting(path):

@@ -158,7 +158,7 @@ function drawBar(bar, name, number, share) {
 
 function drawFilters() {
   const statuses = ["all", ...STATUSES, "corrected"].map((status) => {
-    const button = make("button", { type: "button" }, NAMES[status], make("b"));
+    const button = make("button", { type: "button" }, `${NAMES[status]} `, make("b"));
     button.dataset.choice = status;
     if (status !== "all") button.dataset.status = status;
     button.addEventListener("click", () => choose({ status }));
@@ -289,16 +289,23 @@ function draw() {
       cards.delete(key);
     }
   }
-  const fresh = [];
-  const cardWidth = (list.clientWidth - (columns - 1) * CARD.gap) / columns;
+  const width = (list.clientWidth - (columns - 1) * CARD.gap) / columns;
+  const before = []; // what comes into view above what is there, so that the order stays right
+  const after = [];
+  let fresh = list.firstElementChild ? before : after;
+  const add = (key, drawIt) => {
+    if (cards.has(key)) fresh = after;
+    else fresh.push(drawIt());
+  };
   for (let number = begin; number <= end && number < rows.length; number += 1) {
     const row = rows[number];
-    if (row.status && !cards.has(`heading ${row.status}`)) fresh.push(drawHeading(row));
+    if (row.status) add(`heading ${row.status}`, () => drawHeading(row));
     for (let place = 0; place < (row.count ?? 0); place += 1) {
-      if (!cards.has(row.first + place)) fresh.push(drawCard(row, place, cardWidth));
+      add(row.first + place, () => drawCard(row, place, width));
     }
   }
-  list.append(...fresh);
+  list.prepend(...before);
+  list.append(...after);
   updateState();
 }
 
