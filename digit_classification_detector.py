@@ -30,6 +30,7 @@ from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
@@ -399,8 +400,9 @@ def main(argv: list[str] | None = None) -> int:
                     write(result)
                     summary.add(result)
                     progress.advance(task)
-            if review is not None:
-                review.write(_about(given, predictor))
+                if review is not None:
+                    writing = partial(progress.track, description="Writing the review page")
+                    review.write(_about(given, predictor), writing)
     except (SettingsError, SourceError, ModelError, ReviewError) as error:
         messages.print(f"Error: {error}")
         return 2
@@ -442,13 +444,12 @@ def _look_back(arguments: argparse.Namespace, settings: Settings, messages: Cons
             print_runs(database, make_console())
         elif arguments.report:
             with progress_bar(messages, quiet=arguments.quiet) as progress:
-                task = progress.add_task("Reading pictures", total=None)
                 review_run(
                     database,
                     arguments.show,
                     arguments.report,
+                    progress,
                     workers=settings.detection.workers,
-                    advance=lambda: progress.advance(task),
                 )
             messages.print(f"Review page: {printable(str(arguments.report))}")
         else:

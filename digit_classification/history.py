@@ -6,9 +6,11 @@ import itertools
 import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import Progress
 
 from digit_classification.pipeline import Prepared, prepare_all
 from digit_classification.results import DatabaseError, Result, ResultsDatabase, Run
@@ -48,11 +50,11 @@ def review_run(
     database: ResultsDatabase,
     run_id: str,
     path: Path,
+    progress: Progress,
     *,
     workers: int = 0,
-    advance: Callable[[], None] = lambda: None,
 ) -> None:
-    """Write the review page of a run to `path`; `advance` is called for each picture.
+    """Write the review page of a run to `path`, and show its progress.
 
     A picture that is gone, or has changed since, is on the page with that as its reason.
 
@@ -61,13 +63,15 @@ def review_run(
     run = _find(database, run_id)
     detection = run.info.settings.get("detection", {})
     with Review.open(path) as review:
+        total = run.counts.images if run.counts is not None else None
+        task = progress.add_task("Reading pictures", total=total)
         results, named = itertools.tee(_results(database, run))
         sources = (find_named(result.path) for result in named)
         invert = detection.get("invert", "auto")
         for picture in prepare_all(sources, invert, workers, thumbnails=True):
             result, picture = _compared(next(results), picture)
             review.add([result], [picture])
-            advance()
+            progress.advance(task)
         review.write(
             About(
                 sources=run.info.sources,
@@ -75,7 +79,8 @@ def review_run(
                 min_confidence=detection.get("min_confidence"),
                 finished=run.finished_at or run.info.started_at,
                 run=run.info.id,
-            )
+            ),
+            partial(progress.track, description="Writing the review page"),
         )
 
 

@@ -19,13 +19,14 @@ import json
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from string import Template
 from typing import BinaryIO
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -138,15 +139,20 @@ class Review:
         if len(self._entries) > 2 * SHOWN:
             self._entries = self._least_certain()
 
-    def write(self, about: About) -> None:
-        """Write the page, whole or not at all.
+    def write(self, about: About, track: Callable[[range], Iterable[int]] = iter) -> None:
+        """Write the page, whole or not at all; `track` goes through the steps of that.
 
         Raises ReviewError if it cannot be written.
         """
         with _reporting(self._path):
-            self._write(about, self._least_certain())
+            self._write(about, self._least_certain(), track)
 
-    def _write(self, about: About, entries: Sequence[_Entry]) -> None:
+    def _write(
+        self,
+        about: About,
+        entries: Sequence[_Entry],
+        track: Callable[[range], Iterable[int]],
+    ) -> None:
         style, program = _part("page.css"), _part("page.js")
         page = Template(_part("page.html")).substitute(
             policy=_policy(style, program),
@@ -159,7 +165,7 @@ class Review:
         whole = self._folder / "page.html"
         with open(whole, "w", encoding="utf-8", newline="\n") as file:
             file.write(before)
-            for first in range(0, len(entries), PER_SHEET):
+            for first in track(range(0, len(entries), PER_SHEET)):
                 sheet = self._sheet(entries[first : first + PER_SHEET])
                 file.write(f'<script type="application/json" class="sheet">{sheet}</script>\n')
             file.write(after)
@@ -221,7 +227,8 @@ class Review:
         record = self._scratch.read(entry.end - entry.begin)
         pixels = images.SIDE * images.SIDE
         digit = np.frombuffer(record[:pixels], np.uint8).reshape(images.SIDE, images.SIDE)
-        return np.asarray(Image.open(io.BytesIO(record[pixels:])).convert("RGB")), digit
+        picture = Image.open(io.BytesIO(record[pixels:]), formats=["WEBP"])
+        return np.asarray(picture.convert("RGB")), digit
 
 
 @contextlib.contextmanager
@@ -298,11 +305,8 @@ def _tile(pictures: Sequence[np.ndarray], cell: int) -> np.ndarray:
     A picture's border goes on to the edge of its cell: a sharp edge would shine into it.
     """
     padded = [
-        np.pad(
-            picture,
-            [(0, cell - picture.shape[0]), (0, cell - picture.shape[1])]
-            + [(0, 0)] * (picture.ndim - 2),
-            mode="edge",
+        cv2.copyMakeBorder(
+            picture, 0, cell - picture.shape[0], 0, cell - picture.shape[1], cv2.BORDER_REPLICATE
         )
         for picture in pictures
     ]
