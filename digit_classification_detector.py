@@ -442,7 +442,8 @@ def _look_back(arguments: argparse.Namespace, settings: Settings, messages: Cons
             raise SettingsError("The database is none: name one with --database.")
         if arguments.runs:
             print_runs(database, make_console())
-        elif arguments.report:
+            return 0
+        if arguments.report:
             with progress_bar(messages, quiet=arguments.quiet) as progress:
                 review_run(
                     database,
@@ -452,7 +453,7 @@ def _look_back(arguments: argparse.Namespace, settings: Settings, messages: Cons
                     workers=settings.detection.workers,
                 )
             messages.print(f"Review page: {printable(str(arguments.report))}")
-        else:
+        if not arguments.report or arguments.format or arguments.output:
             stream = _output_stream(arguments.output, stack)
             write = make_writer(arguments.format or "text", stream, top_k=arguments.top_k)
             show_run(database, arguments.show, write, messages)

@@ -20,7 +20,7 @@ import os
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from string import Template
@@ -30,7 +30,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
-from digit_classification import __version__, images
+from digit_classification import images
 from digit_classification.pipeline import Prepared
 from digit_classification.results import Result
 from digit_classification.sources import escape_undecodable, printable
@@ -91,6 +91,7 @@ class Review:
         self._folder = folder
         self._scratch = scratch
         self._entries: list[_Entry] = []
+        self._limit: tuple[int, float, int] | None = None  # what is more certain is not shown
         self._statuses: Counter[str] = Counter()
         self._digits: Counter[int] = Counter()
         self._bins: Counter[int] = Counter()
@@ -123,21 +124,28 @@ class Review:
         Raises ReviewError if the disk is full.
         """
         for result, picture in zip(results, pictures, strict=True):
-            number = self._statuses.total()
-            self._statuses[result.status] += 1
-            if result.digit is not None and result.confidence is not None:
-                self._digits[result.digit] += 1
-                self._bins[min(int(result.confidence * BINS), BINS - 1)] += 1
-            if picture.digit is None or picture.thumbnail is None:
-                self._entries.append(_Entry(result, number))
-                continue
-            begin = self._scratch.tell()
-            with _reporting(self._path):
-                self._scratch.write(picture.digit.tobytes() + picture.thumbnail)
-            end, has_ink = self._scratch.tell(), bool(picture.digit.any())
-            self._entries.append(_Entry(result, number, begin, end, has_ink))
+            entry = _Entry(result, number=self._statuses.total())
+            self._count(result)
+            if self._limit is None or entry.certainty < self._limit:
+                self._entries.append(self._with_pictures(entry, picture))
         if len(self._entries) > 2 * SHOWN:
             self._entries = self._least_certain()
+            self._limit = self._entries[-1].certainty
+
+    def _count(self, result: Result) -> None:
+        self._statuses[result.status] += 1
+        if result.digit is not None and result.confidence is not None:
+            self._digits[result.digit] += 1
+            self._bins[min(int(result.confidence * BINS), BINS - 1)] += 1
+
+    def _with_pictures(self, entry: _Entry, picture: Prepared) -> _Entry:
+        if picture.digit is None or picture.thumbnail is None:
+            return entry
+        begin = self._scratch.tell()
+        with _reporting(self._path):
+            self._scratch.write(picture.digit.tobytes() + picture.thumbnail)
+        end, has_ink = self._scratch.tell(), bool(picture.digit.any())
+        return replace(entry, begin=begin, end=end, has_ink=has_ink)
 
     def write(self, about: About, track: Callable[[range], Iterable[int]] = iter) -> None:
         """Write the page, whole or not at all; `track` goes through the steps of that.
@@ -184,7 +192,6 @@ class Review:
             "minConfidence": about.min_confidence,
             "finished": about.finished.astimezone().isoformat(timespec="seconds"),
             "run": about.run,
-            "version": __version__,
             "total": self._statuses.total(),
             "statuses": {status: self._statuses[status] for status in STATUSES},
             "digits": [self._digits[digit] for digit in range(10)],

@@ -10,6 +10,8 @@ import io
 import json
 import os
 import re
+import shlex
+import shutil
 import sys
 import threading
 import time
@@ -28,6 +30,7 @@ from selenium.webdriver.common.keys import Keys
 
 import digit_classification_detector as detector
 import digit_classification_model_trainer as trainer
+from benchmarks import report
 from benchmarks.browser import HOW_TO_GET_ONE, find_chromium, open_browser
 from digit_classification import images, review
 from digit_classification.corrections import read_corrections
@@ -37,6 +40,7 @@ from digit_classification.review import About, Review
 from digit_classification.sources import Source, escape_undecodable, find_named
 from tests.drawing import draw_digit, png, write_dataset, zip_folder
 
+ROOT = Path(__file__).resolve().parent.parent
 HOSTILE = (
     "</script><img src=x onerror=\"document.title='broken'\">.png",
     "<!--<script>.png",
@@ -215,6 +219,7 @@ def test_a_long_run_is_cut_to_the_least_certain_and_counted_whole(
     page = Elements(write_page(tmp_path / "r.html", results).read_text("utf-8"))
     data = json.loads(page.texts("script", id="data")[0])
     assert [item[3] for item in data["items"]] == [0.0, 0.01, 0.02, 0.03, 0.04]
+    assert all(item[7] for item in data["items"])
     assert data["total"] == 100
     assert data["bins"] == [10] * 10
 
@@ -484,7 +489,9 @@ def test_the_page_shows_counts_sections_and_pictures(
     filters = [each.text for each in browser.find_elements(By.CSS_SELECTOR, "#statuses button")]
     assert filters == ["All 40", "Uncertain 10", "Rejected 3", "Errors 2", "OK 25", "Corrected 0"]
     about = browser.find_element(By.ID, "about").text
-    assert about.startswith("40 pictures, read with digits.keras, 2026-11-2")
+    assert about.startswith(
+        "40 pictures: 10 uncertain, 3 rejected, 2 error, 25 ok. Read with digits.keras, 2026-11-2"
+    )
     assert names_shown(browser)[:2] == ["scans/u0.png", "scans/u1.png"]
     first = browser.find_element(By.CSS_SELECTOR, ".card")
     assert first.text.splitlines()[:2] == ["0", "30.0 %"]
@@ -690,6 +697,7 @@ def test_a_correction_made_in_the_page_changes_the_next_training(
     desk: tuple[webdriver.Chrome, Path],
     browser: webdriver.Chrome,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     run("scans", "--report", "r.html")
@@ -698,12 +706,6 @@ def test_a_correction_made_in_the_page_changes_the_next_training(
     press(browser, "5")
     corrections = downloaded(desk)
 
-    dataset = write_dataset(Path("digits"), per_class=10)
-    options = ["--dataset", dataset, "--model", "m.keras", "--epochs", 1, "--batch-size", 16]
-    options += ["--hidden-units", 16, "--corrections", corrections]
-    assert trainer.main([str(option) for option in options]) == 0
-    assert "1; images added: 1; labels replaced: 0\n" in capsys.readouterr().err
-
     learned: list[tuple[np.ndarray, int]] = []
     original = trainer.DigitClassifier._build_model
 
@@ -711,8 +713,53 @@ def test_a_correction_made_in_the_page_changes_the_next_training(
         learned.extend(zip(classifier.train_digits, classifier.train_labels, strict=True))
         original(classifier)
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(trainer.DigitClassifier, "_build_model", see)
-        assert trainer.main([str(option) for option in options]) == 0
+    monkeypatch.setattr(trainer.DigitClassifier, "_build_model", see)
+    dataset = write_dataset(Path("digits"), per_class=10)
+    options = ["--dataset", dataset, "--model", "m.keras", "--epochs", 1, "--batch-size", 16]
+    options += ["--hidden-units", 16, "--corrections", corrections]
+    assert trainer.main([str(option) for option in options]) == 0
+    assert "1; images added: 1; labels replaced: 0\n" in capsys.readouterr().err
     digit = images.normalize(wrong).digit
     assert [label for seen, label in learned if np.array_equal(seen, digit)] == [5]
+
+
+# ---------------------------------------------------------------------------- docs and benchmark
+
+
+def test_the_commands_of_the_docs_work(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(model, "digit_classification.keras")
+    shutil.copytree(ROOT / "samples", "samples")
+    write_dataset(Path("digits"), per_class=6)
+    Path("corrections.csv").write_text("path,digit\nsamples/two-digits.png,2\n")
+    settings = {
+        "DATASET_PATH": "digits",
+        "DATABASE_URL": "sqlite:///d.db",
+        "MODEL_PATH": "digit_classification.keras",
+        "TRAINING_EPOCHS": "1",
+        "TRAINING_BATCH_SIZE": "16",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(f"DIGITS_{name}", value)
+    docs = (ROOT / "docs/review.md").read_text("utf-8")
+    commands = re.findall(r"^\$ python (\w+)\.py (.*)$", docs, re.MULTILINE)
+    scripts = {module.__name__: module for module in (detector, trainer)}
+    codes = [scripts[script].main(shlex.split(options)) for script, options in commands]
+    assert codes == [1, 0, 0]  # samples/ holds a blank page
+    assert Path("review.html").exists()
+    assert Path("again.html").exists()
+
+
+def test_the_benchmark_opens_and_scrolls_a_page(
+    chromium: tuple[str, str], model: Path, tmp_path: Path
+) -> None:
+    photos = report.draw_photos(tmp_path / "photos", 60)
+    row = report.measure("photos, a few", photos, model, tmp_path)
+    assert len(row.opened) == report.OPENED
+    assert min(row.opened) > 0
+    assert row.frames
+    table = report.as_markdown([row], "1.2.3")
+    assert f"| photos, a few | {row.megabytes:.1f} MB | " in table
+    assert "Chromium 1.2.3 headless" in table

@@ -8,7 +8,7 @@ const NAMES = {
   corrected: "Corrected",
 };
 const MEANINGS = {
-  uncertain: `read, but with less than ${data.minConfidence * 100} % confidence`,
+  uncertain: `read, but with less than ${Math.round(data.minConfidence * 1000) / 10} % confidence`,
   rejected: "not one digit",
   error: "no picture could be read",
   ok: "read, the least certain first",
@@ -16,7 +16,7 @@ const MEANINGS = {
 const CARD = { height: 142, minWidth: 284, gap: 12 };
 const HEADING_HEIGHT = 56;
 const PICTURE = 96; // pixels: the side of a card's picture
-const DIGIT = 28; // pixels: the side of a normalised digit
+const DIGIT = data.side; // pixels: the side of a normalised digit
 
 const items = data.items.map((row, index) => {
   const [path, status, digit, confidence, shares, reason, sha256, has] = row;
@@ -29,6 +29,8 @@ const items = data.items.map((row, index) => {
   };
 });
 
+const sizes = Object.fromEntries(STATUSES.map((status) => (
+  [status, items.filter((item) => item.status === status).length])));
 const corrections = new Map(); // item index -> digit
 const ticked = new Set(); // item indices
 const filter = { status: "all", digit: null, text: "" };
@@ -117,14 +119,18 @@ function fill(frame, item, side, normalised) {
 // ----------------------------------------------------------------------------------------- head
 
 function drawHead() {
-  const finished = data.finished.replace("T", " ").slice(0, 16);
-  const left = data.total - items.length;
+  const counts = STATUSES.filter((status) => data.statuses[status])
+    .map((status) => `${count(data.statuses[status])} ${status}`);
   const sentences = [
-    `${count(data.total)} ${data.total === 1 ? "picture" : "pictures"}, read with ${data.model}, ${finished}.`,
+    `${count(data.total)} ${data.total === 1 ? "picture" : "pictures"}: ${counts.join(", ")}.`,
+    `Read with ${data.model}, ${data.finished.replace("T", " ").slice(0, 16)}.`,
   ];
   if (data.run) sentences.push(`Run ${data.run}.`);
-  if (left) sentences.push(`The ${count(items.length)} least certain are shown.`);
+  if (items.length < data.total) {
+    sentences.push(`The ${count(items.length)} least certain are shown.`);
+  }
   byId("about").textContent = sentences.join(" ");
+  document.querySelector("h1").title = data.sources.join("\n");
 
   const most = Math.max(1, ...data.digits);
   byId("digit-chart").append(...data.digits.map((number, digit) => {
@@ -136,7 +142,8 @@ function drawHead() {
 
   const highest = Math.log1p(Math.max(1, ...data.bins));
   byId("confidence-chart").append(...data.bins.map((number, bin) => {
-    const bar = drawBar(make("div"), `${bin * 10}–${bin * 10 + 10}`, number, Math.log1p(number) / highest);
+    const range = `${bin * 10}–${bin * 10 + 10}`;
+    const bar = drawBar(make("div"), range, number, Math.log1p(number) / highest);
     bar.classList.toggle("below", (bin + 1) / data.bins.length <= data.minConfidence + 1e-9);
     return bar;
   }));
@@ -196,7 +203,7 @@ function updateFilters() {
   for (const button of byId("statuses").children) {
     const status = button.dataset.choice;
     const number = status === "all" ? items.length
-      : status === "corrected" ? corrections.size : data.statuses[status];
+      : status === "corrected" ? corrections.size : sizes[status];
     button.lastElementChild.textContent = count(number);
     button.disabled = number === 0 && filter.status !== status;
     button.setAttribute("aria-pressed", filter.status === status);
@@ -360,7 +367,9 @@ function drawWords(card, item) {
   if (correction === undefined) {
     read.append(item.digit === null ? "" : String(item.digit));
   } else {
-    if (item.digit !== null && item.digit !== correction) read.append(make("s", {}, String(item.digit)));
+    if (item.digit !== null && item.digit !== correction) {
+      read.append(make("s", {}, String(item.digit)));
+    }
     read.append(make("em", {}, String(correction)));
   }
   if (read.textContent) words.push(read);
