@@ -56,7 +56,9 @@ def main() -> None:
     both = Image.new("RGB", (screen.width + GAP + phone.width, screen.height), GROUND)
     both.paste(screen, (0, 0))
     both.paste(phone, (screen.width + GAP, 0))
-    both.save(ROOT / "docs/review.png", optimize=True)
+    both.quantize(256, kmeans=2, dither=Image.Dither.NONE).save(
+        ROOT / "docs/review.png", optimize=True
+    )
 
 
 if __name__ == "__main__":

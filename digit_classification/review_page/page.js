@@ -153,7 +153,7 @@ function drawHead() {
 
 function drawBar(bar, name, number, share) {
   const fillOf = make("i");
-  fillOf.style.height = `${share * 60}%`;
+  fillOf.style.height = `${share * 52}%`;
   bar.className = "bar";
   bar.dataset.name = name;
   bar.dataset.count = number ? count(number) : "";
