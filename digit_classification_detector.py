@@ -31,6 +31,8 @@ import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
@@ -50,10 +52,11 @@ from digit_classification.config import (
     settings_text,
 )
 from digit_classification.formats import FORMATS, as_text, make_writer
-from digit_classification.history import print_runs, show_run
+from digit_classification.history import print_runs, review_run, show_run
 from digit_classification.model_file import ModelError, load_model
 from digit_classification.pipeline import Prepared, prepare, prepare_all
 from digit_classification.results import DatabaseError, Result, ResultsDatabase, RunInfo
+from digit_classification.review import About, Review, ReviewError
 from digit_classification.sources import (
     IMAGE_SUFFIXES,
     Source,
@@ -144,18 +147,25 @@ class DigitPredictor:
         *,
         named: Sequence[str] | None = None,
         save_normalized: Path | None = None,
+        review: Review | None = None,
     ) -> Generator[Result, None, None]:
         """Classify files, folders and zips; yield a result for each, in order, once it is stored.
 
         Several processes read the pictures; the network and the database take them in batches,
         so that memory does not grow with their number.  The batches are one run in the database.
+        A `review` is given all results with their pictures.
 
         Raises DatabaseError if results cannot be stored.
         """
         if named is None:
             named = paths = list(paths)
         detection = self.settings.detection
-        prepared = prepare_all(find_sources(paths), detection.invert, detection.workers)
+        prepared = prepare_all(
+            find_sources(paths),
+            detection.invert,
+            detection.workers,
+            thumbnails=review is not None,
+        )
         written = 0
         with self._run(named):
             while batch := list(itertools.islice(prepared, detection.batch_size)):
@@ -165,6 +175,8 @@ class DigitPredictor:
                 if save_normalized is not None:
                     _write_normalized(save_normalized, batch, first=written + 1)
                     written += len(batch)
+                if review is not None:
+                    review.add(results, batch)
                 self.save_to_database(results)
                 yield from results
 
@@ -339,6 +351,13 @@ def build_parser() -> CommandLine:
     results.add_argument(
         "--top-k", type=_positive, default=1, metavar="K", help="print the K most probable digits"
     )
+    results.add_argument(
+        "--report",
+        type=Path,
+        metavar="FILE",
+        help="write the review page, a new HTML file: the pictures, least certain first, to look "
+        "through and to correct; with --show, of that run",
+    )
     history = parser.add_group("earlier runs", example="--show latest --format csv")
     history.add_argument("--runs", action="store_true", help="list the stored runs")
     history.add_argument(
@@ -384,6 +403,9 @@ def main(argv: list[str] | None = None) -> int:
                 _make_new_folder(arguments.save_normalized)
             database = _open_database(settings.database, stack)
             predictor = DigitPredictor(settings=settings, database=database, messages=messages)
+            review = (
+                stack.enter_context(Review.open(arguments.report)) if arguments.report else None
+            )
             summary = Summary(named=None if arguments.verbose else NAMED)
             with progress_bar(messages, quiet=arguments.quiet) as progress:
                 task = progress.add_task("Reading digits", total=None)
@@ -391,12 +413,18 @@ def main(argv: list[str] | None = None) -> int:
                 if not progress.disable and "-" not in given:
                     _count_meanwhile(given, lambda total: progress.update(task, total=total))
                 for result in predictor.classify_images(
-                    paths, named=given, save_normalized=arguments.save_normalized
+                    paths,
+                    named=given,
+                    save_normalized=arguments.save_normalized,
+                    review=review,
                 ):
                     write(result)
                     summary.add(result)
                     count()
-    except (SettingsError, SourceError, ModelError) as error:
+                if review is not None:
+                    writing = partial(progress.track, description="Writing the review page")
+                    review.write(_about(given, predictor), writing)
+    except (SettingsError, SourceError, ModelError, ReviewError) as error:
         print_error(messages, error)
         return 2
     except DatabaseError as error:
@@ -412,6 +440,8 @@ def main(argv: list[str] | None = None) -> int:
         summary.print(messages, predictor.strays)
         if database is not None:
             messages.print(f"Stored in {database.url}, run {predictor.last_run_id}")
+        if arguments.report:
+            messages.print(f"Review page: {printable(str(arguments.report))}")
     return 0 if summary.complete else 1
 
 
@@ -449,7 +479,19 @@ def _print_plan(
         plan.append(f"  print them as {arguments.format or 'text'} to {output}")
     if arguments.save_normalized is not None:
         plan.append(f"  write what the network sees into {arguments.save_normalized}")
+    if arguments.report is not None:
+        plan.append(f"  write the review page {arguments.report}")
     make_console().print("\n".join([*plan, "Nothing was written."]))
+
+
+def _about(given: Sequence[str], predictor: DigitPredictor) -> About:
+    return About(
+        sources=given,
+        model=predictor.model.path.name,
+        min_confidence=predictor.settings.detection.min_confidence,
+        finished=datetime.now(timezone.utc),
+        run=predictor.last_run_id,
+    )
 
 
 def _look_back(arguments: argparse.Namespace, settings: Settings, messages: Console) -> int:
@@ -460,7 +502,18 @@ def _look_back(arguments: argparse.Namespace, settings: Settings, messages: Cons
             raise SettingsError("The database is none: name one with --database.")
         if arguments.runs:
             print_runs(database, make_console())
-        else:
+            return 0
+        if arguments.report:
+            with progress_bar(messages, quiet=arguments.quiet) as progress:
+                review_run(
+                    database,
+                    arguments.show,
+                    arguments.report,
+                    progress,
+                    workers=settings.detection.workers,
+                )
+            messages.print(f"Review page: {printable(str(arguments.report))}")
+        if not arguments.report or arguments.format or arguments.output:
             stream = _output_stream(arguments.output, stack)
             write = make_writer(arguments.format or "text", stream, top_k=arguments.top_k)
             show_run(database, arguments.show, write, messages)

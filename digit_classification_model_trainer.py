@@ -61,6 +61,7 @@ from digit_classification.config import (
     load_settings,
     settings_text,
 )
+from digit_classification.corrections import only_new, read_corrections, relabel
 from digit_classification.dataset import CLASSES, Dataset, DatasetError, Report, read_dataset
 from digit_classification.drawn import draw_digits
 from digit_classification.export import (
@@ -151,22 +152,27 @@ class DigitClassifier:
         Raises DatasetError if a dataset cannot be used.
         """
         settings = self.settings.dataset
-        dataset = self._read(settings.path)
-        digits, labels = dataset.digits, dataset.labels
-        self.datasets = {"dataset": dataset}
+        corrections = read_corrections(settings.corrections) if settings.corrections else None
+        self.datasets = {"dataset": self._read(settings.path)}
         if settings.test_path is not None:
-            test = self._read(settings.test_path)
-            self.datasets["test_dataset"] = test
+            self.datasets["test_dataset"] = self._read(settings.test_path)
+        new = None if corrections is None else self._correct(corrections)
+        digits, labels = self.datasets["dataset"].digits, self.datasets["dataset"].labels
+        if settings.test_path is not None:
+            test = self.datasets["test_dataset"]
             self.test_digits, self.test_labels = test.digits, test.labels
             self.test_names = test.names
         else:
             kept, held_back = self._split(labels, settings.test_fraction)
             self.test_digits, self.test_labels = digits[held_back], labels[held_back]
-            self.test_names = [dataset.names[index] for index in held_back]
+            names = self.datasets["dataset"].names
+            self.test_names = [names[index] for index in held_back]
             digits, labels = digits[kept], labels[kept]
         kept, held_back = self._split(labels, settings.validation_fraction)
         self.train_digits, self.train_labels = digits[kept], labels[kept]
         self.validation_digits, self.validation_labels = digits[held_back], labels[held_back]
+        if new is not None:
+            self._learn_too(new.digits, new.labels)
         self._add_drawn_digits()
         self._loaded = True
         if not self.quiet:
@@ -181,7 +187,29 @@ class DigitClassifier:
         """Add drawn digits to the training part only: choices are made on real ones."""
         count = round(self.settings.training.drawn_share * len(self.train_labels))
         self.drawn = count
-        digits, labels = draw_digits(count, np.random.default_rng(self.settings.training.seed))
+        rng = np.random.default_rng(self.settings.training.seed)
+        self._learn_too(*draw_digits(count, rng))
+
+    def _correct(self, corrections: Dataset) -> Dataset:
+        """Correct the labels of the datasets; return what of the corrections they do not hold.
+
+        New pictures go to the training part: a test stays the same with and without them.
+        """
+        changed = 0
+        for name, dataset in self.datasets.items():
+            self.datasets[name], count = relabel(dataset, corrections)
+            changed += count
+        new = only_new(corrections, self.datasets.values())
+        self.datasets["corrections"] = corrections
+        if not self.quiet:
+            self.messages.print(
+                f"Corrections in {corrections.path}: {len(corrections):,}; "
+                f"images added: {len(new):,}; labels replaced: {changed:,}"
+            )
+            self._print_report(corrections.report)
+        return new
+
+    def _learn_too(self, digits: np.ndarray, labels: np.ndarray) -> None:
         self.train_digits = np.concatenate([self.train_digits, digits])
         self.train_labels = np.concatenate([self.train_labels, labels])
 
@@ -195,9 +223,11 @@ class DigitClassifier:
             )
         if not self.quiet:
             self.messages.print(f"Read {len(dataset):,} images of {path}")
-            named = None if self.verbose else NAMED
-            _print_report(self.messages, dataset.report, named)
+            self._print_report(dataset.report)
         return dataset
+
+    def _print_report(self, report: Report) -> None:
+        _print_report(self.messages, report, None if self.verbose else NAMED)
 
     def _split(self, labels: np.ndarray, fraction: float) -> tuple[np.ndarray, np.ndarray]:
         """Split stratified and seeded: return the indices of the images kept and held back.
@@ -669,6 +699,7 @@ def build_parser() -> CommandLine:
     data = parser.add_group("dataset", example="--dataset my_digits --test-dataset test.zip")
     add_setting(data, "--dataset", "dataset.path", metavar="PATH")
     add_setting(data, "--test-dataset", "dataset.test_path", metavar="PATH")
+    add_setting(data, "--corrections", "dataset.corrections", metavar="FILE")
     add_setting(data, "--strict", "dataset.strict", action="store_true")
     training = parser.add_group("training", example="--hidden-units 800 400 --epochs 50 --seed 7")
     add_setting(training, "--epochs", "training.epochs", metavar="N")

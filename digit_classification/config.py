@@ -59,6 +59,11 @@ class DatasetSettings(Section):
     validation_fraction: float = Field(
         0.1, gt=0, lt=1, description="part of the training images that choices are made on"
     )
+    corrections: Path | None = Field(
+        None,
+        description="CSV file of pictures to learn as well, under labels that a person gave them; "
+        "the detector's review page writes it",
+    )
     strict: bool = Field(False, description="an unreadable image ends the training")
 
 

@@ -47,7 +47,7 @@ class Dataset:
     labels: np.ndarray  # (n,) uint8, 0 to 9
     names: list[str]  # relative to the dataset, in the order of `digits`
     report: Report
-    sha256: str  # of all labels and file contents: the same images give the same sum
+    checksums: list[str]  # SHA-256 of each image's file, hexadecimal, in the order of `digits`
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -56,6 +56,13 @@ class Dataset:
     def counts(self) -> dict[str, int]:
         """Number of images of each class."""
         return dict(zip(CLASSES, np.bincount(self.labels, minlength=10).tolist(), strict=True))
+
+    @property
+    def sha256(self) -> str:
+        """A checksum of all labels and file contents: the same images give the same sum."""
+        pairs = zip(self.labels.tolist(), self.checksums, strict=True)
+        lines = sorted(f"{label} {checksum}\n" for label, checksum in pairs)
+        return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def read_dataset(
@@ -102,7 +109,7 @@ def read_dataset(
 
     label_array = np.array(labels, dtype=np.uint8)
     _check_every_class(path, label_array, report)
-    return Dataset(path, np.stack(digits), label_array, names, report, _checksum(labels, first))
+    return Dataset(path, np.stack(digits), label_array, names, report, list(first))
 
 
 def _list_files(path: Path) -> list[tuple[PurePosixPath, Source]]:
@@ -174,11 +181,6 @@ def _check_every_class(path: Path, labels: np.ndarray, report: Report) -> None:
             f"{_quoted(empty)} ({len(report.left_out)} files could not be read): "
             "each of 0 to 9 needs some."
         )
-
-
-def _checksum(labels: list[int], first: dict[str, int]) -> str:
-    lines = sorted(f"{labels[index]} {sha256}\n" for sha256, index in first.items())
-    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _quoted(names: Iterable[str]) -> str:

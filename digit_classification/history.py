@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
 
 from rich.console import Console
+from rich.progress import Progress
 
+from digit_classification.pipeline import Prepared, prepare_all
 from digit_classification.results import DatabaseError, Result, ResultsDatabase, Run
-from digit_classification.sources import printable
+from digit_classification.review import About, Review
+from digit_classification.sources import find_named, printable
 from digit_classification.terminal import make_table
 
 LATEST = "latest"
@@ -34,17 +42,67 @@ def show_run(
     """
     run = _find(database, run_id)
     messages.print(f"Run {run.info.id}, {run.state}, of {_sources(run.info.sources)}")
+    for result in _results(database, run):
+        write(result)
+
+
+def review_run(
+    database: ResultsDatabase,
+    run_id: str,
+    path: Path,
+    progress: Progress,
+    *,
+    workers: int = 0,
+) -> None:
+    """Write the review page of a run to `path`, and show its progress.
+
+    A picture that is gone, or has changed since, is on the page with that as its reason.
+
+    Raises DatabaseError if there is no such run, ReviewError if the page cannot be written.
+    """
+    run = _find(database, run_id)
+    detection = run.info.settings.get("detection", {})
+    with Review.open(path) as review:
+        total = run.counts.images if run.counts is not None else None
+        task = progress.add_task("Reading pictures", total=total)
+        results, named = itertools.tee(_results(database, run))
+        sources = (find_named(result.path) for result in named)
+        invert = detection.get("invert", "auto")
+        for picture in prepare_all(sources, invert, workers, thumbnails=True):
+            result, picture = _compared(next(results), picture)
+            review.add([result], [picture])
+            progress.advance(task)
+        review.write(
+            About(
+                sources=run.info.sources,
+                model=os.path.basename(run.info.model_path or ""),
+                min_confidence=detection.get("min_confidence"),
+                finished=run.finished_at or run.info.started_at,
+                run=run.info.id,
+            ),
+            partial(progress.track, description="Writing the review page"),
+        )
+
+
+def _compared(result: Result, picture: Prepared) -> tuple[Result, Prepared]:
+    """Leave out a picture that is not the one that was classified, and say why."""
+    if picture.sha256 == result.image_sha256:
+        return result, picture
+    why = picture.error if picture.sha256 is None else "changed since"
+    reason = "; ".join(filter(None, [result.reason, f"not shown: {why}"]))
+    return replace(result, reason=reason), Prepared(picture.source, error=why)
+
+
+def _results(database: ResultsDatabase, run: Run) -> Iterator[Result]:
     for row in database.rows(run.info.id):
-        write(
-            Result(
-                path=row.path or "",
-                status=row.status or "ok",
-                digit=row.digit,
-                confidence=row.confidence,
-                reason=row.reason,
-                probabilities=row.probabilities,
-                image_sha256=row.image_sha256,
-            )
+        yield Result(
+            path=row.path or "",
+            status=row.status or "ok",
+            digit=row.digit,
+            confidence=row.confidence,
+            reason=row.reason,
+            probabilities=row.probabilities,
+            image_sha256=row.image_sha256,
         )
 
 

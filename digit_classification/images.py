@@ -88,7 +88,7 @@ def normalize(
     Raises:
         ImageError: the picture cannot be read.
     """
-    grey = _read(source, formats, max_pixels)
+    grey = _grey_from_array(decode(source, formats, max_pixels))
     if invert != "always" and _follows_convention(grey):
         return Normalized(_place(grey), None)
     dark_ink = invert == "always" or (invert == "auto" and _has_dark_ink(_reduce(grey, _WORK)))
@@ -101,12 +101,22 @@ def normalize(
 # 1. Read ---------------------------------------------------------------------------------------
 
 
-def _read(source: Any, formats: Sequence[str], max_pixels: int) -> np.ndarray:
-    """Decode `source` to a grey picture, (h, w) uint8, at most _DECODED on its longer side."""
+def decode(
+    source: Any,
+    formats: Sequence[str] = FORMATS,
+    max_pixels: int = Image.MAX_IMAGE_PIXELS or 89_478_485,
+) -> np.ndarray:
+    """Return the pixels of `source`, upright: (h, w) or (h, w, 3 or 4), of their own dtype.
+
+    `normalize` takes a source and what this makes of it alike.  A large JPEG is decoded at
+    reduced scale.
+
+    Raises ImageError if the picture cannot be read.
+    """
     if isinstance(source, np.ndarray):
-        return _grey_from_array(source)
+        return source
     if isinstance(source, Image.Image):
-        return _grey_from_image(source)
+        return _pixels(source)
     if isinstance(source, (str, os.PathLike)):
         try:
             with open(source, "rb") as file:
@@ -128,13 +138,13 @@ def _read(source: Any, formats: Sequence[str], max_pixels: int) -> np.ndarray:
     if image.width * image.height > max_pixels:
         raise ImageError(f"{image.width}x{image.height}: more than {max_pixels:,} pixels")
     try:
-        return _grey_from_image(image)
+        return _pixels(image)
     except Exception as error:
         kind = "truncated" if "truncated" in str(error) else "damaged"
         raise ImageError(f"{kind} {image.format}") from error
 
 
-def _grey_from_image(image: Image.Image) -> np.ndarray:
+def _pixels(image: Image.Image) -> np.ndarray:
     if image.format in ("JPEG", "MPO"):
         image.draft(None, (_DECODED // 3, _DECODED // 3))  # the smallest scale not below this
     if image.getexif().get(_ORIENTATION, 1) != 1:
@@ -145,10 +155,22 @@ def _grey_from_image(image: Image.Image) -> np.ndarray:
         image = image.convert("L")
     elif image.mode != "L" and not image.mode.startswith(("I", "F")):
         image = image.convert("RGB")
-    return _grey_from_array(np.asarray(image))
+    return np.asarray(image)
+
+
+def thumbnail(pixels: np.ndarray, side: int) -> np.ndarray:
+    """Return what `decode` returned as a person sees it: (h, w, 3) uint8, at most `side` each way.
+
+    Transparent pixels lie on what makes the ink show.  A picture smaller than that stays as it is.
+    """
+    small = _reduce(_to_uint8(pixels), side)
+    if small.ndim == 2:
+        return cv2.cvtColor(small, cv2.COLOR_GRAY2RGB)
+    return _on_paper(small) if small.shape[2] == 4 else small
 
 
 def _grey_from_array(pixels: np.ndarray) -> np.ndarray:
+    """Return a grey picture, (h, w) uint8, at most _DECODED on its longer side."""
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[..., 0]
     if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (3, 4)):

@@ -88,6 +88,8 @@ class Source:
             if info.file_size > MAX_FILE_BYTES:
                 raise SourceError(f"larger than {MAX_FILE_BYTES >> 20} MiB")
             return archive.read(info)
+        except KeyError:
+            raise SourceError("no such file in the zip") from None
         except DAMAGED_ZIP as error:
             raise SourceError(f"damaged in the zip ({error})") from None
 
@@ -200,6 +202,27 @@ def escape_undecodable(name: str) -> str:
 def _escape_surrogate(match: re.Match[str]) -> str:
     code = ord(match[0])  # U+DC80 to U+DCFF stand for bytes (PEP 383); Windows allows the others
     return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
+
+
+def find_named(name: str) -> Source:
+    """Return the file, or the member of a zip, that a stored or written result names.
+
+    If there is none, reading what is returned says so.
+    """
+    for path in (name, _unescape(name)):
+        if os.path.lexists(path):
+            return Source(name=name, path=path, explicit=True)
+        for end in (match.end() for match in re.finditer(r"\.zip/", path, re.IGNORECASE)):
+            archive, member = path[: end - 1], path[end:]
+            if os.path.isfile(archive):
+                return Source(name=name, path=archive, member=member, explicit=True)
+    return Source(name=name, path=name, explicit=True)
+
+
+def _unescape(name: str) -> str:
+    """Undo `escape_undecodable`."""
+    name = re.sub(r"\\x([89a-f][0-9a-f])", lambda match: chr(0xDC00 + int(match[1], 16)), name)
+    return re.sub(r"\\u(d[89a-f][0-9a-f]{2})", lambda match: chr(int(match[1], 16)), name)
 
 
 def printable(name: str) -> str:

@@ -1,0 +1,642 @@
+// The program of the review page. Text from outside (file names, reasons) is only ever set as
+// textContent. Pictures are decoded, and cards drawn, when they scroll into view.
+
+const data = JSON.parse(byId("data").textContent);
+const STATUSES = ["uncertain", "rejected", "error", "ok"];
+const NAMES = {
+  all: "All", uncertain: "Uncertain", rejected: "Rejected", error: "Errors", ok: "OK",
+  corrected: "Corrected",
+};
+const MEANINGS = {
+  uncertain: `read, but with less than ${Math.round(data.minConfidence * 1000) / 10} % confidence`,
+  rejected: "not one digit",
+  error: "no picture could be read",
+  ok: "read, the least certain first",
+};
+const CARD = { height: 142, minWidth: 284, gap: 12 };
+const HEADING_HEIGHT = 56;
+const PICTURE = 96; // pixels: the side of a card's picture
+const DIGIT = data.side; // pixels: the side of a normalised digit
+
+const items = data.items.map((row, index) => {
+  const [path, status, digit, confidence, shares, reason, sha256, has] = row;
+  return {
+    index, path, digit, confidence, shares, reason, sha256,
+    status: STATUSES[status],
+    name: visible(path),
+    hasPicture: has >= 1,
+    hasInk: has >= 2, // without any, there is nothing to learn
+  };
+});
+
+const sizes = Object.fromEntries(STATUSES.map((status) => (
+  [status, items.filter((item) => item.status === status).length])));
+const corrections = new Map(); // item index -> digit
+const ticked = new Set(); // item indices
+const filter = { status: "all", digit: null, text: "" };
+let saved = true; // whether the corrections are downloaded as they are
+let shown = items; // the items that the filter lets through
+let rows = []; // {top, height, status} is a heading, {top, height, first, count} a row of cards
+let columns = 1;
+let current = 0; // position in `shown`
+let chosen = matchMedia("(min-width: 641px)").matches; // on a phone the dock waits for a tap
+let anchor = 0; // position where a range of ticks begins
+const cards = new Map(); // position in `shown` -> element
+
+function byId(id) {
+  return document.getElementById(id);
+}
+
+function make(tag, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+}
+
+function percent(share) {
+  return share > 0.9995 && share < 1 ? "> 99.9 %" : `${(100 * share).toFixed(1)} %`;
+}
+
+function count(number) {
+  return number.toLocaleString("en");
+}
+
+/** Show what is invisible, or turns the text around it (a control, a right-to-left override). */
+function visible(text) {
+  return text.replace(/[\p{C}\p{Zl}\p{Zp}]/gu, (c) => `\\u{${c.codePointAt(0).toString(16)}}`);
+}
+
+// ------------------------------------------------------------------------------------- pictures
+
+const sheetElements = document.getElementsByClassName("sheet");
+const sheets = [];
+
+/** Decode the sheet that holds an item: {cell, sizes, pictures, digits}, the last two as URLs. */
+function sheetOf(item) {
+  const number = Math.floor(item.index / data.perSheet);
+  if (!sheets[number]) {
+    const sheet = JSON.parse(sheetElements[number].textContent);
+    sheetElements[number].textContent = "";
+    sheets[number] = {
+      ...sheet, pictures: blobUrl(sheet.pictures), digits: blobUrl(sheet.digits),
+    };
+  }
+  return sheets[number];
+}
+
+/** A short URL for the same content: the long one would be copied into each element's style. */
+function blobUrl(dataUrl) {
+  const [head, content] = dataUrl.split(",");
+  const bytes = Uint8Array.from(atob(content), (c) => c.charCodeAt(0));
+  return URL.createObjectURL(new Blob([bytes], { type: head.slice(5).split(";")[0] }));
+}
+
+/** Fill a frame with an item's picture or, if `normalised`, what the network sees of it. */
+function fill(frame, item, side, normalised) {
+  frame.classList.toggle("empty", !item.hasPicture);
+  if (!item.hasPicture) {
+    frame.replaceChildren();
+    return;
+  }
+  const sheet = sheetOf(item);
+  const place = item.index % data.perSheet;
+  const cell = normalised ? DIGIT : sheet.cell;
+  const [width, height] = normalised ? [DIGIT, DIGIT] : sheet.sizes[place];
+  const zoom = side / Math.max(width, height);
+  const across = place % data.columns;
+  const down = Math.floor(place / data.columns);
+  const picture = frame.firstElementChild ?? frame.appendChild(make("i"));
+  frame.classList.toggle("large", zoom >= 2);
+  Object.assign(picture.style, {
+    width: `${width * zoom}px`,
+    height: `${height * zoom}px`,
+    backgroundImage: `url(${normalised ? sheet.digits : sheet.pictures})`,
+    backgroundSize: `${data.columns * cell * zoom}px auto`,
+    backgroundPosition: `${-across * cell * zoom}px ${-down * cell * zoom}px`,
+  });
+}
+
+// ----------------------------------------------------------------------------------------- head
+
+function drawHead() {
+  const counts = STATUSES.filter((status) => data.statuses[status])
+    .map((status) => `${count(data.statuses[status])} ${status}`);
+  const sentences = [
+    `${count(data.total)} ${data.total === 1 ? "picture" : "pictures"}: ${counts.join(", ")}.`,
+    `Read with ${data.model}, ${data.finished.replace("T", " ").slice(0, 16)}.`,
+  ];
+  if (data.run) sentences.push(`Run ${data.run}.`);
+  if (items.length < data.total) {
+    sentences.push(`The ${count(items.length)} least certain are shown.`);
+  }
+  byId("about").textContent = sentences.join(" ");
+  document.querySelector("h1").title = data.sources.join("\n");
+
+  const most = Math.max(1, ...data.digits);
+  byId("digit-chart").append(...data.digits.map((number, digit) => {
+    const bar = drawBar(make("button", { type: "button" }), digit, number, number / most);
+    bar.setAttribute("aria-label", `${digit}: ${count(number)} read; show these`);
+    bar.addEventListener("click", () => choose({ digit: filter.digit === digit ? null : digit }));
+    return bar;
+  }));
+
+  const highest = Math.log1p(Math.max(1, ...data.bins));
+  byId("confidence-chart").append(...data.bins.map((number, bin) => {
+    const range = `${bin * 10}–${bin * 10 + 10}`;
+    const bar = drawBar(make("div"), range, number, Math.log1p(number) / highest);
+    bar.classList.toggle("below", (bin + 1) / data.bins.length <= data.minConfidence + 1e-9);
+    return bar;
+  }));
+  const spoken = data.bins.map((number, bin) => `${bin * 10} to ${bin * 10 + 10} %: ${number}`);
+  byId("confidence-chart").setAttribute("aria-label", spoken.join(", "));
+}
+
+function drawBar(bar, name, number, share) {
+  const fillOf = make("i");
+  fillOf.style.height = `${share * 52}%`;
+  bar.className = "bar";
+  bar.dataset.name = name;
+  bar.dataset.count = number ? count(number) : "";
+  bar.append(fillOf);
+  return bar;
+}
+
+// --------------------------------------------------------------------------------------- filter
+
+function drawFilters() {
+  const statuses = ["all", ...STATUSES, "corrected"].map((status) => {
+    const button = make("button", { type: "button" }, `${NAMES[status]} `, make("b"));
+    button.dataset.choice = status;
+    if (status !== "all") button.dataset.status = status;
+    button.addEventListener("click", () => choose({ status }));
+    return button;
+  });
+  byId("statuses").append(...statuses);
+  const digits = [null, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map((digit) => {
+    const button = make("button", { type: "button" }, digit === null ? "Any" : String(digit));
+    button.addEventListener("click", () => choose({ digit }));
+    return button;
+  });
+  byId("digits").append(...digits);
+  byId("find").addEventListener("input", (event) => choose({ text: event.target.value }));
+  byId("reset").addEventListener("click", () => {
+    byId("find").value = "";
+    choose({ status: "all", digit: null, text: "" });
+  });
+}
+
+function choose(changes) {
+  const item = shown[current];
+  Object.assign(filter, changes);
+  const text = filter.text.toLowerCase();
+  shown = items.filter((candidate) =>
+    (filter.status === "all" || filter.status === candidate.status
+      || (filter.status === "corrected" && corrections.has(candidate.index)))
+    && (filter.digit === null || filter.digit === candidate.digit)
+    && (!text || candidate.name.toLowerCase().includes(text)));
+  current = anchor = Math.max(0, shown.indexOf(item));
+  layOut();
+  if (byId("list").getBoundingClientRect().top < 0) reveal(0);
+}
+
+function updateFilters() {
+  for (const button of byId("statuses").children) {
+    const status = button.dataset.choice;
+    const number = status === "all" ? items.length
+      : status === "corrected" ? corrections.size : sizes[status];
+    button.lastElementChild.textContent = count(number);
+    button.disabled = number === 0 && filter.status !== status;
+    button.setAttribute("aria-pressed", filter.status === status);
+  }
+  [...byId("digits").children].forEach((button, place) => {
+    button.setAttribute("aria-pressed", filter.digit === (place === 0 ? null : place - 1));
+  });
+  [...byId("digit-chart").children].forEach((bar, digit) => {
+    bar.setAttribute("aria-pressed", filter.digit === digit);
+  });
+  const [number, noun] = byId("download").children;
+  byId("download").disabled = corrections.size === 0;
+  number.textContent = corrections.size ? count(corrections.size) : "";
+  noun.textContent = corrections.size === 1 ? "correction" : "corrections";
+}
+
+// ----------------------------------------------------------------------------------------- list
+
+/** Find the place of each row; `draw` makes those that are in view. */
+function layOut() {
+  const list = byId("list");
+  const width = list.clientWidth;
+  columns = Math.max(1, Math.floor((width + CARD.gap) / (CARD.minWidth + CARD.gap)));
+  rows = [];
+  let top = filter.status === "all" ? 0 : 16;
+  for (let first = 0; first < shown.length;) {
+    const status = shown[first].status;
+    let end = first;
+    if (filter.status === "all") {
+      while (end < shown.length && shown[end].status === status) end += 1;
+      rows.push({ top, height: HEADING_HEIGHT, status, size: end - first });
+      top += HEADING_HEIGHT;
+    } else {
+      end = shown.length;
+    }
+    for (; first < end; first += columns) {
+      const size = Math.min(columns, end - first);
+      rows.push({ top, height: CARD.height, first, count: size });
+      top += CARD.height + CARD.gap;
+    }
+    first = end;
+  }
+  list.style.height = `${top}px`;
+  list.hidden = shown.length === 0;
+  byId("none").hidden = shown.length > 0;
+  list.replaceChildren();
+  cards.clear();
+  draw();
+}
+
+/** The number of the last row that begins at or above `y`. */
+function rowAt(y) {
+  let low = 0;
+  let high = rows.length - 1;
+  while (low < high) {
+    const middle = Math.ceil((low + high) / 2);
+    if (rows[middle].top <= y) low = middle;
+    else high = middle - 1;
+  }
+  return low;
+}
+
+function rowOf(position) {
+  return rows.findIndex((row) => row.count && position < row.first + row.count);
+}
+
+let drawing = 0;
+
+function drawSoon() {
+  drawing ||= requestAnimationFrame(draw);
+}
+
+/** Draw the rows in view, and one screen each way so that pictures are there when they come. */
+function draw() {
+  cancelAnimationFrame(drawing);
+  drawing = 0;
+  const list = byId("list");
+  const above = -list.getBoundingClientRect().top;
+  const begin = rowAt(above - innerHeight);
+  const end = rowAt(above + 2 * innerHeight);
+  const wanted = new Set();
+  for (let number = begin; number <= end && number < rows.length; number += 1) {
+    const row = rows[number];
+    if (row.status) wanted.add(`heading ${row.status}`);
+    for (let place = 0; place < (row.count ?? 0); place += 1) wanted.add(row.first + place);
+  }
+  for (const [key, element] of cards) {
+    if (!wanted.has(key)) {
+      element.remove();
+      cards.delete(key);
+    }
+  }
+  const width = (list.clientWidth - (columns - 1) * CARD.gap) / columns;
+  const before = []; // what comes into view above what is there, so that the order stays right
+  const after = [];
+  let fresh = list.firstElementChild ? before : after;
+  const add = (key, drawIt) => {
+    if (cards.has(key)) fresh = after;
+    else fresh.push(drawIt());
+  };
+  for (let number = begin; number <= end && number < rows.length; number += 1) {
+    const row = rows[number];
+    if (row.status) add(`heading ${row.status}`, () => drawHeading(row));
+    for (let place = 0; place < (row.count ?? 0); place += 1) {
+      add(row.first + place, () => drawCard(row, place, width));
+    }
+  }
+  list.prepend(...before);
+  list.append(...after);
+  updateState();
+}
+
+function drawHeading(row) {
+  const heading = make("div", { className: "heading" },
+    make("strong", { textContent: `${NAMES[row.status]} ${count(row.size)}` }),
+    make("span", { textContent: MEANINGS[row.status] }));
+  heading.setAttribute("role", "presentation");
+  heading.dataset.status = row.status;
+  heading.style.top = `${row.top}px`;
+  cards.set(`heading ${row.status}`, heading);
+  return heading;
+}
+
+function drawCard(row, place, width) {
+  const position = row.first + place;
+  const item = shown[position];
+  const picture = make("div", { className: "frame" });
+  const digit = make("div", { className: "frame digit" });
+  fill(picture, item, PICTURE, false);
+  fill(digit, item, 2 * DIGIT, true);
+  const card = make("div", { className: "card", id: `item-${item.index}`, title: item.name },
+    picture, digit, make("div", { className: "words" }),
+    drawName(item.name),
+    make("span", { className: "tick", textContent: "✓" }));
+  Object.assign(card.style, {
+    top: `${row.top}px`,
+    left: `${place * (width + CARD.gap)}px`,
+    width: `${width}px`,
+  });
+  card.dataset.position = position;
+  card.dataset.status = item.status;
+  card.setAttribute("role", "option");
+  card.setAttribute("aria-posinset", position + 1);
+  card.setAttribute("aria-setsize", shown.length);
+  drawWords(card, item);
+  cards.set(position, card);
+  return card;
+}
+
+/** A path that gives way in its folder first. */
+function drawName(name) {
+  const cut = Math.max(name.lastIndexOf("/"), name.lastIndexOf("\\")) + 1;
+  return make("div", { className: "name" },
+    make("bdi", {}, name.slice(0, cut)), make("bdi", {}, name.slice(cut)));
+}
+
+function drawWords(card, item) {
+  const correction = corrections.get(item.index);
+  const words = [];
+  const read = make("div", { className: "read" });
+  if (correction === undefined) {
+    read.append(item.digit === null ? "" : String(item.digit));
+  } else {
+    if (item.digit !== null && item.digit !== correction) {
+      read.append(make("s", {}, String(item.digit)));
+    }
+    read.append(make("em", {}, String(correction)));
+  }
+  if (read.textContent) words.push(read);
+  if (item.confidence !== null) {
+    words.push(make("div", { className: "share", textContent: percent(item.confidence) }));
+  }
+  if (item.reason) {
+    words.push(make("div", { className: "state", textContent: item.status }));
+    words.push(make("div", { className: "reason", textContent: visible(item.reason) }));
+  } else if (correction !== undefined) {
+    const word = correction === item.digit ? "confirmed" : "corrected";
+    words.push(make("div", { className: "other", textContent: word }));
+  } else if (secondBest(item)) {
+    words.push(make("div", { className: "other", textContent: secondBest(item) }));
+  }
+  card.querySelector(".words").replaceChildren(...words);
+  card.setAttribute("aria-label", [item.name, describe(item)].join(": "));
+}
+
+function secondBest(item) {
+  const others = item.shares.map((share, digit) => (digit === item.digit ? 0 : share));
+  const most = Math.max(0, ...others);
+  return most ? `or ${others.indexOf(most)}: ${most} %` : "";
+}
+
+function describe(item) {
+  const correction = corrections.get(item.index);
+  const parts = [];
+  if (item.digit !== null) parts.push(`read as ${item.digit} with ${percent(item.confidence)}`);
+  if (item.status !== "ok") parts.push(item.status);
+  if (item.reason) parts.push(visible(item.reason));
+  if (correction !== undefined) {
+    parts.push(correction === item.digit ? "confirmed" : `corrected to ${correction}`);
+  }
+  return parts.join(", ");
+}
+
+/** Bring what is drawn in step with what is current, ticked and corrected. */
+function updateState() {
+  const list = byId("list");
+  for (const [position, card] of cards) {
+    if (typeof position !== "number") continue;
+    card.classList.toggle("current", chosen && position === current);
+    card.setAttribute("aria-selected", ticked.has(shown[position].index));
+  }
+  list.classList.toggle("ticking", ticked.size > 0);
+  const card = cards.get(current);
+  if (card) list.setAttribute("aria-activedescendant", card.id);
+  else list.removeAttribute("aria-activedescendant");
+}
+
+// ----------------------------------------------------------------------------------------- dock
+
+function drawAnswers() {
+  byId("answers").append(...[0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map((digit) => {
+    const button = make("button", { type: "button" }, String(digit), make("small"), make("i"));
+    button.addEventListener("click", () => {
+      answer(digit);
+      byId("list").focus({ preventScroll: true });
+    });
+    return button;
+  }));
+}
+
+/** Show the current picture in the dock, with the probability of each digit. */
+function updateDock() {
+  const item = shown[current];
+  const dock = byId("dock");
+  dock.hidden = !item || !chosen;
+  updateFilters();
+  if (dock.hidden) return;
+  const [picture, digit] = dock.querySelectorAll(".frame");
+  fill(picture, item, picture.clientWidth, false);
+  fill(digit, item, digit.clientWidth, true);
+  const learnable = items.filter((each) => ticked.has(each.index) && each.hasInk).length;
+  byId("reading").textContent = ticked.size > 1
+    ? `${ticked.size} pictures ticked` : capital(describe(item));
+  byId("path").textContent = ticked.size > 1 ? "" : item.name;
+  byId("question").textContent = ticked.size > 1 ? "Which digit are they?"
+    : item.hasInk ? "Which digit is it?" : "Nothing was found that could be learned.";
+  [...byId("answers").children].forEach((button, number) => {
+    const share = item.shares[number] ?? 0;
+    button.children[0].textContent = ticked.size > 1 || !share ? "\u00a0" : `${share} %`;
+    button.children[1].style.height = ticked.size > 1 ? "0" : `${share}%`;
+    button.disabled = ticked.size ? learnable === 0 : !item.hasInk;
+    button.setAttribute("aria-pressed", !ticked.size && corrections.get(item.index) === number);
+  });
+}
+
+function capital(text) {
+  return text.charAt(0).toUpperCase() + text.slice(1);
+}
+
+// ---------------------------------------------------------------------------------- corrections
+
+/** Say which digit the ticked pictures show, or else the current one; `null` takes it back. */
+function answer(digit) {
+  const targets = ticked.size ? items.filter((item) => ticked.has(item.index)) : [shown[current]];
+  const learnable = targets.filter((item) => item?.hasInk);
+  if (!learnable.length) {
+    say("Nothing was found in this picture that could be learned.", true);
+    return;
+  }
+  for (const item of learnable) {
+    if (digit === null) corrections.delete(item.index);
+    else corrections.set(item.index, digit);
+  }
+  saved = corrections.size === 0;
+  const what = learnable.length === 1 ? learnable[0].name : `${learnable.length} pictures`;
+  say(digit === null ? `${what}: correction taken back` : `${what}: ${digit}`);
+  const alone = !ticked.size;
+  ticked.clear();
+  for (const [position, card] of cards) {
+    if (typeof position === "number") drawWords(card, shown[position]);
+  }
+  if (alone && digit !== null && current < shown.length - 1) moveTo(current + 1);
+  else refresh();
+}
+
+function tick(position, range) {
+  const [from, to] = range ? [Math.min(anchor, position), Math.max(anchor, position)]
+    : [position, position];
+  const on = range || !ticked.has(shown[position].index);
+  for (let place = from; place <= to; place += 1) {
+    if (on) ticked.add(shown[place].index);
+    else ticked.delete(shown[place].index);
+  }
+  anchor = position;
+}
+
+function refresh() {
+  updateState();
+  updateDock();
+}
+
+let silence = 0;
+
+/** Tell a screen reader; and the eye as well, where nothing else on the page shows it. */
+function say(text, toTheEye = false) {
+  clearTimeout(silence);
+  byId("said").textContent = text;
+  byId("said").className = toTheEye ? "seen" : "";
+  silence = setTimeout(() => { byId("said").textContent = ""; }, 6000);
+}
+
+/** The corrections as CSV (RFC 4180), in the order of the page: path, digit, sha256. */
+function correctionsAsCsv() {
+  const lines = [...corrections].sort(([a], [b]) => a - b).map(([index, digit]) => {
+    const { path, sha256 } = items[index];
+    return [cell(path), digit, sha256].join(",");
+  });
+  return ["path,digit,sha256", ...lines, ""].join("\n");
+}
+
+function cell(path) {
+  // A spreadsheet would take such a name for a formula, and run it; ./ before it changes nothing.
+  const safe = /^[=+\-@\t\r]/.test(path) ? `./${path}` : path;
+  return /[",\r\n]|^\s|\s$/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
+}
+
+function download() {
+  const url = URL.createObjectURL(new Blob([correctionsAsCsv()], { type: "text/csv" }));
+  make("a", { href: url, download: "corrections.csv" }).click();
+  setTimeout(() => URL.revokeObjectURL(url), 60_000);
+  saved = true;
+  say("Train on them: digit_classification_model_trainer.py --corrections corrections.csv", true);
+}
+
+// -------------------------------------------------------------------------- keyboard and pointer
+
+function moveTo(position) {
+  current = Math.max(0, Math.min(shown.length - 1, position));
+  reveal(current);
+  refresh();
+}
+
+/** Scroll as little as brings the card at `position` between the filters and the dock. */
+function reveal(position) {
+  const row = rows[rowOf(position)];
+  if (!row) return;
+  const list = byId("list").getBoundingClientRect().top;
+  const ceiling = document.querySelector("nav").getBoundingClientRect().height + CARD.gap;
+  const floor = innerHeight - byId("dock").getBoundingClientRect().height - CARD.gap;
+  const heading = row.first === 0 ? HEADING_HEIGHT : 0;
+  const top = list + row.top - heading;
+  const bottom = list + row.top + row.height;
+  if (top < ceiling) scrollBy(0, top - ceiling);
+  else if (bottom > floor) scrollBy(0, bottom - floor);
+  draw();
+}
+
+/** The position one row up (-1) or down (1), in the same column as far as that row goes. */
+function beside(position, step) {
+  const here = rowOf(position);
+  for (let number = here + step; rows[number]; number += step) {
+    const row = rows[number];
+    if (row.count) return row.first + Math.min(position - rows[here].first, row.count - 1);
+  }
+  return position;
+}
+
+function page(position, step) {
+  const rowsInView = Math.max(1, Math.floor(innerHeight / 2 / (CARD.height + CARD.gap)));
+  for (let times = 0; times < rowsInView; times += 1) position = beside(position, step);
+  return position;
+}
+
+const MOVES = {
+  ArrowLeft: () => current - 1,
+  ArrowRight: () => current + 1,
+  ArrowUp: () => beside(current, -1),
+  ArrowDown: () => beside(current, 1),
+  PageUp: () => page(current, -1),
+  PageDown: () => page(current, 1),
+  Home: () => 0,
+  End: () => shown.length - 1,
+};
+
+function onKey(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || !shown.length) return;
+  if (MOVES[event.key]) {
+    const target = MOVES[event.key]();
+    if (event.shiftKey) tick(Math.max(0, Math.min(shown.length - 1, target)), true);
+    else anchor = Math.max(0, Math.min(shown.length - 1, target));
+    moveTo(target);
+  } else if (/^[0-9]$/.test(event.key)) {
+    answer(Number(event.key));
+  } else if (event.key === " ") {
+    tick(current, false);
+    refresh();
+  } else if (event.key === "Backspace" || event.key === "Delete") {
+    answer(null);
+  } else if (event.key === "Escape") {
+    ticked.clear();
+    refresh();
+  } else {
+    return;
+  }
+  event.preventDefault();
+}
+
+function onClick(event) {
+  const card = event.target.closest(".card");
+  if (!card) return;
+  const position = Number(card.dataset.position);
+  current = position;
+  chosen = true;
+  if (event.shiftKey) tick(position, true);
+  else if (event.target.closest(".tick") || event.ctrlKey || event.metaKey) tick(position, false);
+  anchor = position;
+  refresh();
+  reveal(position);
+}
+
+// Where no control has the keys, the list does.
+addEventListener("keydown", (event) => {
+  if (event.target === byId("list") || event.target === document.body) onKey(event);
+});
+byId("list").addEventListener("click", onClick);
+byId("download").addEventListener("click", download);
+addEventListener("scroll", drawSoon, { passive: true });
+addEventListener("resize", () => { layOut(); updateDock(); });
+addEventListener("beforeunload", (event) => { if (!saved) event.preventDefault(); });
+
+drawHead();
+drawFilters();
+drawAnswers();
+layOut();
+updateDock();
+if (chosen) byId("list").focus({ preventScroll: true });
