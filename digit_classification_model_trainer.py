@@ -42,6 +42,7 @@ from digit_classification import __version__, images
 from digit_classification.augmentation import augment
 from digit_classification.config import Settings, SettingsError, add_setting, load_settings
 from digit_classification.dataset import CLASSES, Dataset, DatasetError, Report, read_dataset
+from digit_classification.decode import Limits
 from digit_classification.drawn import draw_digits
 from digit_classification.model_file import ModelError, check_destination, save_model
 from digit_classification.network import (
@@ -146,6 +147,7 @@ class DigitClassifier:
             dataset = read_dataset(
                 path,
                 strict=self.settings.dataset.strict,
+                limits=Limits(**self.settings.images.model_dump()),
                 progress=lambda done, total: progress.update(task, completed=done, total=total),
             )
         if not self.quiet:
@@ -389,7 +391,9 @@ class DigitClassifier:
                 name: {"path": str(data.path), "sha256": data.sha256, "counts": data.counts}
                 for name, data in self.datasets.items()
             },
-            "settings": self.settings.model_dump(mode="json", include={"dataset", "training"}),
+            "settings": self.settings.model_dump(
+                mode="json", include={"dataset", "training", "images"}
+            ),
             "seed": self.settings.training.seed,
             "interrupted": self.interrupted,
             "temperature": self.temperature,

@@ -7,13 +7,14 @@ thread alone, because they contend for the interpreter lock.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import multiprocessing
 import os
 import signal
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.context import BaseContext
@@ -22,6 +23,7 @@ import cv2
 import numpy as np
 
 from digit_classification import images
+from digit_classification.decode import DEFAULT_LIMITS, Limits, decode
 from digit_classification.sources import Source, SourceError
 
 CHUNK = 64  # images a task: large enough to hide what a task costs, small enough to share evenly
@@ -38,6 +40,7 @@ class Prepared:
     rejection: str | None = None  # why the picture does not show exactly one digit
     error: str | None = None  # why there is no picture
     stray: bool = False  # no picture, and nothing suggests that it should be one
+    note: str | None = None  # what a person should know of how the picture was read
 
 
 def default_workers() -> int:
@@ -47,47 +50,58 @@ def default_workers() -> int:
     return os.cpu_count() or 1
 
 
-def prepare(source: Source, invert: images.Invert = "auto") -> Prepared:
+def prepare(
+    source: Source, invert: images.Invert = "auto", limits: Limits = DEFAULT_LIMITS
+) -> Prepared:
     """Read and normalise one source; whatever is wrong with it is in the result."""
     sha256 = None
     try:
         content = source.read()
         sha256 = hashlib.sha256(content).hexdigest()
-        normalized = images.normalize(content, invert=invert)
+        decoded = decode(content, limits)
+        normalized = images.normalize(decoded.pixels, invert=invert)
     except (SourceError, images.ImageError) as error:
         stray = sha256 is not None and not source.claims_image
         return Prepared(source, sha256, error=str(error), stray=stray)
-    return Prepared(source, sha256, normalized.digit, normalized.rejection)
+    return Prepared(source, sha256, normalized.digit, normalized.rejection, note=decoded.note)
 
 
 def prepare_all(
-    sources: Iterable[Source], invert: images.Invert = "auto", workers: int = 0
+    sources: Iterable[Source],
+    invert: images.Invert = "auto",
+    workers: int = 0,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> Iterator[Prepared]:
     """Yield each source prepared, in the order given; 0 workers means the cores there are.
 
-    At most a few chunks are in flight, however many sources there are.
+    At most a few chunks are in flight, however many sources there are.  What the workers should
+    know travels with each chunk, so that it does not matter how they are started.
     """
     sources = iter(sources)
     workers = workers or default_workers()
     start = list(itertools.islice(sources, SMALL + 1))
     if len(start) <= SMALL or workers == 1:
         cv2.setNumThreads(1)
-        yield from (prepare(source, invert) for source in itertools.chain(start, sources))
+        yield from (prepare(source, invert, limits) for source in itertools.chain(start, sources))
         return
     pool = ProcessPoolExecutor(workers, mp_context=_context(), initializer=_start_worker)
     try:
-        yield from _prepare_in(pool, itertools.chain(start, sources), invert, ahead=3 * workers)
+        task = functools.partial(_prepare_chunk, invert=invert, limits=limits)
+        yield from _prepare_in(pool, task, itertools.chain(start, sources), ahead=3 * workers)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
 def _prepare_in(
-    pool: ProcessPoolExecutor, sources: Iterable[Source], invert: images.Invert, ahead: int
+    pool: ProcessPoolExecutor,
+    task: Callable[[list[Source]], list[Prepared]],
+    sources: Iterable[Source],
+    ahead: int,
 ) -> Iterator[Prepared]:
     pending: deque[Future[list[Prepared]]] = deque()
     sources = iter(sources)
     while chunk := list(itertools.islice(sources, CHUNK)):
-        pending.append(pool.submit(_prepare_chunk, chunk, invert))
+        pending.append(pool.submit(task, chunk))
         if len(pending) > ahead:
             yield from pending.popleft().result()
     while pending:
@@ -112,5 +126,5 @@ def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _prepare_chunk(chunk: list[Source], invert: images.Invert) -> list[Prepared]:
-    return [prepare(source, invert) for source in chunk]
+def _prepare_chunk(chunk: list[Source], invert: images.Invert, limits: Limits) -> list[Prepared]:
+    return [prepare(source, invert, limits) for source in chunk]
