@@ -29,7 +29,6 @@ import numpy as np
 from digit_classification import __version__, dense, images
 from digit_classification.archive import Archive, ArchiveError
 from digit_classification.dense import Network, NetworkError
-from digit_classification.keras_process import load_foreign
 from digit_classification.quiet import native_output_discarded
 from digit_classification.sources import printable
 
@@ -161,6 +160,8 @@ def _read_model(archive: Archive, path: Path, notice: Callable[[str], None]) -> 
         raise ModelError(f"'{path}' is a zip, but no Keras model: name a .keras file.")
     try:
         if CARD not in names:
+            from digit_classification.keras_process import load_foreign  # what few need
+
             notice(
                 f"'{path}' was not made by the trainer: loading it with Keras, which takes longer."
             )

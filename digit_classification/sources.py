@@ -158,8 +158,10 @@ def list_zip(path: str) -> Iterator[Source]:
         raise SourceError(_reason(error)) from None
     except ArchiveError as error:
         raise SourceError(str(error)) from None
-    for member in sorted({info.filename for info in archive.infolist() if not info.is_dir()}):
-        if not any(_is_litter(part) for part in PurePosixPath(member).parts):
+    for member in sorted(set(archive.namelist())):
+        if not member.endswith("/") and not any(
+            _is_litter(part) for part in PurePosixPath(member).parts
+        ):
             yield Source(name=f"{path}/{member}", path=path, member=member)
 
 
