@@ -34,7 +34,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import TextIO
 
 import numpy as np
 from PIL import Image
@@ -51,6 +51,7 @@ from digit_classification.config import (
     load_settings,
     settings_text,
 )
+from digit_classification.decode import Limits, Picture, decode
 from digit_classification.formats import FORMATS, as_text, make_writer
 from digit_classification.history import print_runs, review_run, show_run
 from digit_classification.model_file import ModelError, load_model
@@ -88,8 +89,6 @@ exit status:
   130  interrupted with Ctrl-C; what was classified until then is stored
 """
 
-Picture = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray
-
 
 class DigitPredictor:
     """Reads digits with a saved model, and stores the results.
@@ -109,6 +108,7 @@ class DigitPredictor:
     ) -> None:
         self.settings = settings or Settings()
         self.messages = messages or make_console(stderr=True)
+        self.limits = Limits(**self.settings.images.model_dump())
         path = Path(model) if model is not None else self.settings.model.path
         self.model = load_model(path, notice=self.messages.print)
         self.database = database
@@ -121,7 +121,8 @@ class DigitPredictor:
 
         Raises images.ImageError if it cannot be read.
         """
-        return images.normalize(picture, invert=self.settings.detection.invert)
+        invert = self.settings.detection.invert
+        return images.normalize(picture, invert=invert, limits=self.limits)
 
     def predict(self, picture: Picture) -> Result:
         """Read the digit in a path, bytes, a file object, a Pillow image or a NumPy array.
@@ -132,13 +133,15 @@ class DigitPredictor:
         if isinstance(picture, str | os.PathLike):
             path = os.fspath(picture)
             source = Source(name=path, path=path, explicit=True)
-            return self._classify([prepare(source, self.settings.detection.invert)])[0]
+            prepared = prepare(source, self.settings.detection.invert, self.limits)
+            return self._classify([prepared])[0]
         source = Source(name="", path="", explicit=True)
         try:
-            normalized = self.preprocess_image(picture)
+            decoded = decode(picture, self.limits)
+            seen = self.preprocess_image(decoded.pixels)
         except images.ImageError as error:
             return self._classify([Prepared(source, error=str(error))])[0]
-        prepared = Prepared(source, digit=normalized.digit, rejection=normalized.rejection)
+        prepared = Prepared(source, digit=seen.digit, rejection=seen.rejection, note=decoded.note)
         return self._classify([prepared])[0]
 
     def classify_images(
@@ -164,6 +167,7 @@ class DigitPredictor:
             find_sources(paths),
             detection.invert,
             detection.workers,
+            self.limits,
             thumbnails=review is not None,
         )
         written = 0
@@ -237,7 +241,7 @@ class DigitPredictor:
             return Result(path, "error", reason=image.error, image_sha256=sha256)
         ten = tuple(probabilities.tolist())
         if image.rejection is not None:
-            reason = image.rejection
+            reason = ", ".join(filter(None, (image.rejection, image.note)))
             return Result(path, "rejected", reason=reason, probabilities=ten, image_sha256=sha256)
         digit = int(probabilities.argmax())
         certain = ten[digit] >= self.settings.detection.min_confidence
@@ -246,6 +250,7 @@ class DigitPredictor:
             "ok" if certain else "uncertain",
             digit=digit,
             confidence=ten[digit],
+            reason=image.note,
             probabilities=ten,
             image_sha256=sha256,
         )
@@ -511,6 +516,7 @@ def _look_back(arguments: argparse.Namespace, settings: Settings, messages: Cons
                     arguments.report,
                     progress,
                     workers=settings.detection.workers,
+                    limits=Limits(**settings.images.model_dump()),
                 )
             messages.print(f"Review page: {printable(str(arguments.report))}")
         if not arguments.report or arguments.format or arguments.output:

@@ -63,6 +63,7 @@ from digit_classification.config import (
 )
 from digit_classification.corrections import only_new, read_corrections, relabel
 from digit_classification.dataset import CLASSES, Dataset, DatasetError, Report, read_dataset
+from digit_classification.decode import Limits
 from digit_classification.drawn import draw_digits
 from digit_classification.export import (
     FORMATS,
@@ -219,6 +220,7 @@ class DigitClassifier:
             dataset = read_dataset(
                 path,
                 strict=self.settings.dataset.strict,
+                limits=Limits(**self.settings.images.model_dump()),
                 progress=lambda done, total: progress.update(task, completed=done, total=total),
             )
         if not self.quiet:
@@ -604,7 +606,9 @@ class DigitClassifier:
                 name: {"path": str(data.path), "sha256": data.sha256, "counts": data.counts}
                 for name, data in self.datasets.items()
             },
-            "settings": self.settings.model_dump(mode="json", include={"dataset", "training"}),
+            "settings": self.settings.model_dump(
+                mode="json", include={"dataset", "training", "images"}
+            ),
             "seed": self.settings.training.seed,
             "interrupted": self.interrupted,
             "temperature": self.temperature,

@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 
-from digit_classification.sources import DAMAGED_ZIP
+from digit_classification.archive import DAMAGED
 
 SECONDS_BETWEEN = 5.0  # at most this much work is lost, and the epoch that was running
 MAX_BYTES = 2**32
@@ -118,7 +118,7 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         ) from None
     except OSError as error:
         raise CheckpointError(f"'{path}' cannot be read: {error.strerror}.") from None
-    except (*DAMAGED_ZIP, KeyError, TypeError):
+    except (*DAMAGED, KeyError, TypeError):
         raise damaged(path) from None
 
 

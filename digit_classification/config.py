@@ -112,6 +112,35 @@ class TrainingSettings(Section):
         return value
 
 
+FormatName = Literal["PNG", "JPEG", "BMP", "GIF", "TIFF", "WebP", "PGM", "AVIF", "JPEG2000"]
+
+
+class ImageSettings(Section):
+    formats: tuple[FormatName, ...] = Field(
+        ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WebP", "PGM"),
+        min_length=1,
+        description="formats that are opened; AVIF and JPEG2000 are possible, too; PGM means PBM "
+        "and PPM as well",
+    )
+    max_pixels: int = Field(
+        89_478_485,
+        ge=1,
+        le=2**31 - 1,
+        description="pictures of more pixels are errors, lest a small file fill the memory: "
+        "up to 12 bytes a pixel",
+    )
+
+    @field_validator("formats", mode="before")
+    @classmethod
+    def _one_or_many(cls, value: object) -> object:
+        """Accept "PNG JPEG" and "png,jpeg" (the environment has only text) beside a list."""
+        names = value.replace(",", " ").split() if isinstance(value, str) else value
+        known = {name.upper(): name for name in get_args(FormatName)}
+        if not isinstance(names, list | tuple):
+            return names
+        return [known.get(str(name).upper(), name) for name in names]
+
+
 class DetectionSettings(Section):
     min_confidence: float = Field(
         0.6, ge=0, le=1, description="a digit read with less confidence is `uncertain`"
@@ -149,6 +178,9 @@ class Settings(Section):
     dataset: DatasetSettings = Field(DatasetSettings(), description="what the trainer learns from")
     model: ModelSettings = Field(ModelSettings(), description="what the scripts share")
     training: TrainingSettings = Field(TrainingSettings(), description="how the trainer learns")
+    images: ImageSettings = Field(
+        ImageSettings(), description="which pictures are opened, by both scripts"
+    )
     detection: DetectionSettings = Field(
         DetectionSettings(), description="how the detector reads pictures"
     )
@@ -249,7 +281,9 @@ def _read_config(file: Path) -> dict[str, Origin]:
             known = [*Settings.model_fields, *FIELDS]
             raise SettingsError(f"Unknown section '{section}' in '{file}'{_hint(section, known)}")
         if not isinstance(keys, dict | None):
-            raise SettingsError(f"'{section}' in '{file}' should hold keys, not {keys!r}.")
+            # Not repeated: it may be the URL of a database, with a password in it.
+            key = next(name for name in FIELDS if name.startswith(f"{section}.")).split(".")[1]
+            raise SettingsError(f"'{section}' in '{file}' should hold keys such as `{key}:`.")
         for key, value in (keys or {}).items():
             name = f"{section}.{key}"
             if name not in FIELDS:

@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from digit_classification.decode import DEFAULT_LIMITS, Limits
 from digit_classification.pipeline import Prepared, prepare_all
 from digit_classification.sources import Source, SourceError, is_zip, list_folder, list_zip
 
@@ -70,6 +71,7 @@ def read_dataset(
     *,
     strict: bool = False,
     workers: int = 0,
+    limits: Limits = DEFAULT_LIMITS,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Dataset:
     """Read the dataset at `path`, a directory or a zip; `progress(done, total)` is called often.
@@ -81,7 +83,8 @@ def read_dataset(
     """
     report = Report()
     labelled = _assign_classes(path, _list_files(path), report)
-    prepared = prepare_all((source for _, _, source in labelled), workers=workers)
+    sources = (source for _, _, source in labelled)
+    prepared = prepare_all(sources, workers=workers, limits=limits)
 
     digits: list[np.ndarray] = []
     labels: list[int] = []
@@ -114,16 +117,22 @@ def read_dataset(
 
 def _list_files(path: Path) -> list[tuple[PurePosixPath, Source]]:
     """Return the files of the dataset with their names relative to it."""
-    try:
-        if path.is_dir():
-            return [
-                (PurePosixPath(Path(os.path.relpath(source.path, path)).as_posix()), source)
-                for source in list_folder(str(path))
-            ]
-        if is_zip(str(path)):
+    if path.is_dir():
+        sources = list(list_folder(str(path)))
+        for source in sources:
+            if source.problem is not None:
+                raise DatasetError(f"The folder '{source.path}' {source.problem}.")
+        return [
+            (PurePosixPath(Path(os.path.relpath(source.path, path)).as_posix()), source)
+            for source in sources
+        ]
+    if is_zip(str(path)):
+        try:
             return [(PurePosixPath(source.member or ""), source) for source in list_zip(str(path))]
-    except SourceError as error:
-        raise DatasetError(str(error)) from None
+        except SourceError as error:
+            raise DatasetError(
+                f"The dataset '{path}' cannot be read: {error}. Name a folder or a zip."
+            ) from None
     if path.exists():
         raise DatasetError(f"The dataset '{path}' is neither a folder nor a .zip file.")
     raise DatasetError(f"There is no dataset '{path}': name a folder or a zip with --dataset.")

@@ -14,13 +14,12 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
-import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from digit_classification.model_file import NETWORK, ModelError, folder_beside, load_model
+from digit_classification.model_file import ModelError, folder_beside, load_model
 from digit_classification.quiet import import_keras, native_output_discarded
 
 FORMATS = ("onnx", "tflite", "saved_model")
@@ -67,8 +66,7 @@ def export_model(path: Path, format_name: str, destination: Path) -> None:
     with folder_beside(destination) as folder:
         new = folder / destination.name
         if format_name == "tflite":
-            with zipfile.ZipFile(path) as archive:
-                new.write_bytes(archive.read(NETWORK))
+            new.write_bytes(_to_tflite(_load_keras(path)))
         elif format_name == "onnx":
             new.write_bytes(_to_onnx(_load_keras(path), card["preparation"]))
         else:
@@ -80,6 +78,14 @@ def export_model(path: Path, format_name: str, destination: Path) -> None:
 
 def _load_keras(path: Path) -> Any:
     return import_keras().models.load_model(path, compile=False, safe_mode=True)
+
+
+def _to_tflite(model: Any) -> bytes:
+    import tensorflow
+
+    with native_output_discarded():
+        network: bytes = tensorflow.lite.TFLiteConverter.from_keras_model(model).convert()
+    return network
 
 
 def _to_onnx(model: Any, preparation: dict[str, Any]) -> bytes:

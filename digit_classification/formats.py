@@ -37,6 +37,7 @@ def as_text(result: Result, top_k: int = 1, *, with_path: bool = True) -> str:
         ranked = sorted(enumerate(result.probabilities), key=lambda pair: -pair[1])
         text = ", ".join(f"{digit} {share:.1%}" for digit, share in ranked[:top_k])
         text += " (uncertain)" if result.status == "uncertain" else ""
+        text += f" ({result.reason})" if result.reason else ""
     return f"{printable(result.path)}: {text}" if with_path else text
 
 

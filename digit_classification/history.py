@@ -12,6 +12,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
+from digit_classification.decode import DEFAULT_LIMITS, Limits
 from digit_classification.pipeline import Prepared, prepare_all
 from digit_classification.results import DatabaseError, Result, ResultsDatabase, Run
 from digit_classification.review import About, Review
@@ -53,6 +54,7 @@ def review_run(
     progress: Progress,
     *,
     workers: int = 0,
+    limits: Limits = DEFAULT_LIMITS,
 ) -> None:
     """Write the review page of a run to `path`, and show its progress.
 
@@ -68,7 +70,7 @@ def review_run(
         results, named = itertools.tee(_results(database, run))
         sources = (find_named(result.path) for result in named)
         invert = detection.get("invert", "auto")
-        for picture in prepare_all(sources, invert, workers, thumbnails=True):
+        for picture in prepare_all(sources, invert, workers, limits, thumbnails=True):
             result, picture = _compared(next(results), picture)
             review.add([result], [picture])
             progress.advance(task)

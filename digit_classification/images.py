@@ -22,36 +22,29 @@ A picture that shows no single digit is rejected on the way, with the reason.
 
 from __future__ import annotations
 
-import io
-import os
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, BinaryIO, Literal
+from typing import Literal
 
 import cv2
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+
+from digit_classification.decode import DEFAULT_LIMITS, LONGEST, Limits, Picture, decode
+from digit_classification.decode import ImageError as ImageError
 
 SIDE = 28  # pixels
 BOX = 20  # pixels: the digit's longer side
 PREPARATION = {"version": 1, "side": SIDE, "box": BOX, "deslant": True}
-FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", "PPM")
 Invert = Literal["auto", "always", "never"]
 
-_ORIENTATION = 0x0112  # EXIF tag
-_DECODED = 1536  # pixels: larger pictures are reduced to this longer side as they are read
 _WORK = 384  # pixels: the longer side of a picture in which strokes are looked for
 _SMALL = 48  # pixels: up to this side grey means coverage, light is even, nothing surrounds
 _FINE = 4  # the digit is drawn this many times larger than SIDE, then averaged down
 _STROKE_WIDTHS = (1.9, 4.0)  # pixels of 28: what 90 % of MNIST's training digits have
 _INK = 60  # of 255: where a stroke in its box ends
 _FAINT = 25  # of 255: weaker is the blur around a stroke
+_BAND = 2**22  # values scaled at a time
 _MIN_CONTRAST = 9  # grey levels between paper and ink
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
-
-
-class ImageError(ValueError):
-    """Why a picture cannot be read: a short phrase such as 'the file is empty'."""
 
 
 @dataclass(frozen=True)
@@ -69,11 +62,7 @@ class Normalized:
 
 
 def normalize(
-    source: str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray,
-    *,
-    invert: Invert = "auto",
-    formats: Sequence[str] = FORMATS,
-    max_pixels: int = Image.MAX_IMAGE_PIXELS or 89_478_485,
+    source: Picture, *, invert: Invert = "auto", limits: Limits = DEFAULT_LIMITS
 ) -> Normalized:
     """Bring a picture of one digit to MNIST's convention.
 
@@ -82,13 +71,12 @@ def normalize(
             (h, w) or (h, w, 3 or 4), uint8, uint16, bool, or float in 0..1.
         invert: whether the ink is darker than its paper: 'auto' finds out, 'always' says yes,
             'never' says no.
-        formats: Pillow's names of the formats that may be decoded.
-        max_pixels: larger pictures are refused.
+        limits: which files are opened; larger pictures are refused.
 
     Raises:
         ImageError: the picture cannot be read.
     """
-    grey = _grey_from_array(decode(source, formats, max_pixels))
+    grey = _grey_from_array(decode(source, limits).pixels)
     if invert != "always" and _follows_convention(grey):
         return Normalized(_place(grey), None)
     dark_ink = invert == "always" or (invert == "auto" and _has_dark_ink(_reduce(grey, _WORK)))
@@ -99,63 +87,6 @@ def normalize(
 
 
 # 1. Read ---------------------------------------------------------------------------------------
-
-
-def decode(
-    source: Any,
-    formats: Sequence[str] = FORMATS,
-    max_pixels: int = Image.MAX_IMAGE_PIXELS or 89_478_485,
-) -> np.ndarray:
-    """Return the pixels of `source`, upright: (h, w) or (h, w, 3 or 4), of their own dtype.
-
-    `normalize` takes a source and what this makes of it alike.  A large JPEG is decoded at
-    reduced scale.
-
-    Raises ImageError if the picture cannot be read.
-    """
-    if isinstance(source, np.ndarray):
-        return source
-    if isinstance(source, Image.Image):
-        return _pixels(source)
-    if isinstance(source, (str, os.PathLike)):
-        try:
-            with open(source, "rb") as file:
-                data = file.read()
-        except OSError as error:
-            raise ImageError((error.strerror or str(error)).lower()) from error
-    else:
-        data = source if isinstance(source, bytes) else source.read()
-    if not data:
-        raise ImageError("the file is empty")
-    try:
-        image = Image.open(io.BytesIO(data), formats=tuple(formats))
-    except UnidentifiedImageError as error:
-        raise ImageError("not an image, or of an unknown format") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise ImageError(f"more than {max_pixels:,} pixels") from error
-    except Exception as error:  # a decoder may raise anything on damaged data
-        raise ImageError("damaged image") from error
-    if image.width * image.height > max_pixels:
-        raise ImageError(f"{image.width}x{image.height}: more than {max_pixels:,} pixels")
-    try:
-        return _pixels(image)
-    except Exception as error:
-        kind = "truncated" if "truncated" in str(error) else "damaged"
-        raise ImageError(f"{kind} {image.format}") from error
-
-
-def _pixels(image: Image.Image) -> np.ndarray:
-    if image.format in ("JPEG", "MPO"):
-        image.draft(None, (_DECODED // 3, _DECODED // 3))  # the smallest scale not below this
-    if image.getexif().get(_ORIENTATION, 1) != 1:
-        image = ImageOps.exif_transpose(image)
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-    elif image.mode == "1":
-        image = image.convert("L")
-    elif image.mode != "L" and not image.mode.startswith(("I", "F")):
-        image = image.convert("RGB")
-    return np.asarray(image)
 
 
 def thumbnail(pixels: np.ndarray, side: int) -> np.ndarray:
@@ -170,14 +101,14 @@ def thumbnail(pixels: np.ndarray, side: int) -> np.ndarray:
 
 
 def _grey_from_array(pixels: np.ndarray) -> np.ndarray:
-    """Return a grey picture, (h, w) uint8, at most _DECODED on its longer side."""
+    """Return a grey picture, (h, w) uint8, at most LONGEST pixels on its longer side."""
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[..., 0]
     if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (3, 4)):
         raise ImageError(f"an array of shape {pixels.shape} is no picture")
     if not pixels.size:
         raise ImageError("the picture has no pixels")
-    pixels = _reduce(_to_uint8(pixels), _DECODED)
+    pixels = _reduce(_to_uint8(pixels), LONGEST)
     if pixels.ndim == 2:
         return pixels
     return _grey_by_contrast(_on_paper(pixels) if pixels.shape[2] == 4 else pixels)
@@ -187,11 +118,18 @@ def _to_uint8(pixels: np.ndarray) -> np.ndarray:
     """Scale to 0..255 by the smallest usual maximum (1, or all bits set) that holds the values."""
     if pixels.dtype == np.uint8:
         return pixels
-    pixels = np.nan_to_num(pixels.astype(np.float32))
-    top = float(pixels.max())
-    fraction = top <= 1 and pixels.dtype.kind != "u"
-    limit = 1.0 if fraction else 2.0 ** max(8, int(top).bit_length()) - 1
-    return (np.clip(pixels / limit, 0, 1) * 255 + 0.5).astype(np.uint8)
+    rows = max(1, _BAND * len(pixels) // pixels.size)
+    bands = [pixels[top : top + rows] for top in range(0, len(pixels), rows)]
+    top = max(float(_to_float(band).max()) for band in bands)
+    limit = 1.0 if top <= 1 else 2.0 ** min(127, max(8, int(top).bit_length())) - 1
+    return np.concatenate(
+        [(np.clip(_to_float(band) / limit, 0, 1) * 255 + 0.5).astype(np.uint8) for band in bands]
+    )
+
+
+def _to_float(pixels: np.ndarray) -> np.ndarray:
+    """Return float32, 0 for what is no number."""
+    return np.nan_to_num(pixels.astype(np.float32), posinf=0, neginf=0)
 
 
 def _reduce(pixels: np.ndarray, longest: int) -> np.ndarray:

@@ -25,6 +25,7 @@ import numpy as np
 from PIL import Image
 
 from digit_classification import images
+from digit_classification.decode import DEFAULT_LIMITS, Limits, decode
 from digit_classification.sources import Source, SourceError
 
 THUMBNAIL_SIDE = 96  # pixels
@@ -43,6 +44,7 @@ class Prepared:
     error: str | None = None  # why there is no picture
     stray: bool = False  # no picture, and nothing suggests that it should be one
     thumbnail: bytes | None = None  # the picture, small, as a WebP file; made only when asked for
+    note: str | None = None  # what a person should know of how the picture was read
 
 
 def default_workers() -> int:
@@ -52,19 +54,32 @@ def default_workers() -> int:
     return os.cpu_count() or 1
 
 
-def prepare(source: Source, invert: images.Invert = "auto", *, thumbnail: bool = False) -> Prepared:
+def prepare(
+    source: Source,
+    invert: images.Invert = "auto",
+    limits: Limits = DEFAULT_LIMITS,
+    *,
+    thumbnail: bool = False,
+) -> Prepared:
     """Read and normalise one source; whatever is wrong with it is in the result."""
     sha256 = None
     try:
         content = source.read()
         sha256 = hashlib.sha256(content).hexdigest()
-        pixels = images.decode(content)
-        normalized = images.normalize(pixels, invert=invert)
-        small = _thumbnail(pixels) if thumbnail else None
+        decoded = decode(content, limits)
+        normalized = images.normalize(decoded.pixels, invert=invert)
+        small = _thumbnail(decoded.pixels) if thumbnail else None
     except (SourceError, images.ImageError) as error:
         stray = sha256 is not None and not source.claims_image
         return Prepared(source, sha256, error=str(error), stray=stray)
-    return Prepared(source, sha256, normalized.digit, normalized.rejection, thumbnail=small)
+    return Prepared(
+        source,
+        sha256,
+        normalized.digit,
+        normalized.rejection,
+        note=decoded.note,
+        thumbnail=small,
+    )
 
 
 def _thumbnail(pixels: np.ndarray) -> bytes:
@@ -79,12 +94,14 @@ def prepare_all(
     sources: Iterable[Source],
     invert: images.Invert = "auto",
     workers: int = 0,
+    limits: Limits = DEFAULT_LIMITS,
     *,
     thumbnails: bool = False,
 ) -> Iterator[Prepared]:
     """Yield each source prepared, in the order given; 0 workers means the cores there are.
 
-    At most a few chunks are in flight, however many sources there are.
+    At most a few chunks are in flight, however many sources there are.  What the workers should
+    know travels with each chunk, so that it does not matter how they are started.
     """
     sources = iter(sources)
     workers = workers or default_workers()
@@ -92,11 +109,13 @@ def prepare_all(
     if len(start) <= SMALL or workers == 1:
         cv2.setNumThreads(1)
         for source in itertools.chain(start, sources):
-            yield prepare(source, invert, thumbnail=thumbnails)
+            yield prepare(source, invert, limits, thumbnail=thumbnails)
         return
     pool = ProcessPoolExecutor(workers, mp_context=_context(), initializer=_start_worker)
     try:
-        task = functools.partial(_prepare_chunk, invert=invert, thumbnails=thumbnails)
+        task = functools.partial(
+            _prepare_chunk, invert=invert, limits=limits, thumbnails=thumbnails
+        )
         yield from _prepare_in(pool, task, itertools.chain(start, sources), ahead=3 * workers)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
@@ -136,5 +155,7 @@ def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _prepare_chunk(chunk: list[Source], invert: images.Invert, thumbnails: bool) -> list[Prepared]:
-    return [prepare(source, invert, thumbnail=thumbnails) for source in chunk]
+def _prepare_chunk(
+    chunk: list[Source], invert: images.Invert, limits: Limits, thumbnails: bool
+) -> list[Prepared]:
+    return [prepare(source, invert, limits, thumbnail=thumbnails) for source in chunk]

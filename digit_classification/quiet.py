@@ -1,7 +1,7 @@
 """Keep native libraries off the terminal.
 
-TensorFlow and LiteRT write notices to the file descriptors themselves, where no Python setting
-reaches them, and among them results and real messages would be lost.
+TensorFlow writes notices to the file descriptors themselves, where no Python setting reaches
+them, and among them results and real messages would be lost.
 """
 
 from __future__ import annotations

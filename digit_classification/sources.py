@@ -7,17 +7,15 @@ from __future__ import annotations
 
 import functools
 import glob
-import lzma
 import os
 import re
 import stat
-import struct
 import sys
-import zipfile
-import zlib
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
+
+from digit_classification.archive import Archive, ArchiveError
 
 # A file of this kind that cannot be read is an error; any other is merely a stray file.
 IMAGE_SUFFIXES = frozenset(
@@ -32,17 +30,6 @@ IMAGE_SUFFIXES = frozenset(
 LITTER = frozenset({"__MACOSX", "__pycache__", "Thumbs.db", "thumbs.db", "desktop.ini"})
 # More than any photo, and little enough to hold in memory.
 MAX_FILE_BYTES = 512 * 2**20
-# What zipfile raises on damaged, encrypted or exotic archives.
-DAMAGED_ZIP = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    struct.error,
-    EOFError,
-    NotImplementedError,
-    RuntimeError,
-    ValueError,
-)
 
 
 class SourceError(Exception):
@@ -57,55 +44,67 @@ class Source:
     path: str  # the file on disk, or the zip
     member: str | None = None
     explicit: bool = False  # named by the user itself rather than found in a folder
+    problem: str | None = None  # why a folder or a zip cannot be listed, if this is one
 
     @property
     def claims_image(self) -> bool:
         """Whether somebody would be surprised to see this file passed over in silence."""
-        return self.explicit or os.path.splitext(self.name)[1].lower() in IMAGE_SUFFIXES
+        return (
+            self.explicit
+            or bool(self.problem)
+            or os.path.splitext(self.name)[1].lower() in IMAGE_SUFFIXES
+        )
 
     def read(self) -> bytes:
         """Return the content; SourceError with a short reason if it cannot be had."""
+        if self.problem is not None:
+            raise SourceError(self.problem)
         try:
             return self._read_file() if self.member is None else self._read_member(self.member)
         except OSError as error:
-            raise SourceError((error.strerror or str(error)).lower()) from None
+            raise SourceError(_reason(error)) from None
 
     def _read_file(self) -> bytes:
-        status = os.stat(self.path)
-        if not stat.S_ISREG(status.st_mode):  # a pipe or a device might never end
-            raise SourceError("not a regular file")
-        if status.st_size > MAX_FILE_BYTES:
-            raise SourceError(f"larger than {MAX_FILE_BYTES >> 20} MiB")
-        with open(self.path, "rb") as file:
-            return file.read()
+        _check_regular(os.stat(self.path))  # merely opening a device may do something
+        with open(self.path, "rb", opener=_open_at_once) as file:
+            status = os.fstat(file.fileno())
+            _check_regular(status)  # whoever may write to the folder could have changed it
+            if status.st_size > MAX_FILE_BYTES:
+                raise SourceError(f"larger than {MAX_FILE_BYTES >> 20} MiB")
+            return file.read(MAX_FILE_BYTES)
 
     def _read_member(self, member: str) -> bytes:
-        archive = _open_zip(self.path, os.stat(self.path).st_mtime_ns, os.getpid())
         try:
-            info = archive.getinfo(member)
-            if info.flag_bits & 0x1:
-                raise SourceError("encrypted")
-            if info.file_size > MAX_FILE_BYTES:
-                raise SourceError(f"larger than {MAX_FILE_BYTES >> 20} MiB")
-            return archive.read(info)
+            archive = _open_zip(self.path, os.stat(self.path).st_mtime_ns, os.getpid())
+            return archive.read_member(member, MAX_FILE_BYTES)
         except KeyError:
             raise SourceError("no such file in the zip") from None
-        except DAMAGED_ZIP as error:
-            raise SourceError(f"damaged in the zip ({error})") from None
+        except ArchiveError as error:
+            raise SourceError(str(error)) from None
+
+
+def _check_regular(status: os.stat_result) -> None:
+    """Refuse what is no regular file: a pipe or a device might never end."""
+    if not stat.S_ISREG(status.st_mode):
+        raise SourceError("not a regular file")
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file without waiting for the other end, should it be a pipe after all."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _reason(error: OSError) -> str:
+    return (error.strerror or str(error)).lower()
 
 
 @functools.lru_cache(maxsize=4)
-def _open_zip(path: str, _modified: int, _process: int) -> zipfile.ZipFile:
+def _open_zip(path: str, _modified: int, _process: int) -> Archive:
     """Open a zip once per process: its list of 60,000 members takes a third of a second.
 
     A file opened before a fork would share its position with the parent, hence `_process`.
     """
-    try:
-        return zipfile.ZipFile(path)
-    except DAMAGED_ZIP:
-        raise SourceError(f"'{path}' is not a zip archive: name a folder or a zip.") from None
-    except OSError as error:
-        raise SourceError(f"'{path}' cannot be opened: {error.strerror}.") from None
+    return Archive(path)
 
 
 def is_zip(path: str) -> bool:
@@ -115,33 +114,54 @@ def is_zip(path: str) -> bool:
 def list_folder(folder: str) -> Iterator[Source]:
     """Yield the files below `folder`, sorted by name within each folder, without litter.
 
-    Links are followed, except to a folder that is already being listed.
+    Links are followed, but each folder is listed once, under the first of its names: links that
+    lead in a circle end, and ones that lead to each other do not multiply.  A folder that cannot
+    be listed is yielded as a source with a `problem`.
     """
-    return _walk(folder, frozenset())
+    return _walk(folder, set())
 
 
-def _walk(folder: str, inside: frozenset[str]) -> Iterator[Source]:
+def _walk(folder: str, listed: set[str]) -> Iterator[Source]:
     real = os.path.realpath(folder)
-    if real in inside:
+    if real in listed:
         return
+    listed.add(real)
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
-        raise SourceError(f"The folder '{folder}' cannot be listed: {error.strerror}.") from None
+        yield Source(name=folder, path=folder, problem=f"cannot be listed: {_reason(error)}")
+        return
     for entry in entries:
         if _is_litter(entry.name):
             continue
-        if entry.is_dir():
-            yield from _walk(entry.path, inside | {real})
+        if _is_folder(entry):
+            yield from _walk(entry.path, listed)
         else:
             yield Source(name=entry.path, path=entry.path)
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself; reading it says so
+        return False
+
+
 def list_zip(path: str) -> Iterator[Source]:
-    """Yield the members of the zip at `path`, sorted by name, without litter."""
-    archive = _open_zip(path, os.stat(path).st_mtime_ns, os.getpid())
-    for member in sorted(info.filename for info in archive.infolist() if not info.is_dir()):
-        if not any(_is_litter(part) for part in PurePosixPath(member).parts):
+    """Yield the members of the zip at `path`, sorted by name, without litter.
+
+    Raises SourceError with a short reason if it cannot be listed.
+    """
+    try:
+        archive = _open_zip(path, os.stat(path).st_mtime_ns, os.getpid())
+    except OSError as error:
+        raise SourceError(_reason(error)) from None
+    except ArchiveError as error:
+        raise SourceError(str(error)) from None
+    for member in sorted(set(archive.namelist())):
+        if not member.endswith("/") and not any(
+            _is_litter(part) for part in PurePosixPath(member).parts
+        ):
             yield Source(name=f"{path}/{member}", path=path, member=member)
 
 
@@ -177,7 +197,10 @@ def find_sources(paths: Iterable[str]) -> Iterator[Source]:
         if os.path.isdir(path):
             yield from (s for s in list_folder(path) if not (seen and _covered(s.path, seen)))
         elif is_zip(path):
-            yield from list_zip(path)
+            try:
+                yield from list_zip(path)
+            except SourceError as error:
+                yield Source(name=path, path=path, explicit=True, problem=str(error))
         else:
             yield Source(name=path, path=path, explicit=True)
         seen.add(os.path.abspath(path))

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 
 from digit_classification import images
 from digit_classification.dataset import Dataset
+from digit_classification.decode import ImageError, decode
 from digit_classification.figures import (
     by_threshold,
     calibration_error,
@@ -159,24 +159,7 @@ def open_picture(dataset: Path, name: str) -> Image.Image | None:
     path = str(dataset)
     source = Source(name, path, name) if is_zip(path) else Source(name, str(dataset / name))
     try:
-        file = Image.open(io.BytesIO(source.read()), formats=images.FORMATS)
-        file.draft("RGB", (THUMBNAIL, THUMBNAIL))
-        picture = ImageOps.exif_transpose(file)
-        picture.thumbnail((THUMBNAIL, THUMBNAIL))
-        return _on_grey(picture) if picture.has_transparency_data else _as_shown(picture)
-    except (SourceError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        pixels = decode(source.read()).pixels
+    except (SourceError, ImageError):
         return None
-
-
-def _as_shown(picture: Image.Image) -> Image.Image:
-    """Return a picture with eight bits a channel, also where a file has more."""
-    if picture.mode.startswith(("I", "F")):
-        levels = np.asarray(picture, np.float64)
-        return Image.fromarray((255 * levels / max(levels.max(), 1)).astype(np.uint8))
-    return picture.convert("L" if picture.mode in ("1", "L") else "RGB")
-
-
-def _on_grey(picture: Image.Image) -> Image.Image:
-    """Lay transparent pixels on grey, on which dark ink and light ink both show."""
-    paper = Image.new("RGBA", picture.size, (136, 136, 136, 255))
-    return Image.alpha_composite(paper, picture.convert("RGBA")).convert("RGB")
+    return Image.fromarray(images.thumbnail(pixels, THUMBNAIL))

@@ -55,6 +55,11 @@ def test_hidden_units_are_read_from_every_layer(tmp_path: Path) -> None:
     assert load(tmp_path, **variable).training.hidden_units == (64, 32)
 
 
+def test_formats_are_read_from_every_layer(tmp_path: Path) -> None:
+    assert load(tmp_path, "images: {formats: [png, WEBP]}").images.formats == ("PNG", "WebP")
+    assert load(tmp_path, DIGITS_IMAGES_FORMATS="png,jpeg").images.formats == ("PNG", "JPEG")
+
+
 def test_paths_of_the_file_are_relative_to_it(tmp_path: Path) -> None:
     settings = load(
         tmp_path, "dataset: {path: digits}\ndatabase: {url: 'sqlite:///results/digits.db'}"
@@ -97,7 +102,21 @@ def test_an_empty_variable_is_null(tmp_path: Path) -> None:
             "training.hidden_units = [800, 0] (from '{file}') is not valid: "
             "each width should be from 1 to 65536.",
         ),
-        ("training: 3", "'training' in '{file}' should hold keys, not 3."),
+        ("training: 3", "'training' in '{file}' should hold keys such as `hidden_units:`."),
+        (
+            "database: mysql://user:hunter2@host/digits",
+            "'database' in '{file}' should hold keys such as `url:`.",
+        ),
+        (
+            "images: {formats: [PNG, EPS]}",
+            "images.formats = [PNG, EPS] (from '{file}') is not valid: input should be 'PNG', "
+            "'JPEG', 'BMP', 'GIF', 'TIFF', 'WebP', 'PGM', 'AVIF' or 'JPEG2000'.",
+        ),
+        (
+            "images: {max_pixels: 0}",
+            "images.max_pixels = 0 (from '{file}') is not valid: "
+            "input should be greater than or equal to 1.",
+        ),
         ("- training", "'{file}' should hold sections such as `training:`, not a list."),
         (
             "training: [",

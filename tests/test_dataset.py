@@ -143,7 +143,10 @@ def test_neither_folder_nor_zip(tmp_path: Path) -> None:
 def test_a_zip_that_is_none(tmp_path: Path) -> None:
     file = tmp_path / "digits.zip"
     file.write_text("0123456789")
-    assert message(file) == f"'{file}' is not a zip archive: name a folder or a zip."
+    assert message(file) == (
+        f"The dataset '{file}' cannot be read: no zip archive, or a damaged one. "
+        "Name a folder or a zip."
+    )
 
 
 def test_a_missing_class(folder: Path) -> None:

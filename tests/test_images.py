@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from digit_classification import images
+from digit_classification.decode import Limits
 
 # Strokes of handwritten digits: polylines in a unit square, x to the right, y down.
 STROKES: dict[int, list[list[tuple[float, float]]]] = {
@@ -376,7 +377,7 @@ def test_missing_file(tmp_path: Path) -> None:
 def test_too_many_pixels() -> None:
     data = encoded(Image.new("1", (400, 300)))
     with pytest.raises(images.ImageError, match="400x300: more than 100,000 pixels"):
-        images.normalize(data, max_pixels=100_000)
+        images.normalize(data, limits=Limits(max_pixels=100_000))
     bomb = encoded(Image.new("1", (20_000, 20_000)))
     with warnings.catch_warnings():
         warnings.simplefilter("error")  # Pillow's own warning must not get past
@@ -386,7 +387,9 @@ def test_too_many_pixels() -> None:
 
 def test_formats_can_be_narrowed() -> None:
     with pytest.raises(images.ImageError, match="unknown format"):
-        images.normalize(encoded(Image.fromarray(page(draw(2))), "BMP"), formats=("PNG",))
+        images.normalize(
+            encoded(Image.fromarray(page(draw(2))), "BMP"), limits=Limits(formats=("PNG",))
+        )
 
 
 # Rejections ------------------------------------------------------------------------------------

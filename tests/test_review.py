@@ -34,6 +34,7 @@ from benchmarks import report
 from benchmarks.browser import HOW_TO_GET_ONE, find_chromium, open_browser
 from digit_classification import images, review
 from digit_classification.corrections import read_corrections
+from digit_classification.decode import decode
 from digit_classification.pipeline import Prepared, prepare
 from digit_classification.results import Result, ResultsDatabase, Status
 from digit_classification.review import About, Review
@@ -233,7 +234,7 @@ def test_a_thumbnail_is_upright_on_its_paper_and_small() -> None:
     exif[ExifTags.Base.Orientation] = 6  # turned a quarter to the left: dark is on top when right
     stream = io.BytesIO()
     tall.save(stream, "PNG", exif=exif)
-    small = images.thumbnail(images.decode(stream.getvalue()), 96)
+    small = images.thumbnail(decode(stream.getvalue()).pixels, 96)
     assert small.shape == (96, 48, 3)
     assert small[0].mean() < small[-1].mean()
 

@@ -15,7 +15,8 @@ import pytest
 
 import digit_classification_model_trainer as trainer
 from digit_classification.config import load_settings
-from digit_classification.model_file import CARD, NETWORK, load_model, save_model
+from digit_classification.model_file import CARD, WEIGHTS, load_model, save_model
+from digit_classification.network import build_saved_network
 from tests.drawing import write_dataset
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -99,7 +100,7 @@ def test_saving_keeps_the_old_model_when_it_fails(
 
     monkeypatch.setattr(os, "replace", crash)
     with pytest.raises(KeyboardInterrupt):
-        save_model(model, classifier.model, {})
+        save_model(model, build_saved_network(classifier.model, 1.0), {})
     assert model.read_bytes() == b"the old model"
     assert [file.name for file in tmp_path.iterdir()] == ["m.keras"]
 
@@ -110,7 +111,7 @@ def test_keras_reads_the_model_file_as_any_other(small: list[object], tmp_path: 
     path = tmp_path / "m.keras"
     assert run(*small, "--epochs", 2, "--model", path, "--quiet") == 0
     with zipfile.ZipFile(path) as archive:
-        assert {CARD, NETWORK, "metadata.json", "config.json"} <= set(archive.namelist())
+        assert {CARD, WEIGHTS, "metadata.json", "config.json"} <= set(archive.namelist())
     digits = np.random.default_rng(0).integers(0, 256, (50, 28, 28)).astype(np.uint8)
     by_keras = keras.models.load_model(path).predict(digits, verbose=0)
     np.testing.assert_allclose(load_model(path).network(digits), by_keras, atol=1e-5)
