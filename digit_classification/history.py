@@ -35,17 +35,7 @@ def show_run(
     run = _find(database, run_id)
     messages.print(f"Run {run.info.id}, {run.state}, of {_sources(run.info.sources)}")
     for row in database.rows(run.info.id):
-        write(
-            Result(
-                path=row.path or "",
-                status=row.status or "ok",
-                digit=row.digit,
-                confidence=row.confidence,
-                reason=row.reason,
-                probabilities=row.probabilities,
-                image_sha256=row.image_sha256,
-            )
-        )
+        write(row.as_result())
 
 
 def _find(database: ResultsDatabase, run_id: str) -> Run:
