@@ -5,9 +5,11 @@
     python digit_classification_detector.py scans/ more.zip 'photos/*.jpg'
     python digit_classification_detector.py scans/ --format csv --output digits.csv
     find . -name '*.png' | python digit_classification_detector.py - --database none
+    python digit_classification_detector.py --resume
+    python digit_classification_detector.py scans/ --sort-into sorted
 
 Results go to the database that config.yaml names, an SQLite file unless that is changed.
-The pictures themselves are left alone.
+The pictures themselves are left alone, unless you say --move.
 
 In Python:
 
@@ -21,6 +23,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import glob
 import io
 import itertools
 import os
@@ -28,9 +31,9 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import numpy as np
 from PIL import Image
@@ -49,7 +52,16 @@ from digit_classification.formats import FORMATS, as_text, make_writer
 from digit_classification.history import print_runs, show_run
 from digit_classification.model_file import ModelError, load_model
 from digit_classification.pipeline import Prepared, prepare, prepare_all
-from digit_classification.results import DatabaseError, Result, ResultsDatabase, RunInfo
+from digit_classification.results import DatabaseError, Result, ResultsDatabase, Run, RunInfo
+from digit_classification.resuming import (
+    LATEST,
+    ResumeError,
+    check_same,
+    find_run,
+    resume_command,
+    run_settings,
+)
+from digit_classification.sorting import Sorter, SortingError
 from digit_classification.sources import (
     IMAGE_SUFFIXES,
     Source,
@@ -72,7 +84,10 @@ exit status:
   2    the command line, a setting or the model is wrong
   3    the database fails
   130  interrupted with Ctrl-C; what was classified until then is stored
+A run that stopped before its end prints the command that goes on with it.
 """
+
+LOOKUP = 500  # pictures that a resumed run looks up in the database at a time
 
 Picture = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray
 
@@ -101,6 +116,7 @@ class DigitPredictor:
         self.run_id: str | None = None  # of the open run, under which results are stored
         self.last_run_id: str | None = None  # of the run closed last
         self.strays: list[str] = []  # files found in folders that are no pictures
+        self.stored_before = 0  # results that a resumed run had already
 
     def preprocess_image(self, picture: Picture) -> images.Normalized:
         """Load one picture and bring it to the form that the network was trained on.
@@ -133,20 +149,33 @@ class DigitPredictor:
         *,
         named: Sequence[str] | None = None,
         save_normalized: Path | None = None,
+        sort_into: str | None = None,
+        move: bool = False,
+        resume: Run | None = None,
     ) -> Generator[Result, None, None]:
         """Classify files, folders and zips; yield a result for each, in order, once it is stored.
 
         Several processes read the pictures; the network and the database take them in batches,
         so that memory does not grow with their number.  The batches are one run in the database.
+        With `sort_into` a copy of each picture, or with `move` the picture itself, goes to a
+        folder below that one.  With `resume` the results that a run has already come first, and
+        only the other pictures are read.
 
-        Raises DatabaseError if results cannot be stored.
+        Raises DatabaseError if results cannot be stored, SortingError if pictures cannot be copied.
         """
         if named is None:
             named = paths = list(paths)
         detection = self.settings.detection
-        prepared = prepare_all(find_sources(paths), detection.invert, detection.workers)
-        written = 0
-        with self._run(named):
+        sources = find_sources(paths)
+        with self._run(named, run_settings(self.settings, sort_into, move), resume):
+            sorter = None
+            if sort_into is not None:
+                sorter = Sorter(sort_into, move=move, run_id=self.run_id or str(os.getpid()))
+            if resume is not None:
+                yield from self._stored_results()
+                sources = self._not_stored(sources, sorter)
+            prepared = prepare_all(sources, detection.invert, detection.workers)
+            written = self.stored_before
             while batch := list(itertools.islice(prepared, detection.batch_size)):
                 self.strays += [image.source.name for image in batch if image.stray]
                 batch = [image for image in batch if not image.stray]
@@ -154,8 +183,49 @@ class DigitPredictor:
                 if save_normalized is not None:
                     _write_normalized(save_normalized, batch, first=written + 1)
                     written += len(batch)
-                self.save_to_database(results)
+                if sorter is None:
+                    self.save_to_database(results)
+                else:
+                    results = sorter.choose(results, [image.source for image in batch])
+                    self.save_to_database(results)
+                    for image, result in zip(batch, results, strict=True):
+                        self._settle(sorter, result, image.source)
                 yield from results
+
+    def _stored_results(self) -> Iterator[Result]:
+        """Yield what the open run, which was resumed, has in the database."""
+        assert self.database is not None
+        assert self.run_id is not None
+        for row in self.database.rows(self.run_id):
+            self.stored_before += 1
+            yield row.as_result()
+
+    def _not_stored(self, sources: Iterator[Source], sorter: Sorter | None) -> Iterator[Source]:
+        """Yield the sources that the open run has no result of; finish sorting the others."""
+        assert self.database is not None
+        assert self.run_id is not None
+        while chunk := list(itertools.islice(sources, LOOKUP)):
+            stored = self.database.find(self.run_id, [source.name for source in chunk])
+            for source in chunk:
+                row = stored.get(source.name)
+                if row is None:
+                    yield source
+                elif sorter is not None:
+                    result = row.as_result()
+                    place = sorter.stored_place(result, source)
+                    result = replace(result, path=source.name, sorted_to=place)
+                    self._settle(sorter, result, source, resumed=True)
+
+    def _settle(
+        self, sorter: Sorter, result: Result, source: Source, *, resumed: bool = False
+    ) -> None:
+        """Bring a picture to its place, and record it in the database if it goes elsewhere."""
+
+        def record(place: str | None) -> None:
+            if self.database is not None and self.run_id is not None:
+                self.database.set_sorted_to(self.run_id, result.path, place)
+
+        sorter.settle(result, source, record, resumed=resumed)
 
     def save_to_database(self, results: Sequence[Result]) -> None:
         """Store results in one transaction; without a database, do nothing.
@@ -165,39 +235,48 @@ class DigitPredictor:
         if self.database is None:
             return
         if self.run_id is None:
-            with self._run([result.path for result in results]):
+            named = [result.path for result in results]
+            with self._run(named, run_settings(self.settings, None, False)):
                 self.save_to_database(results)
             return
         self.database.add(self.run_id, results)
 
     @contextlib.contextmanager
-    def _run(self, named: Sequence[str]) -> Iterator[None]:
+    def _run(
+        self, named: Sequence[str], settings: dict[str, Any], resume: Run | None = None
+    ) -> Iterator[None]:
         """Open a run in the database, and close it in the state in which the block ends."""
         if self.database is None:
             yield
             return
-        card = self.model.card or {}
-        self.run_id = self.database.start_run(
-            RunInfo(
-                sources=list(named),
-                model_path=str(self.model.path),
-                model_sha256=self.model.sha256,
-                model_version=card.get("created"),
-                program_version=__version__,
-                settings=self.settings.model_dump(mode="json", include={"detection"}),
-            )
-        )
         try:
+            if resume is None:
+                self.run_id = self.database.start_run(self._run_info(named, settings))
+            else:
+                self.run_id = resume.info.id
+                self.database.reopen_run(self.run_id)
             yield
+            self.database.finish_run(self.run_id, "finished")
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt | GeneratorExit)
-            with contextlib.suppress(DatabaseError):  # the error that ended the run is the news
-                self.database.finish_run(self.run_id, "interrupted" if stopped else "failed")
+            if self.run_id is not None:
+                with contextlib.suppress(DatabaseError):  # the error that ended the run is the news
+                    self.database.finish_run(
+                        self.run_id, "interrupted" if stopped else "failed", wait=False
+                    )
             raise
-        else:
-            self.database.finish_run(self.run_id, "finished")
         finally:
             self.last_run_id, self.run_id = self.run_id, None
+
+    def _run_info(self, named: Sequence[str], settings: dict[str, Any]) -> RunInfo:
+        return RunInfo(
+            sources=list(named),
+            model_path=str(self.model.path),
+            model_sha256=self.model.sha256,
+            model_version=(self.model.card or {}).get("created"),
+            program_version=__version__,
+            settings=settings,
+        )
 
     def _classify(self, batch: Sequence[Prepared]) -> list[Result]:
         """Classify those of a batch that could be read, with one call of the network."""
@@ -262,10 +341,11 @@ class Summary:
         """Whether every picture has a digit."""
         return not self.statuses["error"] and not self.statuses["rejected"]
 
-    def print(self, messages: Console, strays: Sequence[str]) -> None:
-        total, seconds = self.statuses.total(), time.monotonic() - self.begin
+    def print(self, messages: Console, strays: Sequence[str], stored_before: int) -> None:
+        total, seconds = self.statuses.total() - stored_before, time.monotonic() - self.begin
         rate = f"{total / seconds:,.0f} a second" if seconds > 0 else ""
-        messages.print(f"{total:,} images in {seconds:.1f} s ({rate})")
+        before = f", and {stored_before:,} before" if stored_before else ""
+        messages.print(f"{total:,} images in {seconds:.1f} s ({rate}){before}")
         table = make_table("digit", "images")
         for digit in range(10):
             table.add_row(str(digit), f"{self.digits[digit]:,}")
@@ -325,7 +405,26 @@ def build_parser() -> argparse.ArgumentParser:
     results.add_argument(
         "--top-k", type=_positive, default=1, metavar="K", help="print the K most probable digits"
     )
+    sorting = parser.add_argument_group("sorting")
+    sorting.add_argument(
+        "--sort-into",
+        metavar="DIR",
+        help="put a copy (a hard link where that is possible) of each picture into the folder "
+        "DIR/7 for a 7 and so on, DIR/uncertain or DIR/rejected",
+    )
+    sorting.add_argument(
+        "--move",
+        action="store_true",
+        help="with --sort-into: move the pictures instead; what is in a zip is copied",
+    )
     history = parser.add_argument_group("earlier runs")
+    history.add_argument(
+        "--resume",
+        nargs="?",
+        const=LATEST,
+        metavar="RUN",
+        help="go on with a run that stopped before its end; without RUN, with the latest such run",
+    )
     history.add_argument("--runs", action="store_true", help="list the stored runs")
     history.add_argument(
         "--show",
@@ -354,50 +453,80 @@ def main(argv: list[str] | None = None) -> int:
     messages = make_console(stderr=True)
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file name may not fit the terminal's encoding
         sys.stdout.reconfigure(errors="backslashreplace")
+    predictor: DigitPredictor | None = None
+    summary = Summary()
     try:
         settings = load_settings(arguments, arguments.config)
         if arguments.runs or arguments.show:
             return _look_back(arguments, settings, messages)
-        given = arguments.paths or _ask_for_path(parser)
-        paths = _paths(given)
         with contextlib.ExitStack() as stack:
+            run = None
+            if arguments.resume is None:
+                given = arguments.paths or _ask_for_path(parser)
+                paths = _expand_all(given)
+                database = _open_database(settings.database, stack, messages)
+            else:
+                database = _open_database(settings.database, stack, messages)
+                run = _find_run(database, arguments.resume)
+                given = list(run.info.sources)
+                paths = _expand_again(given)
+            predictor = DigitPredictor(settings=settings, database=database, messages=messages)
+            if run is not None:
+                chosen = run_settings(settings, arguments.sort_into, arguments.move)
+                sha256 = predictor.model.sha256
+                check_same(run, given=arguments.paths, settings=chosen, model_sha256=sha256)
             write = _open_output(arguments, given, stack)
             if arguments.save_normalized is not None:
-                _make_new_folder(arguments.save_normalized)
-            database = _open_database(settings.database, stack)
-            predictor = DigitPredictor(settings=settings, database=database, messages=messages)
-            summary = Summary()
-            with progress_bar(messages, quiet=arguments.quiet) as progress:
-                task = progress.add_task("Reading digits", total=None)
-                for result in predictor.classify_images(
-                    paths, named=given, save_normalized=arguments.save_normalized
-                ):
-                    write(result)
-                    summary.add(result)
-                    progress.advance(task)
-    except (SettingsError, SourceError, ModelError) as error:
-        messages.print(f"Error: {error}")
-        return 2
+                _make_new_folder(arguments.save_normalized, may_hold_files=run is not None)
+            _check_sorting(arguments, paths)
+            results = predictor.classify_images(
+                _with_stdin(paths),
+                named=given,
+                save_normalized=arguments.save_normalized,
+                sort_into=arguments.sort_into,
+                move=arguments.move,
+                resume=run,
+            )
+            stack.enter_context(contextlib.closing(results))  # closes the run before the database
+            progress = stack.enter_context(progress_bar(messages, quiet=arguments.quiet))
+            task = progress.add_task("Reading digits", total=None)
+            for result in results:
+                write(result)
+                summary.add(result)
+                progress.advance(task)
+    except (SettingsError, SourceError, ModelError, ResumeError, SortingError) as error:
+        status, message = 2, f"Error: {error}"
     except DatabaseError as error:
-        messages.print(f"Error: {error}")
-        return 3
+        status, message = 3, f"Error: {error}"
     except KeyboardInterrupt:
-        messages.print("Interrupted: what was classified until then is stored.")
-        return 130
+        status, message = 130, "Interrupted: what was classified until then is stored."
     except BrokenPipeError:  # whoever read standard output has seen enough, as in `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 130
-    if not arguments.quiet and not _is_single(given):
-        summary.print(messages, predictor.strays)
-        if database is not None:
-            messages.print(f"Stored in {database.url}, run {predictor.last_run_id}")
-    return 0 if summary.complete else 1
+        status, message = 130, "Standard output was closed before the end."
+    else:
+        if not arguments.quiet and not _is_single(given):
+            summary.print(messages, predictor.strays, predictor.stored_before)
+            if arguments.sort_into is not None:
+                verb = "Moved" if arguments.move else "Copied"
+                messages.print(f"{verb} to {printable(arguments.sort_into)}")
+            if database is not None:
+                messages.print(f"Stored in {database.url}, run {predictor.last_run_id}")
+        return 0 if summary.complete else 1
+    messages.print(message)
+    if predictor is not None and predictor.last_run_id is not None:
+        words = sys.argv[1:] if argv is None else argv
+        program = [sys.executable, __file__]
+        if argv is None:
+            program = sys.orig_argv[: len(sys.orig_argv) - len(words)]
+        messages.print("To go on with the run:")
+        messages.print(resume_command(predictor.last_run_id, program, words, arguments.resume))
+    return status
 
 
 def _look_back(arguments: argparse.Namespace, settings: Settings, messages: Console) -> int:
     """Print stored runs or results instead of classifying."""
     with contextlib.ExitStack() as stack:
-        database = _open_database(settings.database, stack, read_only=True)
+        database = _open_database(settings.database, stack, messages, read_only=True)
         if database is None:
             raise SettingsError("The database is none: name one with --database.")
         if arguments.runs:
@@ -419,15 +548,60 @@ def _ask_for_path(parser: argparse.ArgumentParser) -> list[str]:
     return parser.error("name a picture, a folder or a zip")
 
 
-def _paths(given: Sequence[str]) -> Iterator[str]:
-    """Return the paths that the command line names, all of them checked before any is read.
+def _find_run(database: ResultsDatabase | None, run_id: str) -> Run:
+    """Return the run to go on with; raises ResumeError if there is none."""
+    if database is None:
+        raise ResumeError("The database is none: name the one of the run with --database.")
+    run = find_run(database, run_id)
+    if "-" in run.info.sources and sys.stdin is not None and sys.stdin.isatty():
+        raise ResumeError(
+            f"Run {run.info.id} reads paths from standard input: pipe the same list in again."
+        )
+    return run
 
-    Raises SourceError if one is not there.
-    """
-    expanded = [[path] if path == "-" else expand(path) for path in given]
-    return itertools.chain.from_iterable(
-        stdin_paths() if paths == ["-"] else paths for paths in expanded
-    )
+
+def _expand_all(given: Sequence[str]) -> list[str]:
+    """Return the paths that the command line names; raises SourceError if one is not there."""
+    return [path for each in given for path in ([each] if each == "-" else expand(each))]
+
+
+def _expand_again(given: Sequence[str]) -> list[str]:
+    """Return the paths of a resumed run: what is gone meanwhile, it may have moved itself."""
+    paths = []
+    for each in given:
+        try:
+            paths += _expand_all([each])
+        except SourceError:
+            paths += [] if glob.has_magic(each) else [each]
+    return paths
+
+
+def _with_stdin(paths: Sequence[str]) -> Iterator[str]:
+    """Yield the paths, and in the place of - the ones on standard input."""
+    for path in paths:
+        yield from stdin_paths() if path == "-" else [path]
+
+
+def _check_sorting(arguments: argparse.Namespace, paths: Sequence[str]) -> None:
+    """Make the folder to sort into; raises SettingsError if it cannot be, or if it is read too."""
+    folder = arguments.sort_into
+    if folder is None:
+        if arguments.move:
+            raise SettingsError("--move says how to sort: name the folder with --sort-into.")
+        return
+    inside = os.path.join(os.path.realpath(folder), "")
+    for path in filter(os.path.isdir, paths):
+        if inside.startswith(os.path.join(os.path.realpath(path), "")):
+            raise SettingsError(
+                f"--sort-into '{printable(folder)}' is in '{printable(path)}', which is read:"
+                " name a folder elsewhere."
+            )
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"The folder '{printable(folder)}' cannot be made: {error.strerror}."
+        ) from None
 
 
 def _is_single(given: Sequence[str]) -> bool:
@@ -463,7 +637,11 @@ def _output_stream(output: str | None, stack: contextlib.ExitStack) -> TextIO:
 
 
 def _open_database(
-    settings: DatabaseSettings, stack: contextlib.ExitStack, *, read_only: bool = False
+    settings: DatabaseSettings,
+    stack: contextlib.ExitStack,
+    messages: Console,
+    *,
+    read_only: bool = False,
 ) -> ResultsDatabase | None:
     if settings.url == "none":
         return None
@@ -475,17 +653,19 @@ def _open_database(
             tls_ca=settings.tls_ca,
             tls_required=settings.tls_required,
             read_only=read_only,
+            retry_seconds=settings.retry_seconds,
+            notice=messages.print,
         )
     )
 
 
-def _make_new_folder(folder: Path) -> None:
+def _make_new_folder(folder: Path, *, may_hold_files: bool) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         empty = not any(folder.iterdir())
     except OSError as error:
         raise SettingsError(f"The folder '{folder}' cannot be made: {error.strerror}.") from None
-    if not empty:
+    if not empty and not may_hold_files:
         raise SettingsError(f"The folder '{folder}' is not empty: name a new one.")
 
 

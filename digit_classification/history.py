@@ -7,10 +7,9 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 
 from digit_classification.results import DatabaseError, Result, ResultsDatabase, Run
+from digit_classification.resuming import LATEST
 from digit_classification.sources import printable
 from digit_classification.terminal import make_table
-
-LATEST = "latest"
 
 
 def print_runs(database: ResultsDatabase, output: Console) -> None:
