@@ -12,9 +12,11 @@ import itertools
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing.context import BaseContext
 
@@ -25,6 +27,7 @@ from digit_classification import images
 from digit_classification.sources import Source, SourceError
 
 CHUNK = 64  # images a task: large enough to hide what a task costs, small enough to share evenly
+ATTEMPTS = 2  # processes that an image may take with it, if they crash
 SMALL = 256  # up to this many images, starting processes costs more than it saves
 
 
@@ -74,24 +77,71 @@ def prepare_all(
         cv2.setNumThreads(1)
         yield from (prepare(source, invert) for source in itertools.chain(start, sources))
         return
-    pool = ProcessPoolExecutor(workers, mp_context=_context(), initializer=_start_worker)
+    yield from _prepare_in_processes(itertools.chain(start, sources), invert, workers)
+
+
+def _prepare_in_processes(
+    sources: Iterator[Source], invert: images.Invert, workers: int
+) -> Iterator[Prepared]:
+    """Yield each source prepared by a pool of processes.
+
+    A process may crash on an image, or be ended from outside, as by a system short of memory.  All
+    that the pool was given is lost then, and given to a new one, but the chunk that waits longest:
+    its images are prepared one by one, so that one of them cannot end the run.
+    """
+    pool = _start_pool(workers)
+    pending: deque[tuple[list[Source], Future[list[Prepared]]]] = deque()
     try:
-        yield from _prepare_in(pool, itertools.chain(start, sources), invert, ahead=3 * workers)
+        while True:
+            while len(pending) <= 3 * workers and (chunk := list(itertools.islice(sources, CHUNK))):
+                pending.append((chunk, _submit(pool, chunk, invert)))
+            if not pending:
+                return
+            chunk, future = pending.popleft()
+            try:
+                yield from future.result()
+            except BrokenProcessPool:
+                pool.shutdown(wait=False)
+                pool = _start_pool(workers)
+                pending = deque((other, _submit(pool, other, invert)) for other, _ in pending)
+                yield from _prepare_one_by_one(chunk, invert)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _prepare_in(
-    pool: ProcessPoolExecutor, sources: Iterable[Source], invert: images.Invert, ahead: int
-) -> Iterator[Prepared]:
-    pending: deque[Future[list[Prepared]]] = deque()
-    sources = iter(sources)
-    while chunk := list(itertools.islice(sources, CHUNK)):
-        pending.append(pool.submit(_prepare_chunk, chunk, invert))
-        if len(pending) > ahead:
-            yield from pending.popleft().result()
-    while pending:
-        yield from pending.popleft().result()
+def _submit(
+    pool: ProcessPoolExecutor, chunk: list[Source], invert: images.Invert
+) -> Future[list[Prepared]]:
+    """Give a chunk to the pool; if that is broken, asking for the result will say so."""
+    try:
+        return pool.submit(_prepare_chunk, chunk, invert)
+    except BrokenProcessPool as error:
+        failed: Future[list[Prepared]] = Future()
+        failed.set_exception(error)
+        return failed
+
+
+def _prepare_one_by_one(chunk: list[Source], invert: images.Invert) -> Iterator[Prepared]:
+    """Yield each source prepared by one process; one that ends its process twice is an error."""
+    pool = _start_pool(1)
+    try:
+        for source in chunk:
+            for _ in range(ATTEMPTS):
+                try:
+                    (prepared,) = _submit(pool, [source], invert).result()
+                    break
+                except BrokenProcessPool:
+                    pool.shutdown(wait=False)
+                    pool = _start_pool(1)
+            else:
+                prepared = Prepared(source, error=f"ended its process {ATTEMPTS} times")
+            yield prepared
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _start_pool(workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, mp_context=_context(), initializer=_start_worker)
 
 
 def _context() -> BaseContext:
@@ -110,6 +160,15 @@ def _start_worker() -> None:
     """
     cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """Wait for the end of the parent, and end: a pool's process would wait for tasks forever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _prepare_chunk(chunk: list[Source], invert: images.Invert) -> list[Prepared]:
