@@ -41,12 +41,11 @@ def until_available(attempt: Callable[[], T], seconds: float, notice: Callable[[
         notice(f"{error} Trying again for {seconds:g} seconds.")
     begin, pause = time.monotonic(), FIRST_PAUSE_S
     while True:
-        left = begin + seconds - time.monotonic()
-        time.sleep(max(0.0, min(pause, left)))
+        time.sleep(max(0.0, min(pause, begin + seconds - time.monotonic())))
         try:
             result = _past_deadlocks(attempt)
         except Unavailable as error:
-            if left <= pause:
+            if time.monotonic() >= begin + seconds:
                 raise DatabaseError(f"{error} Tried again for {seconds:g} seconds.") from error
         else:
             notice(f"The database is back after {time.monotonic() - begin:.1f} s.")
