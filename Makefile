@@ -1,5 +1,6 @@
 # make demo   trains on the bundled MNIST, reads samples/, shows the stored rows
 # make test   runs the tests        make lint   checks the code
+# make soak   runs the tests of faults in full, which takes about 20 minutes
 # make bench  measures              make clean  removes what the other targets made
 # make venv   only installs
 #
@@ -10,7 +11,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help venv demo test lint bench clean
+.PHONY: help venv demo test lint bench soak clean
 
 help:
 	@sed -n '/^$$/q;s/^# \{0,1\}//p' Makefile
@@ -42,6 +43,9 @@ lint: $(READY)
 
 bench: $(READY)
 	$(BIN)/python benchmarks/accuracy.py --markdown benchmarks/README.md $(BENCH)
+
+soak: $(READY)
+	$(BIN)/python benchmarks/reliability.py --markdown benchmarks/reliability.md
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 DEADLOCK_ATTEMPTS = 10
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 8.0  # each pause is twice the one before
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.25, 5.0  # each pause is twice the one before
 
 T = TypeVar("T")
 

@@ -7,10 +7,12 @@ With DIGITS_TEST_SOAK=1 (`make soak`) they run at full length.  Each records its
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
+import tempfile
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -185,3 +187,14 @@ class Damage:
 
 
 NONE = Damage(0, 0, 0)
+
+
+@pytest.fixture
+def other_file_system(tmp_path: Path) -> Iterator[Path]:
+    """A folder on another file system than tmp_path."""
+    shared_memory = Path("/dev/shm")
+    if not shared_memory.is_dir() or shared_memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("needs a second file system at /dev/shm")
+    folder = Path(tempfile.mkdtemp(prefix="digits-", dir=shared_memory))
+    yield folder
+    shutil.rmtree(folder)
