@@ -3,8 +3,8 @@
 
     python benchmarks/reliability.py --markdown benchmarks/reliability.md
 
-Takes about 20 minutes.  Each test records its counts as properties of pytest's JUnit report:
-`what` was done, how many `times`, over how many `images`, and the `damage` (lost, doubled, changed).
+Takes about 20 minutes.  Each test records its counts as properties in pytest's JUnit report: `what`
+was done, how many `times`, over how many `images`, and the `damage` (lost, doubled, changed).
 """
 
 from __future__ import annotations

@@ -109,8 +109,12 @@ def path_key(path: str) -> str:
 
 
 def new_run_id() -> str:
-    """A run's identity, such as `20261122-185501-a3f9c2d1`: sorts by time, unique by chance."""
-    return f"{now():%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
+    """A run's identity, such as `20261122-185501-a3f9cd21b`: sorts by time, unique by chance.
+
+    After the second come the microseconds, five hex digits, and four hex digits of chance.
+    """
+    moment = datetime.now(timezone.utc)
+    return f"{moment:%Y%m%d-%H%M%S}-{moment.microsecond:05x}{secrets.token_hex(2)}"
 
 
 def now() -> datetime:

@@ -364,6 +364,8 @@ def test_run_ids_sort_by_time_and_are_unique() -> None:
     assert len(set(ids)) == 1_000
     stamps = [datetime.strptime(run_id[:15], "%Y%m%d-%H%M%S") for run_id in ids]
     assert stamps == sorted(stamps)
+    moments = [run_id[:21] for run_id in ids]
+    assert moments == sorted(moments)
 
 
 # --- Two at once ----------------------------------------------------------------------------------

@@ -123,7 +123,7 @@ def test_a_full_table_space(monkeypatch: pytest.MonkeyPatch) -> None:
             run_id = database.start_run(RunInfo(sources=["x"], model_path="m"))
             batches = count()
             with pytest.raises(DatabaseError) as caught:
-                deque(map(lambda n: database.add(run_id, make_results(n)), batches), maxlen=0)
+                deque((database.add(run_id, make_results(n)) for n in batches), maxlen=0)
             assert str(caught.value) == (
                 f"Database {url}: the server's disk or table space is full; make room there."
             )
