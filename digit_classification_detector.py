@@ -115,6 +115,7 @@ class DigitPredictor:
         self.database = database
         self.run_id: str | None = None  # of the open run, under which results are stored
         self.last_run_id: str | None = None  # of the run closed last
+        self.stopped_run_id: str | None = None  # the same, if that run did not reach its end
         self.strays: list[str] = []  # files found in folders that are no pictures
         self.stored_before = 0  # results that a resumed run had already
 
@@ -166,6 +167,7 @@ class DigitPredictor:
         if named is None:
             named = paths = list(paths)
         detection = self.settings.detection
+        self.stored_before = 0
         sources = find_sources(paths)
         with self._run(named, run_settings(self.settings, sort_into, move), resume):
             sorter = None
@@ -259,6 +261,7 @@ class DigitPredictor:
             self.database.finish_run(self.run_id, "finished")
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt | GeneratorExit)
+            self.stopped_run_id = self.run_id
             if self.run_id is not None:
                 with contextlib.suppress(DatabaseError):  # the error that ended the run is the news
                     self.database.finish_run(
@@ -499,10 +502,14 @@ def main(argv: list[str] | None = None) -> int:
     except DatabaseError as error:
         status, message = 3, f"Error: {error}"
     except KeyboardInterrupt:
-        status, message = 130, "Interrupted: what was classified until then is stored."
+        stored = predictor is not None and predictor.stopped_run_id is not None
+        status = 130
+        message = f"Interrupted{': what was classified until then is stored' if stored else ''}."
     except BrokenPipeError:  # whoever read standard output has seen enough, as in `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status, message = 130, "Standard output was closed before the end."
+        status, message = 130, "Interrupted: standard output was closed."
+    except OSError as error:  # the disk with the output file is full
+        status, message = 2, f"Error: The results cannot be written: {error.strerror}."
     else:
         if not arguments.quiet and not _is_single(given):
             summary.print(messages, predictor.strays, predictor.stored_before)
@@ -513,14 +520,19 @@ def main(argv: list[str] | None = None) -> int:
                 messages.print(f"Stored in {database.url}, run {predictor.last_run_id}")
         return 0 if summary.complete else 1
     messages.print(message)
-    if predictor is not None and predictor.last_run_id is not None:
-        words = sys.argv[1:] if argv is None else argv
-        program = [sys.executable, __file__]
-        if argv is None:
-            program = sys.orig_argv[: len(sys.orig_argv) - len(words)]
-        messages.print("To go on with the run:")
-        messages.print(resume_command(predictor.last_run_id, program, words, arguments.resume))
+    if predictor is not None and predictor.stopped_run_id is not None:
+        command = _command(predictor.stopped_run_id, argv, arguments.resume)
+        messages.print(f"To go on with the run:\n{command}")
     return status
+
+
+def _command(run_id: str, argv: list[str] | None, resumed: str | None) -> str:
+    """Return the command that goes on with the run of this process, or of `main(argv)`."""
+    if argv is not None:
+        return resume_command(run_id, [sys.executable, __file__], argv, resumed)
+    words = sys.argv[1:]
+    program = sys.orig_argv[: len(sys.orig_argv) - len(words)]  # python, as it was called
+    return resume_command(run_id, program, words, resumed)
 
 
 def _look_back(arguments: argparse.Namespace, settings: Settings, messages: Console) -> int:

@@ -134,7 +134,7 @@ def _prepare_one_by_one(chunk: list[Source], invert: images.Invert) -> Iterator[
                     pool.shutdown(wait=False)
                     pool = _start_pool(1)
             else:
-                prepared = Prepared(source, error=f"ended its process {ATTEMPTS} times")
+                prepared = Prepared(source, error=f"crashed what reads it {ATTEMPTS} times")
             yield prepared
     finally:
         pool.shutdown(wait=False, cancel_futures=True)

@@ -25,6 +25,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import socket
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
@@ -604,12 +605,24 @@ class _SQLiteStore:
             if not read_only:
                 self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
+            self._path = path.absolute()
+            self._file = os.stat(path)
         except sqlite3.Error as error:
             self._connection.close()
             raise sqlite_sentence(error, self.url) from error
 
+    def _check_still_there(self) -> None:
+        """SQLite would go on in a file that was removed, and that is gone with the connection."""
+        if not (self._path.exists() and os.path.samestat(self._file, os.stat(self._path))):
+            raise DatabaseError(
+                f"Database {self.url}: its file was removed or replaced while it was in use, and"
+                " what was stored is there no more; start a new run."
+            )
+
     @contextmanager
     def transaction(self, *, write: bool = False) -> Iterator[sqlite3.Cursor]:
+        if write:
+            self._check_still_there()
         try:
             with closing(self._connection.cursor()) as cursor:
                 # IMMEDIATE takes the write lock at once: a later upgrade could fail as a deadlock.

@@ -61,7 +61,7 @@ def test_a_picture_that_crashes_its_process_is_an_error(
     prepared = list(prepare_all(sources, workers=2))
     assert [image.source for image in prepared] == sources
     failed = {n: image.error for n, image in enumerate(prepared) if image.error}
-    assert failed == dict.fromkeys((0, 130, 299), "ended its process 2 times")
+    assert failed == dict.fromkeys((0, 130, 299), "crashed what reads it 2 times")
 
 
 def test_a_process_ended_from_outside_loses_nothing(sources: list[Source]) -> None:

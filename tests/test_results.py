@@ -966,6 +966,23 @@ def test_a_busy_database_is_named(sqlite_url: str, monkeypatch: pytest.MonkeyPat
         assert database.add("run", make_results(1)) == 1
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be removed there")
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_file_that_is_removed_in_the_middle(
+    sqlite_url: str, tmp_path: Path, replaced: bool
+) -> None:
+    path = tmp_path / "digits.db"
+    with open_database(sqlite_url) as database:
+        database.add("run", make_results(1))
+        path.unlink()
+        if replaced:
+            path.write_bytes(b"")
+        assert sentence(lambda: database.add("run", make_results(2))) == (
+            f"Database {sqlite_url}: its file was removed or replaced while it was in use, and"
+            " what was stored is there no more; start a new run."
+        )
+
+
 def test_a_read_only_file_is_named(sqlite_url: str) -> None:
     with (
         open_database(sqlite_url),

@@ -293,6 +293,28 @@ def test_what_is_refused(
     )
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is full")
+def test_an_output_that_cannot_be_written(
+    detect: Detect, sqlite_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The run itself is complete: there is nothing to go on with."""
+    output = ["--format", "csv", "--output", "/dev/full"]
+    assert detect("scans", *output, database=sqlite_url) == 2
+    assert refusal(capsys) == ("Error: The results cannot be written: No space left on device.")
+    assert read(sqlite_url)[0].state == "finished"
+
+
+def test_an_interrupted_run_without_a_database(
+    detect: Detect, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(DigitPredictor, "_classify", interrupted)
+    assert detect("scans", database="none") == 130
+    assert refusal(capsys) == "Interrupted."
+
+
 def test_no_command_without_a_run(
     detect: Detect, sqlite_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
