@@ -1,6 +1,6 @@
 # make demo   trains on the bundled MNIST, reads samples/, shows the stored rows
 # make test   runs the tests        make lint   checks the code
-# make soak   runs the tests of faults in full
+# make soak   runs the tests of faults in full, which takes about 20 minutes
 # make bench  measures              make clean  removes what the other targets made
 # make venv   only installs
 #
@@ -45,7 +45,7 @@ bench: $(READY)
 	$(BIN)/python benchmarks/accuracy.py --markdown benchmarks/README.md $(BENCH)
 
 soak: $(READY)
-	DIGITS_TEST_SOAK=1 $(BIN)/python -m pytest tests/faults
+	$(BIN)/python benchmarks/reliability.py --markdown benchmarks/reliability.md
 
 clean:
 	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis

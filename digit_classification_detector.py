@@ -6,9 +6,11 @@
     python digit_classification_detector.py scans/ more.zip 'photos/*.jpg'
     python digit_classification_detector.py scans/ --format csv --output digits.csv
     find . -name '*.png' | python digit_classification_detector.py - --database none
+    python digit_classification_detector.py --resume
+    python digit_classification_detector.py scans/ --sort-into sorted
 
 Results go to the database that config.yaml names, an SQLite file unless that is changed.
-The pictures themselves are left alone.
+The pictures themselves are left alone, unless you say --move.
 
 In Python:
 
@@ -22,6 +24,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import glob
 import io
 import itertools
 import os
@@ -30,15 +33,17 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 import numpy as np
 from PIL import Image
 from rich.console import Console
+from rich.progress import Progress
+from rich.text import Text
 
 from digit_classification import __version__, images
 from digit_classification.command_line import CommandLine
@@ -56,8 +61,17 @@ from digit_classification.formats import FORMATS, as_text, make_writer
 from digit_classification.history import print_runs, review_run, show_run
 from digit_classification.model_file import ModelError, load_model
 from digit_classification.pipeline import Prepared, prepare, prepare_all
-from digit_classification.results import DatabaseError, Result, ResultsDatabase, RunInfo
+from digit_classification.results import DatabaseError, Result, ResultsDatabase, Run, RunInfo
+from digit_classification.resuming import (
+    LATEST,
+    ResumeError,
+    check_same,
+    find_run,
+    resume_command,
+    run_settings,
+)
 from digit_classification.review import About, Review, ReviewError
+from digit_classification.sorting import Sorter, SortingError
 from digit_classification.sources import (
     IMAGE_SUFFIXES,
     Source,
@@ -70,14 +84,16 @@ from digit_classification.sources import (
 )
 from digit_classification.terminal import (
     counter,
+    error_text,
     make_console,
     make_table,
-    print_error,
     progress_bar,
 )
 
 PROMPT = "Enter the image path or directory: "
 DETECTOR_SECTIONS = ("model", "detection")  # without the database: its URL may hold a password
+# What the user can put right on the command line.
+USER_ERRORS = (SettingsError, SourceError, ModelError, ResumeError, SortingError, ReviewError)
 NAMED = 10  # files named in the summary; all of them are in the database and in the output
 
 EXIT_STATUS = """\
@@ -87,7 +103,10 @@ exit status:
   2    the command line, a setting or the model is wrong
   3    the database fails
   130  interrupted with Ctrl-C; what was classified until then is stored
+A run that stopped before its end prints the command that goes on with it.
 """
+
+LOOKUP = 500  # pictures that a resumed run looks up in the database at a time
 
 
 class DigitPredictor:
@@ -114,7 +133,9 @@ class DigitPredictor:
         self.database = database
         self.run_id: str | None = None  # of the open run, under which results are stored
         self.last_run_id: str | None = None  # of the run closed last
+        self.stopped_run_id: str | None = None  # the same, if that run did not reach its end
         self.strays: list[str] = []  # files found in folders that are no pictures
+        self.stored_before = 0  # results that a resumed run had already
 
     def preprocess_image(self, picture: Picture) -> images.Normalized:
         """Load one picture and bring it to the form that the network was trained on.
@@ -150,28 +171,42 @@ class DigitPredictor:
         *,
         named: Sequence[str] | None = None,
         save_normalized: Path | None = None,
+        sort_into: str | None = None,
+        move: bool = False,
+        resume: Run | None = None,
         review: Review | None = None,
     ) -> Generator[Result, None, None]:
         """Classify files, folders and zips; yield a result for each, in order, once it is stored.
 
         Several processes read the pictures; the network and the database take them in batches,
         so that memory does not grow with their number.  The batches are one run in the database.
+        With `sort_into` a copy of each picture, or with `move` the picture itself, goes to a
+        folder below that one.  With `resume` the results that a run has already come first, and
+        only the other pictures are read.
         A `review` is given all results with their pictures.
 
-        Raises DatabaseError if results cannot be stored.
+        Raises DatabaseError if results cannot be stored, SortingError if pictures cannot be copied.
         """
         if named is None:
             named = paths = list(paths)
         detection = self.settings.detection
-        prepared = prepare_all(
-            find_sources(paths),
-            detection.invert,
-            detection.workers,
-            self.limits,
-            thumbnails=review is not None,
-        )
-        written = 0
-        with self._run(named):
+        self.stored_before = 0
+        sources = find_sources(paths)
+        with self._run(named, run_settings(self.settings, sort_into, move), resume):
+            sorter = None
+            if sort_into is not None:
+                sorter = Sorter(sort_into, move=move, run_id=self.run_id or str(os.getpid()))
+            if resume is not None:
+                yield from self._stored_results()
+                sources = self._not_stored(sources, sorter)
+            prepared = prepare_all(
+                sources,
+                detection.invert,
+                detection.workers,
+                self.limits,
+                thumbnails=review is not None,
+            )
+            written = self.stored_before
             while batch := list(itertools.islice(prepared, detection.batch_size)):
                 self.strays += [image.source.name for image in batch if image.stray]
                 batch = [image for image in batch if not image.stray]
@@ -181,8 +216,49 @@ class DigitPredictor:
                     written += len(batch)
                 if review is not None:
                     review.add(results, batch)
-                self.save_to_database(results)
+                if sorter is None:
+                    self.save_to_database(results)
+                else:
+                    results = sorter.choose(results, [image.source for image in batch])
+                    self.save_to_database(results)
+                    for image, result in zip(batch, results, strict=True):
+                        self._settle(sorter, result, image.source)
                 yield from results
+
+    def _stored_results(self) -> Iterator[Result]:
+        """Yield what the open run, which was resumed, has in the database."""
+        assert self.database is not None
+        assert self.run_id is not None
+        for row in self.database.rows(self.run_id):
+            self.stored_before += 1
+            yield row.as_result()
+
+    def _not_stored(self, sources: Iterator[Source], sorter: Sorter | None) -> Iterator[Source]:
+        """Yield the sources that the open run has no result of; finish sorting the others."""
+        assert self.database is not None
+        assert self.run_id is not None
+        while chunk := list(itertools.islice(sources, LOOKUP)):
+            stored = self.database.find(self.run_id, [source.name for source in chunk])
+            for source in chunk:
+                row = stored.get(source.name)
+                if row is None:
+                    yield source
+                elif sorter is not None:
+                    result = row.as_result()
+                    place = sorter.stored_place(result, source)
+                    result = replace(result, path=source.name, sorted_to=place)
+                    self._settle(sorter, result, source, resumed=True)
+
+    def _settle(
+        self, sorter: Sorter, result: Result, source: Source, *, resumed: bool = False
+    ) -> None:
+        """Bring a picture to its place, and record it in the database if it goes elsewhere."""
+
+        def record(place: str | None) -> None:
+            if self.database is not None and self.run_id is not None:
+                self.database.set_sorted_to(self.run_id, result.path, place)
+
+        sorter.settle(result, source, record, resumed=resumed)
 
     def save_to_database(self, results: Sequence[Result]) -> None:
         """Store results in one transaction; without a database, do nothing.
@@ -192,39 +268,49 @@ class DigitPredictor:
         if self.database is None:
             return
         if self.run_id is None:
-            with self._run([result.path for result in results]):
+            named = [result.path for result in results]
+            with self._run(named, run_settings(self.settings, None, False)):
                 self.save_to_database(results)
             return
         self.database.add(self.run_id, results)
 
     @contextlib.contextmanager
-    def _run(self, named: Sequence[str]) -> Iterator[None]:
+    def _run(
+        self, named: Sequence[str], settings: dict[str, Any], resume: Run | None = None
+    ) -> Iterator[None]:
         """Open a run in the database, and close it in the state in which the block ends."""
         if self.database is None:
             yield
             return
-        card = self.model.card or {}
-        self.run_id = self.database.start_run(
-            RunInfo(
-                sources=list(named),
-                model_path=str(self.model.path),
-                model_sha256=self.model.sha256,
-                model_version=card.get("created"),
-                program_version=__version__,
-                settings=self.settings.model_dump(mode="json", include={"detection"}),
-            )
-        )
         try:
+            if resume is None:
+                self.run_id = self.database.start_run(self._run_info(named, settings))
+            else:
+                self.run_id = resume.info.id
+                self.database.reopen_run(self.run_id)
             yield
+            self.database.finish_run(self.run_id, "finished")
         except BaseException as error:
             stopped = isinstance(error, KeyboardInterrupt | GeneratorExit)
-            with contextlib.suppress(DatabaseError):  # the error that ended the run is the news
-                self.database.finish_run(self.run_id, "interrupted" if stopped else "failed")
+            self.stopped_run_id = self.run_id
+            if self.run_id is not None:
+                with contextlib.suppress(DatabaseError):  # the error that ended the run is the news
+                    self.database.finish_run(
+                        self.run_id, "interrupted" if stopped else "failed", wait=False
+                    )
             raise
-        else:
-            self.database.finish_run(self.run_id, "finished")
         finally:
             self.last_run_id, self.run_id = self.run_id, None
+
+    def _run_info(self, named: Sequence[str], settings: dict[str, Any]) -> RunInfo:
+        return RunInfo(
+            sources=list(named),
+            model_path=str(self.model.path),
+            model_sha256=self.model.sha256,
+            model_version=(self.model.card or {}).get("created"),
+            program_version=__version__,
+            settings=settings,
+        )
 
     def _classify(self, batch: Sequence[Prepared]) -> list[Result]:
         """Classify those of a batch that could be read, with one call of the network."""
@@ -291,10 +377,11 @@ class Summary:
         """Whether every picture has a digit."""
         return not self.statuses["error"] and not self.statuses["rejected"]
 
-    def print(self, messages: Console, strays: Sequence[str]) -> None:
-        total, seconds = self.statuses.total(), time.monotonic() - self.begin
+    def print(self, messages: Console, strays: Sequence[str], stored_before: int) -> None:
+        total, seconds = self.statuses.total() - stored_before, time.monotonic() - self.begin
         rate = f"{total / seconds:,.0f} a second" if seconds > 0 else ""
-        messages.print(f"{total:,} images in {seconds:.1f} s ({rate})")
+        before = f", and {stored_before:,} before" if stored_before else ""
+        messages.print(f"{total:,} images in {seconds:.1f} s ({rate}){before}")
         table = make_table("digit", "images")
         for digit in range(10):
             table.add_row(str(digit), f"{self.digits[digit]:,}")
@@ -363,7 +450,26 @@ def build_parser() -> CommandLine:
         help="write the review page, a new HTML file: the pictures, least certain first, to look "
         "through and to correct; with --show, of that run",
     )
+    sorting = parser.add_group("sorting", example="scans/ --sort-into sorted")
+    sorting.add_argument(
+        "--sort-into",
+        metavar="DIR",
+        help="put a copy (a hard link where that is possible) of each picture into the folder "
+        "DIR/7 for a 7 and so on, DIR/uncertain or DIR/rejected",
+    )
+    sorting.add_argument(
+        "--move",
+        action="store_true",
+        help="with --sort-into: move the pictures instead; what is in a zip is copied",
+    )
     history = parser.add_group("earlier runs", example="--show latest --format csv")
+    history.add_argument(
+        "--resume",
+        nargs="?",
+        const=LATEST,
+        metavar="RUN",
+        help="go on with a run that stopped before its end; without RUN, with the latest such run",
+    )
     history.add_argument("--runs", action="store_true", help="list the stored runs")
     history.add_argument(
         "--show",
@@ -391,83 +497,122 @@ def main(argv: list[str] | None = None) -> int:
     messages = make_console(stderr=True)
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file name may not fit the terminal's encoding
         sys.stdout.reconfigure(errors="backslashreplace")
+    predictor: DigitPredictor | None = None
+    summary = Summary(named=None if arguments.verbose else NAMED)
     try:
         settings = load_settings(arguments, arguments.config)
         if arguments.runs or arguments.show:
             return _look_back(arguments, settings, messages)
         if arguments.verbose:
             messages.print(settings_text(settings, DETECTOR_SECTIONS))
-        given = arguments.paths or _ask_for_path(parser)
-        paths = _paths(given)
         if arguments.dry_run:
-            _print_plan(arguments, settings, paths, given)
+            _print_plan(arguments, settings, arguments.paths or _ask_for_path(parser))
             return 0
         with contextlib.ExitStack() as stack:
+            run = None
+            if arguments.resume is None:
+                given = arguments.paths or _ask_for_path(parser)
+                paths = _expand_all(given)
+                database = _open_database(settings.database, stack, messages)
+            else:
+                database = _open_database(settings.database, stack, messages)
+                run = _find_run(database, arguments.resume)
+                given = list(run.info.sources)
+                paths = _expand_again(given)
+            predictor = DigitPredictor(settings=settings, database=database, messages=messages)
+            if run is not None:
+                chosen = run_settings(settings, arguments.sort_into, arguments.move)
+                sha256 = predictor.model.sha256
+                check_same(run, given=arguments.paths, settings=chosen, model_sha256=sha256)
             write = _open_output(arguments, given, stack)
             if arguments.save_normalized is not None:
-                _make_new_folder(arguments.save_normalized)
-            database = _open_database(settings.database, stack)
-            predictor = DigitPredictor(settings=settings, database=database, messages=messages)
-            review = (
-                stack.enter_context(Review.open(arguments.report)) if arguments.report else None
+                _make_new_folder(arguments.save_normalized, may_hold_files=run is not None)
+            _check_sorting(arguments, paths)
+            review = None
+            if arguments.report is not None:
+                review = stack.enter_context(Review.open(arguments.report))
+            results = predictor.classify_images(
+                _with_stdin(paths),
+                named=given,
+                save_normalized=arguments.save_normalized,
+                sort_into=arguments.sort_into,
+                move=arguments.move,
+                resume=run,
+                review=review if run is None else None,
             )
-            summary = Summary(named=None if arguments.verbose else NAMED)
-            with progress_bar(messages, quiet=arguments.quiet) as progress:
-                task = progress.add_task("Reading digits", total=None)
-                count = counter(progress, task)
-                if not progress.disable and "-" not in given:
-                    _count_meanwhile(given, lambda total: progress.update(task, total=total))
-                for result in predictor.classify_images(
-                    paths,
-                    named=given,
-                    save_normalized=arguments.save_normalized,
-                    review=review,
-                ):
-                    write(result)
-                    summary.add(result)
-                    count()
-                if review is not None:
-                    writing = partial(progress.track, description="Writing the review page")
-                    review.write(_about(given, predictor), writing)
-    except (SettingsError, SourceError, ModelError, ReviewError) as error:
-        print_error(messages, error)
-        return 2
+            stack.enter_context(contextlib.closing(results))  # closes the run before the database
+            progress = stack.enter_context(progress_bar(messages, quiet=arguments.quiet))
+            task = progress.add_task("Reading digits", total=None)
+            count = counter(progress, task)
+            if not progress.disable and "-" not in paths:
+                _count_meanwhile(paths, lambda total: progress.update(task, total=total))
+            for result in results:
+                write(result)
+                summary.add(result)
+                count()
+            if review is not None and run is None:
+                writing = partial(progress.track, description="Writing the review page")
+                review.write(_about(given, predictor), writing)
+            elif database is not None and run is not None and arguments.report is not None:
+                # With the pictures of before the interruption.
+                _review_stored(database, run.info.id, arguments.report, progress, settings)
+    except USER_ERRORS as error:
+        status, message = 2, error_text(error)
     except DatabaseError as error:
-        print_error(messages, error)
-        return 3
+        status, message = 3, error_text(error)
     except KeyboardInterrupt:
-        messages.print("Interrupted: what was classified until then is stored.")
-        return 130
+        stored = predictor is not None and predictor.stopped_run_id is not None
+        status = 130
+        kept = ": what was classified until then is stored" if stored else ""
+        message = Text(f"Interrupted{kept}.")
     except BrokenPipeError:  # whoever read standard output has seen enough, as in `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 130
-    if not arguments.quiet and not _is_single(given):
-        summary.print(messages, predictor.strays)
-        if database is not None:
-            messages.print(f"Stored in {database.url}, run {predictor.last_run_id}")
-        if arguments.report:
-            messages.print(f"Review page: {printable(str(arguments.report))}")
-    return 0 if summary.complete else 1
+        status, message = 130, Text("Interrupted: standard output was closed.")
+    except OSError as error:  # the disk with the output file is full
+        status, message = 2, error_text(f"The results cannot be written: {error.strerror}.")
+    else:
+        if not arguments.quiet and not _is_single(given):
+            summary.print(messages, predictor.strays, predictor.stored_before)
+            if arguments.sort_into is not None:
+                verb = "Moved" if arguments.move else "Copied"
+                messages.print(f"{verb} to {printable(arguments.sort_into)}")
+            if database is not None:
+                messages.print(f"Stored in {database.url}, run {predictor.last_run_id}")
+            if arguments.report:
+                messages.print(f"Review page: {printable(str(arguments.report))}")
+        return 0 if summary.complete else 1
+    messages.print(message)
+    if predictor is not None and predictor.stopped_run_id is not None:
+        command = _command(predictor.stopped_run_id, argv, arguments.resume)
+        messages.print(f"To go on with the run:\n{command}")
+    return status
 
 
-def _count_meanwhile(given: Sequence[str], tell: Callable[[int], None]) -> threading.Thread:
+def _command(run_id: str, argv: list[str] | None, resumed: str | None) -> str:
+    """Return the command that goes on with the run of this process, or of `main(argv)`."""
+    if argv is not None:
+        return resume_command(run_id, [sys.executable, __file__], argv, resumed)
+    words = sys.argv[1:]
+    program = sys.orig_argv[: len(sys.orig_argv) - len(words)]  # python, as it was called
+    return resume_command(run_id, program, words, resumed)
+
+
+def _count_meanwhile(paths: Sequence[str], tell: Callable[[int], None]) -> threading.Thread:
     """Count the pictures while the first are read already, so that the time left can be told."""
 
     def count() -> None:
         with contextlib.suppress(SourceError):
-            tell(sum(1 for _ in find_sources(_paths(given))))
+            tell(sum(1 for _ in find_sources(paths)))
 
     thread = threading.Thread(target=count, daemon=True)
     thread.start()
     return thread
 
 
-def _print_plan(
-    arguments: argparse.Namespace, settings: Settings, paths: Iterable[str], given: Sequence[str]
-) -> None:
+def _print_plan(arguments: argparse.Namespace, settings: Settings, given: Sequence[str]) -> None:
     """List the files and check the model, and say what a run would do with them."""
     model = load_model(settings.model.path)
-    sources = list(find_sources(paths))
+    sources = list(find_sources(_with_stdin(_expand_all(given))))
     others = sum(not source.claims_image for source in sources)
     created = f", made {model.card['created']}" if model.card else ""
     url = settings.database.url
@@ -502,7 +647,7 @@ def _about(given: Sequence[str], predictor: DigitPredictor) -> About:
 def _look_back(arguments: argparse.Namespace, settings: Settings, messages: Console) -> int:
     """Print stored runs or results instead of classifying."""
     with contextlib.ExitStack() as stack:
-        database = _open_database(settings.database, stack, read_only=True)
+        database = _open_database(settings.database, stack, messages, read_only=True)
         if database is None:
             raise SettingsError("The database is none: name one with --database.")
         if arguments.runs:
@@ -510,20 +655,20 @@ def _look_back(arguments: argparse.Namespace, settings: Settings, messages: Cons
             return 0
         if arguments.report:
             with progress_bar(messages, quiet=arguments.quiet) as progress:
-                review_run(
-                    database,
-                    arguments.show,
-                    arguments.report,
-                    progress,
-                    workers=settings.detection.workers,
-                    limits=Limits(**settings.images.model_dump()),
-                )
+                _review_stored(database, arguments.show, arguments.report, progress, settings)
             messages.print(f"Review page: {printable(str(arguments.report))}")
         if not arguments.report or arguments.format or arguments.output:
             stream = _output_stream(arguments.output, stack)
             write = make_writer(arguments.format or "text", stream, top_k=arguments.top_k)
             show_run(database, arguments.show, write, messages)
     return 0
+
+
+def _review_stored(
+    database: ResultsDatabase, run_id: str, path: Path, progress: Progress, settings: Settings
+) -> None:
+    workers, limits = settings.detection.workers, Limits(**settings.images.model_dump())
+    review_run(database, run_id, path, progress, workers=workers, limits=limits)
 
 
 def _ask_for_path(parser: argparse.ArgumentParser) -> list[str]:
@@ -536,15 +681,60 @@ def _ask_for_path(parser: argparse.ArgumentParser) -> list[str]:
     return parser.error("name a picture, a folder or a zip")
 
 
-def _paths(given: Sequence[str]) -> Iterator[str]:
-    """Return the paths that the command line names, all of them checked before any is read.
+def _find_run(database: ResultsDatabase | None, run_id: str) -> Run:
+    """Return the run to go on with; raises ResumeError if there is none."""
+    if database is None:
+        raise ResumeError("The database is none: name the one of the run with --database.")
+    run = find_run(database, run_id)
+    if "-" in run.info.sources and sys.stdin is not None and sys.stdin.isatty():
+        raise ResumeError(
+            f"Run {run.info.id} reads paths from standard input: pipe the same list in again."
+        )
+    return run
 
-    Raises SourceError if one is not there.
-    """
-    expanded = [[path] if path == "-" else expand(path) for path in given]
-    return itertools.chain.from_iterable(
-        stdin_paths() if paths == ["-"] else paths for paths in expanded
-    )
+
+def _expand_all(given: Sequence[str]) -> list[str]:
+    """Return the paths that the command line names; raises SourceError if one is not there."""
+    return [path for each in given for path in ([each] if each == "-" else expand(each))]
+
+
+def _expand_again(given: Sequence[str]) -> list[str]:
+    """Return the paths of a resumed run: what is gone meanwhile, it may have moved itself."""
+    paths = []
+    for each in given:
+        try:
+            paths += _expand_all([each])
+        except SourceError:
+            paths += [] if glob.has_magic(each) else [each]
+    return paths
+
+
+def _with_stdin(paths: Sequence[str]) -> Iterator[str]:
+    """Yield the paths, and in the place of - the ones on standard input."""
+    for path in paths:
+        yield from stdin_paths() if path == "-" else [path]
+
+
+def _check_sorting(arguments: argparse.Namespace, paths: Sequence[str]) -> None:
+    """Make the folder to sort into; raises SettingsError if it cannot be, or if it is read too."""
+    folder = arguments.sort_into
+    if folder is None:
+        if arguments.move:
+            raise SettingsError("--move says how to sort: name the folder with --sort-into.")
+        return
+    inside = os.path.join(os.path.realpath(folder), "")
+    for path in filter(os.path.isdir, paths):
+        if inside.startswith(os.path.join(os.path.realpath(path), "")):
+            raise SettingsError(
+                f"--sort-into '{printable(folder)}' is in '{printable(path)}', which is read:"
+                " name a folder elsewhere."
+            )
+    try:
+        os.makedirs(folder, exist_ok=True)
+    except OSError as error:
+        raise SettingsError(
+            f"The folder '{printable(folder)}' cannot be made: {error.strerror}."
+        ) from None
 
 
 def _is_single(given: Sequence[str]) -> bool:
@@ -580,7 +770,11 @@ def _output_stream(output: str | None, stack: contextlib.ExitStack) -> TextIO:
 
 
 def _open_database(
-    settings: DatabaseSettings, stack: contextlib.ExitStack, *, read_only: bool = False
+    settings: DatabaseSettings,
+    stack: contextlib.ExitStack,
+    messages: Console,
+    *,
+    read_only: bool = False,
 ) -> ResultsDatabase | None:
     if settings.url == "none":
         return None
@@ -592,17 +786,19 @@ def _open_database(
             tls_ca=settings.tls_ca,
             tls_required=settings.tls_required,
             read_only=read_only,
+            retry_seconds=settings.retry_seconds,
+            notice=messages.print,
         )
     )
 
 
-def _make_new_folder(folder: Path) -> None:
+def _make_new_folder(folder: Path, *, may_hold_files: bool) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         empty = not any(folder.iterdir())
     except OSError as error:
         raise SettingsError(f"The folder '{folder}' cannot be made: {error.strerror}.") from None
-    if not empty:
+    if not empty and not may_hold_files:
         raise SettingsError(f"The folder '{folder}' is not empty: name a new one.")
 
 

@@ -81,9 +81,9 @@ from digit_classification.network import (
 from digit_classification.quiet import import_keras
 from digit_classification.sources import printable
 from digit_classification.terminal import (
+    error_text,
     make_console,
     make_table,
-    print_error,
     progress_bar,
     waiting,
 )
@@ -792,7 +792,7 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.export:
             _export(arguments, settings, messages)
     except (SettingsError, DatasetError, TrainingError, CheckpointError, ModelError) as error:
-        print_error(messages, error)
+        messages.print(error_text(error))
         return 2
     except KeyboardInterrupt:
         messages.print("Interrupted: " + ("the model is saved." if path else "no model was saved."))

@@ -170,6 +170,12 @@ class DatabaseSettings(Section):
         None, description="certificate authority that the MySQL server's certificate is checked by"
     )
     tls_required: bool = Field(False, description="refuse a MySQL connection without TLS")
+    retry_seconds: float = Field(
+        60,
+        ge=0,
+        le=86_400,
+        description="how long a run waits for a database that went away; 0 does not wait",
+    )
 
 
 class Settings(Section):

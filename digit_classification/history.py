@@ -15,11 +15,10 @@ from rich.progress import Progress
 from digit_classification.decode import DEFAULT_LIMITS, Limits
 from digit_classification.pipeline import Prepared, prepare_all
 from digit_classification.results import DatabaseError, Result, ResultsDatabase, Run
+from digit_classification.resuming import LATEST
 from digit_classification.review import About, Review
 from digit_classification.sources import find_named, printable
 from digit_classification.terminal import make_table
-
-LATEST = "latest"
 
 
 def print_runs(database: ResultsDatabase, output: Console) -> None:
@@ -97,15 +96,7 @@ def _compared(result: Result, picture: Prepared) -> tuple[Result, Prepared]:
 
 def _results(database: ResultsDatabase, run: Run) -> Iterator[Result]:
     for row in database.rows(run.info.id):
-        yield Result(
-            path=row.path or "",
-            status=row.status or "ok",
-            digit=row.digit,
-            confidence=row.confidence,
-            reason=row.reason,
-            probabilities=row.probabilities,
-            image_sha256=row.image_sha256,
-        )
+        yield row.as_result()
 
 
 def _find(database: ResultsDatabase, run_id: str) -> Run:

@@ -14,11 +14,14 @@ import itertools
 import multiprocessing
 import os
 import signal
+import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing.context import BaseContext
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -30,7 +33,13 @@ from digit_classification.sources import Source, SourceError
 
 THUMBNAIL_SIDE = 96  # pixels
 CHUNK = 64  # images a task: large enough to hide what a task costs, small enough to share evenly
+ATTEMPTS = 2  # processes that an image may take with it, if they crash
+# Images in flight: enough to keep the workers busy while a batch goes into the database.
+AHEAD = 2048
 SMALL = 256  # up to this many images, starting processes costs more than it saves
+
+Item = TypeVar("Item")
+Output = TypeVar("Output")
 
 
 @dataclass(frozen=True)
@@ -103,38 +112,113 @@ def prepare_all(
     At most a few chunks are in flight, however many sources there are.  What the workers should
     know travels with each chunk, so that it does not matter how they are started.
     """
-    sources = iter(sources)
+    task = functools.partial(prepare, invert=invert, limits=limits, thumbnail=thumbnails)
+    return map_in_order(task, sources, workers, _crashed)
+
+
+def _crashed(source: Source) -> Prepared:
+    return Prepared(source, error=f"crashed what reads it {ATTEMPTS} times")
+
+
+def map_in_order(
+    function: Callable[[Item], Output],
+    items: Iterable[Item],
+    workers: int = 0,
+    crashed: Callable[[Item], Output] | None = None,
+) -> Iterator[Output]:
+    """Yield `function` of each item, in order, computed by processes unless the items are few.
+
+    An item that ends its process time and again gives `crashed(item)`.
+
+    Raises BrokenProcessPool if there is one, and no `crashed`.
+    """
+    items = iter(items)
     workers = workers or default_workers()
-    start = list(itertools.islice(sources, SMALL + 1))
+    start = list(itertools.islice(items, SMALL + 1))
     if len(start) <= SMALL or workers == 1:
         cv2.setNumThreads(1)
-        for source in itertools.chain(start, sources):
-            yield prepare(source, invert, limits, thumbnail=thumbnails)
+        yield from map(function, itertools.chain(start, items))
         return
-    pool = ProcessPoolExecutor(workers, mp_context=_context(), initializer=_start_worker)
+    yield from _map_in_processes(function, itertools.chain(start, items), workers, crashed)
+
+
+def _map_in_processes(
+    function: Callable[[Item], Output],
+    items: Iterator[Item],
+    workers: int,
+    crashed: Callable[[Item], Output] | None,
+) -> Iterator[Output]:
+    """Yield `function` of each item, computed by a pool of processes.
+
+    A process may crash on an item, or be ended from outside, as by a system short of memory.  All
+    that the pool was given is lost then, and given to a new one, but the chunk that waits longest:
+    its items are computed one by one, so that one of them cannot end the run.
+    """
+    ahead = max(AHEAD // CHUNK, 3 * workers)
+    pool = _start_pool(workers)
+    pending: deque[tuple[list[Item], Future[list[Output]]]] = deque()
     try:
-        task = functools.partial(
-            _prepare_chunk, invert=invert, limits=limits, thumbnails=thumbnails
-        )
-        yield from _prepare_in(pool, task, itertools.chain(start, sources), ahead=3 * workers)
+        while True:
+            while len(pending) <= ahead and (chunk := list(itertools.islice(items, CHUNK))):
+                pending.append((chunk, _submit(pool, function, chunk)))
+            if not pending:
+                return
+            chunk, future = pending.popleft()
+            try:
+                yield from future.result()
+            except BrokenProcessPool:
+                pool.shutdown(wait=False)
+                pool = _start_pool(workers)
+                pending = deque((other, _submit(pool, function, other)) for other, _ in pending)
+                yield from _map_one_by_one(function, chunk, crashed)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _prepare_in(
-    pool: ProcessPoolExecutor,
-    task: Callable[[list[Source]], list[Prepared]],
-    sources: Iterable[Source],
-    ahead: int,
-) -> Iterator[Prepared]:
-    pending: deque[Future[list[Prepared]]] = deque()
-    sources = iter(sources)
-    while chunk := list(itertools.islice(sources, CHUNK)):
-        pending.append(pool.submit(task, chunk))
-        if len(pending) > ahead:
-            yield from pending.popleft().result()
-    while pending:
-        yield from pending.popleft().result()
+def _submit(
+    pool: ProcessPoolExecutor, function: Callable[[Item], Output], chunk: list[Item]
+) -> Future[list[Output]]:
+    """Give a chunk to the pool; if that is broken, asking for the result will say so."""
+    try:
+        return pool.submit(_map_chunk, function, chunk)
+    except BrokenProcessPool as error:
+        failed: Future[list[Output]] = Future()
+        failed.set_exception(error)
+        return failed
+
+
+def _map_one_by_one(
+    function: Callable[[Item], Output],
+    chunk: list[Item],
+    crashed: Callable[[Item], Output] | None,
+) -> Iterator[Output]:
+    """Yield `function` of each item, computed by one process."""
+    pool = _start_pool(1)
+    try:
+        for item in chunk:
+            for attempt in range(1, ATTEMPTS + 1):
+                try:
+                    (output,) = _submit(pool, function, [item]).result()
+                    break
+                except BrokenProcessPool:
+                    if attempt == ATTEMPTS and crashed is None:
+                        raise
+                    pool.shutdown(wait=False)
+                    pool = _start_pool(1)
+            else:
+                assert crashed is not None
+                output = crashed(item)
+            yield output
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _map_chunk(function: Callable[[Item], Output], chunk: list[Item]) -> list[Output]:
+    return [function(item) for item in chunk]
+
+
+def _start_pool(workers: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(workers, mp_context=_context(), initializer=_start_worker)
 
 
 def _context() -> BaseContext:
@@ -153,9 +237,12 @@ def _start_worker() -> None:
     """
     cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
 
 
-def _prepare_chunk(
-    chunk: list[Source], invert: images.Invert, limits: Limits, thumbnails: bool
-) -> list[Prepared]:
-    return [prepare(source, invert, limits, thumbnail=thumbnails) for source in chunk]
+def _end_with_parent() -> None:
+    """Wait for the end of the parent, and end: a pool's process would wait for tasks forever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -24,178 +24,67 @@ name from one that really contains a backslash.
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
-import math
 import os
-import secrets
 import socket
 import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
-from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from functools import lru_cache
 from pathlib import Path
-from types import ModuleType, TracebackType
-from typing import Any, Literal, Protocol, get_args
-from urllib.parse import parse_qsl, unquote, urlsplit
+from types import TracebackType
+from typing import Any, Literal, Protocol, TypeVar
 
+from digit_classification.database_errors import DatabaseError, Unavailable, until_available
+from digit_classification.mysql_server import (
+    UNKNOWN_DATABASE,
+    VALID_URLS,
+    MySQLServer,
+    import_driver,
+    quote,
+)
+from digit_classification.records import (
+    Result,
+    Run,
+    RunCounts,
+    RunInfo,
+    RunState,
+    Status,
+    StoredResult,
+    new_run_id,
+    now,
+    path_key,
+)
 from digit_classification.sources import escape_undecodable
+from digit_classification.sqlite_file import check_sqlite_file, sqlite_path, sqlite_sentence
 
-Status = Literal["ok", "uncertain", "rejected", "error"]
-RunState = Literal["running", "finished", "interrupted", "failed"]
+__all__ = [
+    "DatabaseError",
+    "Result",
+    "ResultsDatabase",
+    "Run",
+    "RunCounts",
+    "RunInfo",
+    "RunState",
+    "Status",
+    "StoredResult",
+    "new_run_id",
+    "path_key",
+]
 
-SCHEMA_VERSION = 2  # migration 1 is the ancestor's table; 2 adds the runs and what traces a row
-DEFAULT_DATABASE = "digit_classification"
-DEFAULT_MYSQL_PORT = 3306
+T = TypeVar("T")
+
+# Migration 1 is the ancestor's table, 2 adds the runs and what traces a row, 3 where its copy is.
+SCHEMA_VERSION = 3
 CONNECT_TIMEOUT_S = 10
+ANSWER_TIMEOUT_S = 180  # more than the 50 seconds that InnoDB waits for a lock
 MIGRATION_LOCK_TIMEOUT_S = 60
-SQLITE_BUSY_TIMEOUT_S = 30
-DEADLOCK_ATTEMPTS = 10
+SQLITE_BUSY_TIMEOUT_S = 5
 ROWS_PER_PAGE = 1_000
 # Measured on MariaDB: 10,400 rows/s with 10 rows a statement, 20,700 with 100, 20,600 with 200.
 ROWS_PER_STATEMENT = 100
-
-_VALID_URLS = "mysql://user@host:3306/digit_classification or sqlite:///digit_classification.db"
-_GIVE_PASSWORD = "set DIGITS_DATABASE_PASSWORD or name a MySQL option file that holds"
-
-
-class DatabaseError(Exception):
-    """One sentence for the user: what is wrong, where (never with a password), what to do next."""
-
-
-class _Deadlock(DatabaseError):
-    """The server rolled the transaction back in favour of another one; it can be sent again."""
-
-
-# --- What is stored -------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Result:
-    """The result of one image, to be stored.
-
-    Args:
-        path: the image's path as given, or `archive.zip/member`; surrogate escapes are welcome.
-        status: `ok`, `uncertain`, `rejected` or `error`.
-        digit: 0 to 9, or None where there is none.
-        confidence: the probability of that digit, 0 to 1, or None.
-        reason: why the image was rejected or could not be read.
-        probabilities: ten finite numbers, of the digits 0 to 9, or None.
-        image_sha256: 64 hex digits, of the image file's bytes.
-
-    Raises:
-        ValueError: an unknown status, not ten probabilities, or one that is not finite.
-    """
-
-    path: str
-    status: Status
-    digit: int | None = None
-    confidence: float | None = None
-    reason: str | None = None
-    probabilities: tuple[float, ...] | None = None
-    image_sha256: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.status not in get_args(Status):
-            raise ValueError(f"status {self.status!r} is none of {', '.join(get_args(Status))}")
-        if self.probabilities is not None:
-            if len(self.probabilities) != 10:
-                raise ValueError(f"{len(self.probabilities)} probabilities instead of ten")
-            if not all(map(math.isfinite, self.probabilities)):
-                raise ValueError(f"probabilities {self.probabilities} are not all finite")
-
-    @property
-    def folder_name(self) -> str:
-        """The name of the folder the image lies in; empty for a bare file name."""
-        return os.path.basename(os.path.dirname(self.path))
-
-    @property
-    def file_name(self) -> str:
-        """The base name of the image."""
-        return os.path.basename(self.path)
-
-
-@dataclass(frozen=True)
-class StoredResult:
-    """A row of `classified_images` as read back.
-
-    A row that the ancestor wrote has no run, path, status or probabilities. `timestamp` is
-    `YYYY-MM-DD HH:MM:SS`, UTC in a row of a run. Undecodable bytes of names are escaped.
-    """
-
-    id: int
-    run_id: str | None
-    timestamp: str | None
-    digit: int | None
-    confidence: float | None
-    status: Status | None
-    reason: str | None
-    folder_name: str | None
-    file_name: str | None
-    path: str | None
-    path_key: str | None
-    image_sha256: str | None
-    probabilities: tuple[float, ...] | None
-
-
-def path_key(path: str) -> str:
-    """SHA-256 of the raw bytes of a path, 64 hex digits: the key of an image within its run."""
-    try:
-        raw = os.fsencode(path)
-    except UnicodeEncodeError:  # a name from elsewhere (a zip) that this file system cannot hold
-        raw = path.encode("utf-8", "surrogatepass")
-    return hashlib.sha256(raw).hexdigest()
-
-
-def new_run_id() -> str:
-    """A run's identity, such as `20261122-185501-a3f9c2d1`: sorts by time, unique by chance."""
-    return f"{_now():%Y%m%d-%H%M%S}-{secrets.token_hex(4)}"
-
-
-def _now() -> datetime:
-    return datetime.now(timezone.utc).replace(microsecond=0)
-
-
-@dataclass(frozen=True)
-class RunInfo:
-    """What a run is: its identity, what it reads, with which model, program and settings.
-
-    `sources` are the paths as given; `settings` must be JSON-able and hold no password. The
-    identity is made here, by the client, so that `start_run` can be repeated.
-    """
-
-    sources: Sequence[str]
-    model_path: str
-    model_sha256: str | None = None
-    model_version: str | None = None
-    program_version: str | None = None
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    id: str = field(default_factory=new_run_id)
-    started_at: datetime = field(default_factory=_now)
-
-
-@dataclass(frozen=True)
-class RunCounts:
-    """How many images of a run are stored, and how many of them by status."""
-
-    images: int = 0
-    ok: int = 0
-    uncertain: int = 0
-    rejected: int = 0
-    errors: int = 0
-
-
-@dataclass(frozen=True)
-class Run:
-    """A row of `classification_runs`; `counts` and `finished_at` are None while it is running."""
-
-    info: RunInfo
-    state: RunState
-    finished_at: datetime | None
-    counts: RunCounts | None
-
+KEYS_PER_QUERY = 500  # SQLite before 3.32 binds 999 values at most
 
 # --- The database ---------------------------------------------------------------------------------
 
@@ -211,6 +100,7 @@ _IMAGE_COLUMNS = (
     "path",
     "path_key",
     "image_sha256",
+    "sorted_to",
     *(f"p{digit}" for digit in range(10)),
 )
 _RUN_COLUMNS = (
@@ -229,16 +119,28 @@ _SELECT_RUNS = (
     f"SELECT {', '.join(_RUN_COLUMNS)}, finished_at, images, ok, uncertain, rejected, errors"
     " FROM classification_runs"
 )
+_NEWEST_FIRST = "started_at DESC, id DESC"
 
 
 class ResultsDatabase:
     """The results of all runs; made by `open`, closed by `close` or at the end of a `with`.
 
     Every method raises `DatabaseError`. Use it from one thread, as DB-API connections are.
+
+    A method that finds the connection lost, or a lock held, connects again and does its work anew,
+    for up to `retry_seconds`. No work is doubled by that, for each is one transaction that leaves
+    what is there already as it is, and no work is queued, for the method returns only then.
     """
 
-    def __init__(self, store: _Store) -> None:
+    def __init__(
+        self,
+        store: _Store,
+        retry_seconds: float = 0,
+        notice: Callable[[str], None] = lambda _: None,
+    ) -> None:
         self._store = store
+        self._retry_seconds = retry_seconds
+        self._notice = notice
 
     @classmethod
     def open(
@@ -250,6 +152,8 @@ class ResultsDatabase:
         tls_ca: Path | None = None,
         tls_required: bool = False,
         read_only: bool = False,
+        retry_seconds: float = 0,
+        notice: Callable[[str], None] = lambda _: None,
     ) -> ResultsDatabase:
         """Open the database, make what is missing, and bring its tables up to date.
 
@@ -260,25 +164,27 @@ class ResultsDatabase:
             tls_ca: a PEM file; a MySQL server whose certificate it did not sign is refused.
             tls_required: refuse a MySQL server without TLS; a Unix socket needs none.
             read_only: make and change nothing, not even a missing SQLite file.
+            retry_seconds: how long to wait, once open, for a database that went away.
+            notice: what to do with a sentence about that waiting.
 
         Raises:
             DatabaseError: the URL is none, or the database cannot be reached, used or understood.
         """
         scheme = url.partition(":")[0]
         if scheme == "sqlite":
-            store: _Store = _SQLiteStore(_sqlite_path(url), read_only)
+            store: _Store = _SQLiteStore(sqlite_path(url), read_only)
         elif scheme == "mysql":
-            server = _MySQLServer.parse(url, password, option_file, tls_ca, tls_required)
+            server = MySQLServer.parse(url, password, option_file, tls_ca, tls_required)
             store = _MySQLStore(server, read_only)
         else:
             # Only the scheme is repeated: the rest may hold a password.
-            raise DatabaseError(f"Unknown kind of database {scheme!r}; use {_VALID_URLS}.")
+            raise DatabaseError(f"Unknown kind of database {scheme!r}; use {VALID_URLS}.")
         try:
             _migrate(store, read_only)
         except BaseException:
             store.close()
             raise
-        return cls(store)
+        return cls(store, retry_seconds, notice)
 
     def __enter__(self) -> ResultsDatabase:
         return self
@@ -316,9 +222,25 @@ class ResultsDatabase:
             info.program_version,
             json.dumps(dict(info.settings), sort_keys=True),
         )
-        with self._store.transaction(write=True) as cursor:
-            self._store.insert_new(cursor, "classification_runs", ("id",), _RUN_COLUMNS, [values])
+        self._transact(
+            lambda cursor: self._store.insert_new(
+                cursor, "classification_runs", ("id",), _RUN_COLUMNS, [values]
+            ),
+            write=True,
+        )
         return info.id
+
+    def reopen_run(self, run_id: str) -> None:
+        """Record a run as running again."""
+        self._transact(
+            lambda cursor: cursor.execute(
+                "UPDATE classification_runs SET state = 'running', finished_at = NULL,"
+                " images = NULL, ok = NULL, uncertain = NULL, rejected = NULL, errors = NULL"
+                " WHERE id = ?",
+                (run_id,),
+            ),
+            write=True,
+        )
 
     def add(self, run_id: str, rows: Sequence[Result]) -> int:
         """Store the results of a run in one transaction: all of them or none.
@@ -327,30 +249,41 @@ class ResultsDatabase:
         of about 1,000 are fast.
 
         Returns:
-            How many rows were new.
+            How many rows were new; fewer if the connection was lost during the commit.
         """
-        timestamp = _text_time(_now())
+        timestamp = _text_time(now())
         values = [_image_values(run_id, timestamp, row) for row in rows]
-        for attempt in range(1, DEADLOCK_ATTEMPTS + 1):
-            try:
-                with self._store.transaction(write=True) as cursor:
-                    return self._store.insert_new(
-                        cursor,
-                        "classified_images",
-                        ("run_id", "path_key"),
-                        _IMAGE_COLUMNS,
-                        values,
-                    )
-            except _Deadlock:
-                if attempt == DEADLOCK_ATTEMPTS:
-                    raise
-        raise AssertionError("unreachable")
+        return self._transact(
+            lambda cursor: self._store.insert_new(
+                cursor, "classified_images", ("run_id", "path_key"), _IMAGE_COLUMNS, values
+            ),
+            write=True,
+        )
+
+    def set_sorted_to(self, run_id: str, path: str, sorted_to: str | None) -> None:
+        """Record that the image at `path` is, or will be, copied or moved to another place."""
+        place = None if sorted_to is None else escape_undecodable(sorted_to)
+        self._transact(
+            lambda cursor: cursor.execute(
+                "UPDATE classified_images SET sorted_to = ? WHERE run_id = ? AND path_key = ?",
+                (place, run_id, path_key(path)),
+            ),
+            write=True,
+        )
 
     def finish_run(
-        self, run_id: str, state: Literal["finished", "interrupted", "failed"]
+        self,
+        run_id: str,
+        state: Literal["finished", "interrupted", "failed"],
+        *,
+        wait: bool = True,
     ) -> RunCounts:
-        """Close a run: record its state, the time, and the counts of its stored images."""
-        with self._store.transaction(write=True) as cursor:
+        """Close a run: record its state, the time, and the counts of its stored images.
+
+        `wait=False` does not wait for a database that is away: for a program that must end.
+        """
+
+        def close(cursor: Any) -> RunCounts:
             counts = _count_images(cursor, run_id)
             cursor.execute("SELECT id FROM classification_runs WHERE id = ?", (run_id,))
             if not cursor.fetchall():
@@ -362,7 +295,7 @@ class ResultsDatabase:
                 " uncertain = ?, rejected = ?, errors = ? WHERE id = ?",
                 (
                     state,
-                    _text_time(_now()),
+                    _text_time(now()),
                     counts.images,
                     counts.ok,
                     counts.uncertain,
@@ -371,34 +304,71 @@ class ResultsDatabase:
                     run_id,
                 ),
             )
-        return counts
+            return counts
+
+        return self._transact(close, write=True, wait=wait)
 
     def runs(self) -> list[Run]:
         """All runs, the newest first."""
-        with self._store.transaction() as cursor:
-            cursor.execute(f"{_SELECT_RUNS} ORDER BY started_at DESC, id DESC")
-            return [_run(values) for values in cursor.fetchall()]
+        return [_run(values) for values in self._select(f"{_SELECT_RUNS} ORDER BY {_NEWEST_FIRST}")]
+
+    def run(self, run_id: str) -> Run | None:
+        """The run of that identity, if there is one."""
+        found = self._select(f"{_SELECT_RUNS} WHERE id = ?", run_id)
+        return _run(found[0]) if found else None
+
+    def latest_unfinished_run(self) -> Run | None:
+        """The newest run that was interrupted, failed, or never closed, if there is one."""
+        found = self._select(
+            f"{_SELECT_RUNS} WHERE state <> 'finished' ORDER BY {_NEWEST_FIRST} LIMIT 1"
+        )
+        return _run(found[0]) if found else None
 
     def rows(self, run_id: str) -> Iterator[StoredResult]:
         """The rows of a run in the order of storing, read page by page: any size fits in memory."""
         last_id = 0
         while True:
-            with self._store.transaction() as cursor:
-                cursor.execute(
-                    f"{_SELECT_IMAGES} WHERE run_id = ? AND id > ? ORDER BY id LIMIT ?",
-                    (run_id, last_id, ROWS_PER_PAGE),
-                )
-                page = [_stored_result(values) for values in cursor.fetchall()]
+            statement = f"{_SELECT_IMAGES} WHERE run_id = ? AND id > ? ORDER BY id LIMIT ?"
+            page = [
+                _stored_result(values)
+                for values in self._select(statement, run_id, last_id, ROWS_PER_PAGE)
+            ]
             yield from page
             if len(page) < ROWS_PER_PAGE:
                 return
             last_id = page[-1].id
 
+    def find(self, run_id: str, paths: Sequence[str]) -> dict[str, StoredResult]:
+        """The rows that a run has for these paths, by path; best a few hundred at a time."""
+        found: dict[str, StoredResult] = {}
+        for first in range(0, len(paths), KEYS_PER_QUERY):
+            keys = {path_key(path): path for path in paths[first : first + KEYS_PER_QUERY]}
+            places = ", ".join("?" * len(keys))
+            statement = f"{_SELECT_IMAGES} WHERE run_id = ? AND path_key IN ({places})"
+            rows = map(_stored_result, self._select(statement, run_id, *keys))
+            found |= {keys[row.path_key]: row for row in rows if row.path_key is not None}
+        return found
+
     def latest(self, limit: int = 20) -> list[StoredResult]:
         """The rows stored last, of any run and of the ancestor, the newest first."""
-        with self._store.transaction() as cursor:
-            cursor.execute(f"{_SELECT_IMAGES} ORDER BY id DESC LIMIT ?", (limit,))
-            return [_stored_result(values) for values in cursor.fetchall()]
+        rows = self._select(f"{_SELECT_IMAGES} ORDER BY id DESC LIMIT ?", limit)
+        return [_stored_result(values) for values in rows]
+
+    def _select(self, statement: str, *values: Any) -> list[Sequence[Any]]:
+        def select(cursor: Any) -> list[Sequence[Any]]:
+            cursor.execute(statement, values)
+            return list(cursor.fetchall())
+
+        return self._transact(select)
+
+    def _transact(self, work: Callable[[Any], T], *, write: bool = False, wait: bool = True) -> T:
+        """Do `work` with the cursor of a transaction of its own, again where that may help."""
+
+        def attempt() -> T:
+            with self._store.transaction(write=write) as cursor:
+                return work(cursor)
+
+        return until_available(attempt, self._retry_seconds if wait else 0, self._notice)
 
 
 def _image_values(run_id: str, timestamp: str, row: Result) -> tuple[Any, ...]:
@@ -415,13 +385,14 @@ def _image_values(run_id: str, timestamp: str, row: Result) -> tuple[Any, ...]:
         escape_undecodable(row.path),
         path_key(row.path),
         row.image_sha256,
+        None if row.sorted_to is None else escape_undecodable(row.sorted_to),
         *((None,) * 10 if row.probabilities is None else map(float, row.probabilities)),
     )
 
 
 def _stored_result(values: Sequence[Any]) -> StoredResult:
     (id_, run_id, timestamp, digit, confidence, status, reason, folder_name, file_name) = values[:9]
-    path, key, image_sha256, *probabilities = values[9:]
+    path, key, image_sha256, sorted_to, *probabilities = values[9:]
     return StoredResult(
         id=id_,
         run_id=run_id,
@@ -435,6 +406,7 @@ def _stored_result(values: Sequence[Any]) -> StoredResult:
         path=path,
         path_key=key,
         image_sha256=image_sha256,
+        sorted_to=sorted_to,
         probabilities=None if None in probabilities else tuple(probabilities),
     )
 
@@ -546,7 +518,7 @@ def _migrate(store: _Store, read_only: bool) -> None:
             store.apply_migration(cursor, number)
             cursor.execute(
                 "INSERT INTO schema_migrations (version, applied_at) VALUES (?, ?)",
-                (number, _text_time(_now())),
+                (number, _text_time(now())),
             )
 
 
@@ -567,8 +539,6 @@ def _check_ancestor_columns(url: str, columns: Sequence[str]) -> None:
 
 
 # --- SQLite ---------------------------------------------------------------------------------------
-
-_SQLITE_HEADER = b"SQLite format 3\x00"  # https://www.sqlite.org/fileformat.html, section 1.2
 
 _SQLITE_ANCESTOR_TABLE = """
 CREATE TABLE IF NOT EXISTS classified_images (
@@ -616,22 +586,12 @@ CREATE TABLE classification_runs (
 )"""
 
 
-def _sqlite_path(url: str) -> Path:
-    name = url.removeprefix("sqlite:///")
-    if name == url or name in ("", ":memory:"):
-        raise DatabaseError(
-            "The database URL names no file; write sqlite:///digit_classification.db, or"
-            " sqlite:////var/digits.db for an absolute path."
-        )
-    return Path(name)
-
-
 class _SQLiteStore:
     """A results database in one file, in WAL mode where the file system has it."""
 
     def __init__(self, path: Path, read_only: bool) -> None:
         self.url = f"sqlite:///{path}"
-        self._check_file(path, read_only)
+        check_sqlite_file(path, self.url, must_exist=read_only)
         # A URI, for mode=ro; as_uri() escapes what a URI cannot hold.
         uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
         try:
@@ -640,64 +600,29 @@ class _SQLiteStore:
                 uri, uri=True, timeout=SQLITE_BUSY_TIMEOUT_S, isolation_level=None
             )
         except sqlite3.Error as error:
-            raise self._sentence(error) from error
+            raise sqlite_sentence(error, self.url) from error
         try:
             if not read_only:
                 self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
+            self._path = path.absolute()
+            self._file = os.stat(path)
         except sqlite3.Error as error:
             self._connection.close()
-            raise self._sentence(error) from error
+            raise sqlite_sentence(error, self.url) from error
 
-    def _check_file(self, path: Path, read_only: bool) -> None:
-        """SQLite itself would take a short foreign file for an empty database."""
-        try:
-            if not path.parent.is_dir():
-                raise DatabaseError(
-                    f"Database {self.url}: the folder {path.parent} does not exist; make it first."
-                )
-            if not path.exists():
-                if read_only:
-                    raise DatabaseError(
-                        f"Database {self.url}: there is no such file; correct the URL or store"
-                        " results in it first."
-                    )
-                return
-            if not path.is_file():  # opening a pipe or a device could hang
-                raise DatabaseError(f"Database {self.url}: this is no file; choose another name.")
-            with path.open("rb") as file:
-                header = file.read(len(_SQLITE_HEADER))
-        except OSError as error:
+    def _check_still_there(self) -> None:
+        """SQLite would go on in a file that was removed, and that is gone with the connection."""
+        if not (self._path.exists() and os.path.samestat(self._file, os.stat(self._path))):
             raise DatabaseError(
-                f"Database {self.url}: {error.strerror}; correct the URL or the permissions."
-            ) from error
-        if header not in (b"", _SQLITE_HEADER):
-            raise self._not_sqlite()
-
-    def _not_sqlite(self) -> DatabaseError:
-        return DatabaseError(
-            f"Database {self.url}: this file is no SQLite database and was left untouched;"
-            " choose another name."
-        )
-
-    def _sentence(self, error: sqlite3.Error) -> DatabaseError:
-        """SQLite's message for the user; before Python 3.11 an error has no code to go by."""
-        message = str(error)
-        if "file is not a database" in message:
-            return self._not_sqlite()
-        advice = {
-            "malformed": "the file is damaged; restore a copy, or move it away to start a new one",
-            "locked": "another program keeps it locked; close that program and try again",
-            "readonly": "it cannot be written to; correct its permissions or choose another place",
-            "unable to open": "correct the URL or the permissions of the file and its folder",
-            "disk is full": "make room on the disk",
-            "disk I/O error": "check the disk",
-        }
-        next_step = next((advice[key] for key in advice if key in message), "correct its tables")
-        return DatabaseError(f"Database {self.url}: SQLite says {message!r}; {next_step}.")
+                f"Database {self.url}: its file was removed or replaced while it was in use, and"
+                " what was stored is there no more; start a new run."
+            )
 
     @contextmanager
     def transaction(self, *, write: bool = False) -> Iterator[sqlite3.Cursor]:
+        if write:
+            self._check_still_there()
         try:
             with closing(self._connection.cursor()) as cursor:
                 # IMMEDIATE takes the write lock at once: a later upgrade could fail as a deadlock.
@@ -708,7 +633,7 @@ class _SQLiteStore:
             with suppress(sqlite3.Error):
                 self._connection.rollback()
             if isinstance(error, sqlite3.Error):
-                raise self._sentence(error) from error
+                raise sqlite_sentence(error, self.url) from error
             raise
 
     def insert_new(
@@ -737,9 +662,11 @@ class _SQLiteStore:
     def apply_migration(self, cursor: sqlite3.Cursor, number: int) -> None:
         if number == 1:
             cursor.execute(_SQLITE_ANCESTOR_TABLE)
-        else:
+        elif number == 2:
             cursor.execute(_SQLITE_RUNS_TABLE)
             self._extend_images_table(cursor)
+        elif "sorted_to" not in {name.lower() for _, name, *_ in _table_info(cursor)}:
+            cursor.execute("ALTER TABLE classified_images ADD COLUMN sorted_to TEXT")
 
     def _extend_images_table(self, cursor: sqlite3.Cursor) -> None:
         """Rebuild the ancestor's table, for SQLite cannot drop a NOT NULL; all rows are kept.
@@ -758,8 +685,8 @@ class _SQLiteStore:
         cursor.execute(_SQLITE_IMAGES_TABLE)
         ours = {name for _, name, *_ in _table_info(cursor)}
         for name in found.keys() - ours:
-            cursor.execute(f"ALTER TABLE classified_images ADD COLUMN {_quote(name)} {found[name]}")
-        names = ", ".join(_quote(name) for name in found)
+            cursor.execute(f"ALTER TABLE classified_images ADD COLUMN {quote(name)} {found[name]}")
+        names = ", ".join(quote(name) for name in found)
         cursor.execute(
             f"INSERT INTO classified_images ({names}) SELECT {names} FROM ancestor_rows ORDER BY id"
         )
@@ -775,11 +702,6 @@ class _SQLiteStore:
 
 def _table_info(cursor: sqlite3.Cursor) -> list[tuple[Any, ...]]:
     return cursor.execute("PRAGMA table_info(classified_images)").fetchall()
-
-
-def _quote(identifier: str) -> str:
-    """A name for use in SQL, where it cannot be bound; SQLite knows MySQL's backticks too."""
-    return "`" + identifier.replace("`", "``") + "`"
 
 
 # --- MySQL and MariaDB ----------------------------------------------------------------------------
@@ -830,192 +752,6 @@ CREATE TABLE IF NOT EXISTS classification_runs (
     errors INT
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci"""
 
-_GRANT = "GRANT SELECT, INSERT, UPDATE, CREATE, ALTER"
-_LOST = "the connection was lost; see that a MySQL server runs there, and run again"
-_FULL = "the server's disk or table space is full; make room there"
-_READ_ONLY = "the server is read-only; use its primary server or end the read-only mode"
-_TOO_MANY = "the server has too many connections; close some or raise its max_connections"
-# Error numbers of MySQL and MariaDB, and (2xxx) of the client: what is wrong, and what to do.
-# https://dev.mysql.com/doc/mysql-errors/en/server-error-reference.html
-_MYSQL_ADVICE = {
-    3: _FULL,
-    1021: _FULL,
-    1040: _TOO_MANY,
-    1053: _LOST,
-    1114: _FULL,
-    1129: "the server has blocked this host; have its administrator run FLUSH HOSTS",
-    1130: "the server admits no user from this host; have its administrator create one",
-    1153: "a row is larger than the server takes; raise its max_allowed_packet",
-    1203: _TOO_MANY,
-    1205: "another program holds a lock for too long; close that program and try again",
-    1213: "the transaction was rolled back as a deadlock over and over; try again",
-    1226: _TOO_MANY,
-    1290: _READ_ONLY,
-    1820: "the password has expired; set a new one with the mysql client",
-    1836: _READ_ONLY,
-    1862: "the password has expired; set a new one with the mysql client",
-    2006: _LOST,
-    2013: _LOST,
-    2055: _LOST,
-    3159: "the server demands TLS; remove the Unix socket from the URL or what disables TLS",
-}
-_DENIED = (1044, 1142, 1143, 1227)
-_WRONG_PASSWORD = (1045, 1698)
-_UNKNOWN_DATABASE = 1049
-_DEADLOCK = 1213
-_TEXT_IN_KEY = 1170
-
-
-@dataclass(frozen=True)
-class _MySQLServer:
-    """Where a MySQL or MariaDB database is, and how to log in; its repr shows no password."""
-
-    host: str
-    port: int
-    user: str
-    database: str
-    unix_socket: str | None = None
-    password: str | None = field(default=None, repr=False)
-    tls: Mapping[str, Any] = field(default_factory=dict)
-    tls_required: bool = False
-
-    @classmethod
-    def parse(
-        cls,
-        url: str,
-        password: str | None,
-        option_file: Path | None,
-        tls_ca: Path | None,
-        tls_required: bool,
-    ) -> _MySQLServer:
-        """Read the URL; what it leaves out comes from the option file, then from the defaults."""
-        if not url.startswith("mysql://"):
-            raise DatabaseError(f"The database URL begins with no mysql://; use {_VALID_URLS}.")
-        try:
-            parts = urlsplit(url)
-            port, query = parts.port, dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
-        except ValueError:
-            port, query = None, None
-        if ":" in url.removeprefix("mysql://").rpartition("@")[0]:
-            raise DatabaseError(
-                "The database URL holds a password, which others could read; take it out and"
-                f" {_GIVE_PASSWORD} it."
-            )
-        if query is None or query.keys() - {"unix_socket"} or "/" in parts.path[1:]:
-            # Not repeated: who mistypes a URL may have mistyped a password in it.
-            raise DatabaseError(
-                "The database URL is no valid mysql:// URL; write it like"
-                " mysql://user@host:3306/digit_classification, with nothing behind it but"
-                " ?unix_socket=/path."
-            )
-        options = {} if option_file is None else _read_option_file(option_file)
-        ssl_mode = options.get("ssl_mode", "").upper()
-        verify = tls_ca is not None or "ssl_ca" in options or ssl_mode.startswith("VERIFY")
-        return cls(
-            host=parts.hostname or options.get("host", "localhost"),
-            port=port or int(options.get("port", DEFAULT_MYSQL_PORT)),
-            user=unquote(parts.username or "") or options.get("user", ""),
-            database=unquote(parts.path[1:]) or DEFAULT_DATABASE,
-            unix_socket=query.get("unix_socket")
-            or (None if parts.hostname else options.get("socket")),
-            password=password if password is not None else options.get("password"),
-            tls={
-                "ssl_ca": str(tls_ca) if tls_ca is not None else options.get("ssl_ca"),
-                "ssl_cert": options.get("ssl_cert"),
-                "ssl_key": options.get("ssl_key"),
-                "ssl_verify_cert": verify,
-                "ssl_verify_identity": ssl_mode == "VERIFY_IDENTITY",
-            },
-            tls_required=tls_required or verify or ssl_mode == "REQUIRED",
-        )
-
-    @property
-    def url(self) -> str:
-        """The URL for messages, without a password."""
-        user = f"{self.user}@" if self.user else ""
-        if self.unix_socket:
-            return f"mysql://{user}/{self.database}?unix_socket={self.unix_socket}"
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"mysql://{user}{host}:{self.port}/{self.database}"
-
-    def sentence(self, error: Any) -> DatabaseError:
-        """The user's sentence for an error of the driver, a `mysql.connector.Error`."""
-        number, message = error.errno, " ".join(str(error.msg).split()).rstrip(".")
-        user = repr(self.user)
-        grant = f"{_GRANT} ON {_quote(self.database)}.* TO {user}"
-        cause: BaseException = error
-        while cause.__cause__ is not None:
-            cause = cause.__cause__
-        if "SSL" in message or "ertificate" in message:
-            problem = f"TLS failed ({message}); check the server's certificate and tls_ca"
-        elif number in _WRONG_PASSWORD and not self.user:
-            problem = "it names no user; write mysql://user@host/database"
-        elif number in _WRONG_PASSWORD and "using password: YES" not in message:
-            problem = f"user {user} is not admitted without a password; {_GIVE_PASSWORD} it"
-        elif number in _WRONG_PASSWORD:
-            problem = f"the password of user {user} is wrong; {_GIVE_PASSWORD} the right one"
-        elif number in _DENIED:
-            problem = f"user {user} lacks a privilege ({message}); have an administrator {grant}"
-        elif "Connection not available" in message:  # the driver's words, without a number
-            problem = _LOST
-        elif number == _UNKNOWN_DATABASE:
-            problem = "there is no such database; correct the URL or store results in it first"
-        elif number == _TEXT_IN_KEY:
-            problem = f"an index of your own is in the way ({message}); drop that index"
-        elif isinstance(cause, socket.gaierror):
-            problem = f"the host {self.host!r} is unknown; correct the URL"
-        elif isinstance(cause, TimeoutError):
-            problem = (
-                f"no answer within {CONNECT_TIMEOUT_S} seconds; see that the server runs and that"
-                " no firewall is between"
-            )
-        elif number in (2002, 2003):
-            why = cause.strerror if isinstance(cause, OSError) else message
-            problem = f"no server answers there ({why}); start it, or correct the URL"
-        else:
-            default = f"the server says {message!r}; see its error log"
-            problem = _MYSQL_ADVICE.get(number, default)
-        kind = _Deadlock if number == _DEADLOCK else DatabaseError
-        return kind(f"Database {self.url}: {problem}.")
-
-
-def _read_option_file(path: Path) -> dict[str, str]:
-    """The group `client` of a MySQL option file, keys with underscores.
-
-    https://dev.mysql.com/doc/refman/8.4/en/option-files.html: quotes around a value are not part
-    of it. No message repeats a line of the file, which may hold the password.
-    """
-    optionfiles = _import_driver("mysql.connector.optionfiles")
-    try:
-        path.read_bytes()
-    except OSError as error:
-        raise DatabaseError(
-            f"The MySQL option file {path} cannot be read: {error.strerror}; correct its name or"
-            " its permissions."
-        ) from error
-    try:
-        options = optionfiles.MySQLOptionsParser(str(path), keep_dashes=False).get_groups("client")
-        int(options.get("port", 0))
-    except Exception:
-        raise DatabaseError(
-            f"The MySQL option file {path} is not one; write a line [client] and below it lines"
-            " like user=name and password=secret."
-        ) from None
-    return {
-        name: value[1:-1] if value[:1] in "'\"" and value[:1] == value[-1:] else value
-        for name, value in options.items()
-    }
-
-
-def _import_driver(name: str) -> ModuleType:
-    try:
-        return importlib.import_module(name)
-    except ImportError as error:
-        raise DatabaseError(
-            "MySQL needs the package mysql-connector-python; run: pip install"
-            " mysql-connector-python"
-        ) from error
-
 
 class _MySQLStore:
     """A results database on a MySQL or MariaDB server.
@@ -1025,17 +761,17 @@ class _MySQLStore:
     a file named "delimiter 7.png" is stored as "7.png" (mysql-connector-python 26.10).
     """
 
-    def __init__(self, server: _MySQLServer, read_only: bool) -> None:
+    def __init__(self, server: MySQLServer, read_only: bool) -> None:
         self.url = server.url
         self._server = server
-        self._driver = _import_driver("mysql.connector")
+        self._driver = import_driver("mysql.connector")
+        self._connection: Any = None  # None: lost, the next transaction connects again
         self._connect(create=not read_only)
-        (packet,) = self._connection.info_query("SELECT @@max_allowed_packet")
-        self._max_allowed_packet = int(packet)
 
     def _connect(self, *, create: bool) -> None:
-        self._connection = self._open_connection(create)
-        self._full_chunks = self._connection.cursor(prepared=True)
+        connection = self._open_connection(create)
+        self._full_chunks = connection.cursor(prepared=True)
+        self._connection = connection
 
     def _open_connection(self, create: bool) -> Any:
         """Connect; a database that is missing is made."""
@@ -1044,11 +780,11 @@ class _MySQLStore:
             try:
                 return self._log_in(database=name)
             except self._driver.Error as error:
-                if error.errno != _UNKNOWN_DATABASE or not create:
+                if error.errno != UNKNOWN_DATABASE or not create:
                     raise
             with closing(self._log_in()) as connection:
                 connection.cmd_query(
-                    f"CREATE DATABASE IF NOT EXISTS {_quote(name)}"
+                    f"CREATE DATABASE IF NOT EXISTS {quote(name)}"
                     " CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci"
                 )
             return self._log_in(database=name)
@@ -1057,7 +793,7 @@ class _MySQLStore:
         except self._driver.Error as error:
             raise self._server.sentence(error) from error
         except Exception as error:  # the driver chokes in many ways on what is no MySQL server
-            raise DatabaseError(
+            raise Unavailable(
                 f"Database {self.url}: what answers there does not speak MySQL ({error!r});"
                 " correct the host and the port."
             ) from error
@@ -1076,6 +812,8 @@ class _MySQLStore:
             sql_mode="STRICT_ALL_TABLES,NO_ENGINE_SUBSTITUTION",  # nothing is cut in silence
             autocommit=False,
             connection_timeout=CONNECT_TIMEOUT_S,
+            read_timeout=ANSWER_TIMEOUT_S,
+            write_timeout=ANSWER_TIMEOUT_S,
             use_pure=True,  # the same behaviour everywhere
             client_flags=[-self._driver.ClientFlag.MULTI_STATEMENTS],
         )
@@ -1090,32 +828,47 @@ class _MySQLStore:
                 f"Database {self.url}: the server offers no TLS; enable TLS there, or do not"
                 " require it."
             )
+        (packet,) = connection.info_query("SELECT @@max_allowed_packet")
+        self._max_allowed_packet = int(packet)
         return connection
 
     @contextmanager
     def transaction(self, *, write: bool = False) -> Iterator[Any]:
+        if self._connection is None:
+            self._connect(create=False)
+        connection = self._connection
         cursor = None
         try:
-            cursor = self._connection.cursor(prepared=True)
+            cursor = connection.cursor(prepared=True)
             yield cursor
-            self._connection.commit()
-        except Exception as error:
-            with suppress(self._driver.Error):
-                self._connection.rollback()
-            if isinstance(error, self._driver.Error):
-                raise self._server.sentence(error) from error
+            connection.commit()
+        except self._driver.Error as error:
+            sentence = self._server.sentence(error)
+            self._roll_back(lost=isinstance(sentence, Unavailable))
+            raise sentence from error
+        except DatabaseError:
+            self._roll_back()
             raise
         except BaseException:
             # Ctrl-C, perhaps before an answer was read, which the next command would then take
             # for its own. Without its connection the server rolls the transaction back.
-            self._connection.shutdown()
-            with suppress(DatabaseError):
-                self._connect(create=False)
+            self._roll_back(lost=True)
             raise
         finally:
             if cursor is not None:
                 with suppress(self._driver.Error, ReferenceError):  # the connection may be gone
                     cursor.close()
+
+    def _roll_back(self, *, lost: bool = False) -> None:
+        """Roll back, or end the connection, which lets the server roll back; a next one is made."""
+        if not lost:
+            try:
+                self._connection.rollback()
+            except self._driver.Error:
+                lost = True
+        if lost:
+            self._connection.shutdown()
+            self._connection = None
 
     def insert_new(
         self,
@@ -1149,6 +902,7 @@ class _MySQLStore:
         with self.transaction(write=True) as cursor:
             name = "digits-" + hashlib.sha1(self._server.database.encode()).hexdigest()
             cursor.execute("SELECT GET_LOCK(?, ?)", (name, MIGRATION_LOCK_TIMEOUT_S))
+            self._connection.read_timeout = None  # to change a large table may take hours
             if cursor.fetchall() != [(1,)]:
                 raise DatabaseError(
                     f"Database {self.url}: another program has been changing its tables for"
@@ -1158,25 +912,24 @@ class _MySQLStore:
             self._connection.commit()  # the next to hold the lock must see what was done
             cursor.execute("SELECT RELEASE_LOCK(?)", (name,))
             cursor.fetchall()
+            self._connection.read_timeout = ANSWER_TIMEOUT_S
 
     def apply_migration(self, cursor: Any, number: int) -> None:
         if number == 1:
             cursor.execute(_MYSQL_ANCESTOR_TABLE)
-        else:
+        elif number == 2:
             cursor.execute(_MYSQL_RUNS_TABLE)
             self._extend_images_table(cursor)
+        else:
+            change = "MODIFY" if "sorted_to" in _mysql_columns(cursor) else "ADD"
+            cursor.execute(f"ALTER TABLE classified_images {change} COLUMN sorted_to {_MYSQL_TEXT}")
 
     def _extend_images_table(self, cursor: Any) -> None:
         """Extend the ancestor's table in place, by one statement: wholly or, cut off, not at all.
 
         Changing a text column's character set converts what it holds.
         """
-        cursor.execute(
-            "SELECT column_name, CAST(column_type AS CHAR), is_nullable"
-            " FROM information_schema.columns"
-            " WHERE table_schema = DATABASE() AND table_name = 'classified_images'"
-        )
-        found = {name.lower(): (type_, null == "YES") for name, type_, null in cursor.fetchall()}
+        found = _mysql_columns(cursor)
         _check_ancestor_columns(self.url, list(found))
         changes = [
             f"{'MODIFY' if name in found else 'ADD'} COLUMN {name} {definition}"
@@ -1204,8 +957,19 @@ class _MySQLStore:
         )
 
     def close(self) -> None:
-        with suppress(self._driver.Error, OSError):
-            self._connection.close()
+        if self._connection is not None:
+            with suppress(self._driver.Error, OSError):
+                self._connection.close()
+
+
+def _mysql_columns(cursor: Any) -> dict[str, tuple[str, bool]]:
+    """Each column of classified_images: its type, and whether it takes NULL."""
+    cursor.execute(
+        "SELECT column_name, CAST(column_type AS CHAR), is_nullable"
+        " FROM information_schema.columns"
+        " WHERE table_schema = DATABASE() AND table_name = 'classified_images'"
+    )
+    return {name.lower(): (type_, null == "YES") for name, type_, null in cursor.fetchall()}
 
 
 @lru_cache

@@ -96,6 +96,6 @@ def waiting(console: Console, what: str, *, quiet: bool = False) -> Iterator[Non
         yield
 
 
-def print_error(console: Console, error: Exception) -> None:
-    """Print the sentence of an error; in colour on a terminal, unless NO_COLOR is set."""
-    console.print(Text.assemble(("Error:", "bold red"), f" {error}"))
+def error_text(error: object) -> Text:
+    """Return the sentence of an error; in colour on a terminal, unless NO_COLOR is set."""
+    return Text.assemble(("Error:", "bold red"), f" {error}")

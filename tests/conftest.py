@@ -48,51 +48,101 @@ def find_program(*names: str) -> str | None:
     return next(filter(None, (shutil.which(name, path=search_path) for name in names)), None)
 
 
-@contextlib.contextmanager
-def private_server(program: str) -> Iterator[str]:
-    """Run a server in a temporary folder; yields its URL, without a database."""
-    # Not pytest's folder: the path of a Unix socket has at most about 100 bytes.
-    folder = Path(tempfile.mkdtemp(prefix="digits-", dir="/tmp"))
-    log_path = folder / "server.log"
-    with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as free:
-        port = free.getsockname()[1]
-    as_root = ["--user=root"] if os.geteuid() == 0 else []
-    data = f"--datadir={folder / 'data'}"
-    process: subprocess.Popen[bytes] | None = None
-    try:
-        with log_path.open("wb") as log:
+class PrivateServer:
+    """A server in a temporary folder, which can be stopped, killed and started again."""
+
+    def __init__(self, program: str, *options: str) -> None:
+        # Not pytest's folder: the path of a Unix socket has at most about 100 bytes.
+        self.folder = Path(tempfile.mkdtemp(prefix="digits-", dir="/tmp"))
+        with contextlib.closing(socket.create_server(("127.0.0.1", 0))) as free:
+            self.port = free.getsockname()[1]
+        self.url = f"mysql://{MYSQL_USER}@127.0.0.1:{self.port}/"  # without a database
+        as_root = ["--user=root"] if os.geteuid() == 0 else []
+        data = f"--datadir={self.folder / 'data'}"
+        self._log = self.folder / "server.log"
+        self._initialize = _initialize_command(program, data, as_root)
+        self._start = [
+            program,
+            "--no-defaults",
+            data,
+            *as_root,
+            f"--socket={self.folder / 'sock'}",
+            f"--pid-file={self.folder / 'pid'}",
+            f"--port={self.port}",
+            "--bind-address=127.0.0.1",
+            "--skip-name-resolve",
+            "--innodb-buffer-pool-size=64M",
+            "--innodb-flush-log-at-trx-commit=2",  # no test cuts the power
+            *options,
+        ]
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def create(self) -> None:
+        """Make the data folder and the user that the tests log in as, and start."""
+        with self._log.open("wb") as log:
             subprocess.run(
-                _initialize_command(program, data, as_root),
-                check=True,
-                stdout=log,
-                stderr=log,
-                timeout=STARTUP_TIMEOUT_S,
+                self._initialize, check=True, stdout=log, stderr=log, timeout=STARTUP_TIMEOUT_S
             )
-            process = subprocess.Popen(
-                [
-                    program,
-                    "--no-defaults",
-                    data,
-                    *as_root,
-                    f"--socket={folder / 'sock'}",
-                    f"--pid-file={folder / 'pid'}",
-                    f"--port={port}",
-                    "--bind-address=127.0.0.1",
-                    "--skip-name-resolve",
-                    "--innodb-buffer-pool-size=64M",
-                    "--innodb-flush-log-at-trx-commit=2",  # no test cuts the power
-                ],
-                stdout=log,
-                stderr=log,
-            )
-        _create_user(folder / "sock", process, log_path)
-        yield f"mysql://{MYSQL_USER}@127.0.0.1:{port}/"
+        self.start()
+        connection = self.connect_as_root()
+        with contextlib.closing(connection), contextlib.closing(connection.cursor()) as cursor:
+            # The anonymous user of a fresh server would go before a user of any host.
+            cursor.execute("DROP USER IF EXISTS ''@'localhost'")
+            cursor.execute(f"CREATE USER '{MYSQL_USER}'@'%' IDENTIFIED BY %s", (MYSQL_PASSWORD,))
+            cursor.execute(f"GRANT ALL ON *.* TO '{MYSQL_USER}'@'%' WITH GRANT OPTION")
+
+    def start(self) -> None:
+        """Start, and wait until it answers."""
+        with self._log.open("ab") as log:
+            self.process = subprocess.Popen(self._start, stdout=log, stderr=log)
+        deadline = time.monotonic() + STARTUP_TIMEOUT_S
+        while True:
+            try:
+                self.connect_as_root().close()
+                return
+            except mysql.connector.Error:
+                if self.process.poll() is not None or time.monotonic() > deadline:
+                    log_text = self._log.read_text()
+                    raise RuntimeError(f"the server did not start:\n{log_text}") from None
+                time.sleep(0.05)
+
+    def connect_as_root(self) -> Any:
+        return mysql.connector.connect(
+            user="root",
+            unix_socket=str(self.folder / "sock"),
+            collation="utf8mb4_general_ci",
+            autocommit=True,
+        )
+
+    def stop(self) -> None:
+        """Ask it to end, which rolls back what is open, and wait for that."""
+        assert self.process is not None
+        self.process.terminate()
+        try:
+            self.process.wait(timeout=30)
+        except subprocess.TimeoutExpired:
+            self.kill()
+
+    def kill(self) -> None:
+        assert self.process is not None
+        self.process.kill()
+        self.process.wait()
+
+
+@contextlib.contextmanager
+def private_server(program: str, *options: str) -> Iterator[PrivateServer]:
+    """Run a server until the end of the block."""
+    server = PrivateServer(program, *options)
+    try:
+        server.create()
+        yield server
     except subprocess.CalledProcessError as error:
-        raise RuntimeError(f"{error}; it said:\n{log_path.read_text()}") from error
+        log = server.folder / "server.log"
+        raise RuntimeError(f"{error}; it said:\n{log.read_text()}") from error
     finally:
-        if process is not None:
-            _stop(process)
-        shutil.rmtree(folder, ignore_errors=True)
+        if server.process is not None:
+            server.stop()
+        shutil.rmtree(server.folder, ignore_errors=True)
 
 
 def _initialize_command(program: str, data: str, as_root: list[str]) -> list[str]:
@@ -112,35 +162,6 @@ def _initialize_command(program: str, data: str, as_root: list[str]) -> list[str
     ]
 
 
-def _create_user(unix_socket: Path, process: subprocess.Popen[bytes], log_path: Path) -> None:
-    """Wait until the server answers, and create the user that the tests log in as."""
-    deadline = time.monotonic() + STARTUP_TIMEOUT_S
-    while True:
-        try:
-            connection = mysql.connector.connect(
-                user="root", unix_socket=str(unix_socket), collation="utf8mb4_general_ci"
-            )
-            break
-        except mysql.connector.Error:
-            if process.poll() is not None or time.monotonic() > deadline:
-                raise RuntimeError(f"the server did not start:\n{log_path.read_text()}") from None
-            time.sleep(0.05)
-    with contextlib.closing(connection), contextlib.closing(connection.cursor()) as cursor:
-        # The anonymous user of a fresh server would go before a user of any host.
-        cursor.execute("DROP USER IF EXISTS ''@'localhost'")
-        cursor.execute(f"CREATE USER '{MYSQL_USER}'@'%' IDENTIFIED BY %s", (MYSQL_PASSWORD,))
-        cursor.execute(f"GRANT ALL ON *.* TO '{MYSQL_USER}'@'%' WITH GRANT OPTION")
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(timeout=30)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()
-
-
 @pytest.fixture(scope="session")
 def mysql_server() -> Iterator[tuple[str, str]]:
     """The URL of a server, `mysql://user@host:port/`, and the password.
@@ -153,14 +174,19 @@ def mysql_server() -> Iterator[tuple[str, str]]:
         suffix = f"?{query}" if query else ""
         yield f"mysql://{server}/{suffix}", os.environ.get(PASSWORD_VARIABLE, "")
         return
+    with private_server(server_program()) as private:
+        yield private.url, MYSQL_PASSWORD
+
+
+def server_program() -> str:
+    """The server's program; the test that needs it is skipped, or fails, where there is none."""
     program = find_program("mariadbd", "mysqld") if os.name == "posix" else None
     if program is None:
         reason = f"{NO_SERVER}: {HOW_TO_GET_ONE}"
         if os.environ.get("DIGITS_TEST_REQUIRE_MYSQL"):
             pytest.fail(reason)
         pytest.skip(reason)
-    with private_server(program) as url:
-        yield url, MYSQL_PASSWORD
+    return program
 
 
 @pytest.fixture

@@ -25,6 +25,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from digit_classification import results
+from digit_classification.mysql_server import MySQLServer
 from digit_classification.results import (
     DatabaseError,
     Result,
@@ -34,6 +35,7 @@ from digit_classification.results import (
     new_run_id,
     path_key,
 )
+from digit_classification.sqlite_file import sqlite_path
 from tests.conftest import (
     MYSQL_PASSWORD,
     PASSWORD_VARIABLE,
@@ -362,6 +364,8 @@ def test_run_ids_sort_by_time_and_are_unique() -> None:
     assert len(set(ids)) == 1_000
     stamps = [datetime.strptime(run_id[:15], "%Y%m%d-%H%M%S") for run_id in ids]
     assert stamps == sorted(stamps)
+    moments = [run_id[:21] for run_id in ids]
+    assert moments == sorted(moments)
 
 
 # --- Two at once ----------------------------------------------------------------------------------
@@ -433,7 +437,7 @@ def test_many_open_a_blank_database_at_once(database_url: str) -> None:
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(open_and_add, range(8))) == [5] * 8
-    assert execute(database_url, "SELECT version FROM schema_migrations") == [(1,), (2,)]
+    assert execute(database_url, "SELECT version FROM schema_migrations") == [(1,), (2,), (3,)]
 
 
 # --- Migrations -----------------------------------------------------------------------------------
@@ -507,7 +511,7 @@ def check_extended(url: str) -> None:
         assert (old.digit, old.confidence, old.file_name) == (7, 16.25, "7 é.png")
         assert (old.timestamp, latest[3].timestamp) == ("2024-05-01 10:11:12", None)
     assert ancestor_rows(url) == ANCESTOR_ROWS
-    assert execute(url, "SELECT version FROM schema_migrations") == [(1,), (2,)]
+    assert execute(url, "SELECT version FROM schema_migrations") == [(1,), (2,), (3,)]
 
 
 def test_opening_again_changes_nothing(database_url: str) -> None:
@@ -515,7 +519,7 @@ def test_opening_again_changes_nothing(database_url: str) -> None:
     before = schema(database_url)
     open_database(database_url).close()
     assert schema(database_url) == before
-    assert execute(database_url, "SELECT version FROM schema_migrations") == [(1,), (2,)]
+    assert execute(database_url, "SELECT version FROM schema_migrations") == [(1,), (2,), (3,)]
 
 
 def test_the_ancestors_table_is_extended(database_url: str) -> None:
@@ -627,7 +631,7 @@ def test_a_migration_that_was_cut_off_is_completed(
     check_extended(database_url)
 
 
-@pytest.mark.parametrize("lost", [1, 2])
+@pytest.mark.parametrize("lost", [1, 2, 3])
 def test_a_migration_that_was_not_recorded_is_repeated(mysql_url: str, lost: int) -> None:
     """On MySQL a server may die between a change of a table and the record of it."""
     create_ancestor(mysql_url)
@@ -640,9 +644,9 @@ def test_a_migration_that_was_not_recorded_is_repeated(mysql_url: str, lost: int
 
 def test_a_database_of_a_newer_program_is_refused(database_url: str) -> None:
     open_database(database_url).close()
-    execute(database_url, "INSERT INTO schema_migrations VALUES (3, '2030-01-01 00:00:00')")
+    execute(database_url, "INSERT INTO schema_migrations VALUES (4, '2030-01-01 00:00:00')")
     message = (
-        f"Database {database_url}: its schema version 3 is newer than 2, the newest this program"
+        f"Database {database_url}: its schema version 4 is newer than 3, the newest this program"
         " knows; update the program."
     )
     assert sentence(lambda: open_database(database_url)) == message
@@ -698,7 +702,7 @@ def test_reading_extends_no_table(database_url: str) -> None:
     create_ancestor(database_url)
     before = schema(database_url)
     assert sentence(lambda: open_database(database_url, read_only=True)) == (
-        f"Database {database_url}: its schema version 0 is older than 2; store results in it once,"
+        f"Database {database_url}: its schema version 0 is older than 3; store results in it once,"
         " which brings it up to date."
     )
     assert schema(database_url) == before
@@ -759,7 +763,7 @@ def test_a_url_that_is_none_is_refused(url: str, message: str) -> None:
     ],
 )
 def test_a_mysql_url_may_leave_things_out(url: str, shown: str) -> None:
-    assert results._MySQLServer.parse(url, None, None, None, False).url == shown
+    assert MySQLServer.parse(url, None, None, None, False).url == shown
 
 
 def test_relative_sqlite_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -773,7 +777,7 @@ def test_relative_sqlite_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_windows_paths_are_understood() -> None:
-    assert results._sqlite_path("sqlite:///C:/data/x.db") == Path("C:/data/x.db")
+    assert sqlite_path("sqlite:///C:/data/x.db") == Path("C:/data/x.db")
 
 
 def test_the_password_is_shown_nowhere(mysql_url: str, capfd: pytest.CaptureFixture[str]) -> None:
@@ -820,7 +824,7 @@ def test_the_option_file_gives_what_the_url_leaves_out(
 
 
 def test_option_file_and_tls() -> None:
-    parse = results._MySQLServer.parse
+    parse = MySQLServer.parse
     plain = parse("mysql://h", None, None, None, False)
     assert (plain.tls_required, plain.tls["ssl_verify_cert"]) == (False, False)
     with_ca = parse("mysql://h", None, None, Path("ca.pem"), False)
@@ -841,7 +845,7 @@ def test_ssl_mode_of_the_option_file(
     tmp_path: Path, mode: str, required: bool, certificate: bool, identity: bool
 ) -> None:
     option_file = write_option_file(tmp_path, f"[client]\nssl-mode={mode}\n")
-    server = results._MySQLServer.parse("mysql://h", None, option_file, None, False)
+    server = MySQLServer.parse("mysql://h", None, option_file, None, False)
     assert server.tls_required is required
     assert server.tls["ssl_verify_cert"] is certificate
     assert server.tls["ssl_verify_identity"] is identity
@@ -962,6 +966,23 @@ def test_a_busy_database_is_named(sqlite_url: str, monkeypatch: pytest.MonkeyPat
         assert database.add("run", make_results(1)) == 1
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="an open file cannot be removed there")
+@pytest.mark.parametrize("replaced", [False, True])
+def test_a_file_that_is_removed_in_the_middle(
+    sqlite_url: str, tmp_path: Path, replaced: bool
+) -> None:
+    path = tmp_path / "digits.db"
+    with open_database(sqlite_url) as database:
+        database.add("run", make_results(1))
+        path.unlink()
+        if replaced:
+            path.write_bytes(b"")
+        assert sentence(lambda: database.add("run", make_results(2))) == (
+            f"Database {sqlite_url}: its file was removed or replaced while it was in use, and"
+            " what was stored is there no more; start a new run."
+        )
+
+
 def test_a_read_only_file_is_named(sqlite_url: str) -> None:
     with (
         open_database(sqlite_url),
@@ -1073,7 +1094,7 @@ def test_a_server_of_another_kind_is_named(greeting: bytes) -> None:
         message = sentence(lambda: ResultsDatabase.open(url))
     assert message.startswith(f"Database {url}: ")
     assert message.endswith(
-        ("see that a MySQL server runs there, and run again.", "correct the host and the port.")
+        ("see that a MySQL server runs there.", "correct the host and the port.")
     )
 
 
@@ -1081,8 +1102,7 @@ def test_a_silent_server_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(results, "CONNECT_TIMEOUT_S", 1)
     with other_server(None) as url:
         assert sentence(lambda: ResultsDatabase.open(url)) == (
-            f"Database {url}: no answer within 1 seconds; see that the server runs and that no"
-            " firewall is between."
+            f"Database {url}: no answer; see that the server runs and that no firewall is between."
         )
 
 
@@ -1182,8 +1202,7 @@ def test_a_lost_connection_is_named(mysql_url: str) -> None:
         connection = database._store._connection  # type: ignore[attr-defined]
         execute_on_mysql(mysql_url, f"KILL {connection.connection_id}")
         assert sentence(lambda: database.add("run", make_results(1))) == (
-            f"Database {mysql_url}: the connection was lost; see that a MySQL server runs there,"
-            " and run again."
+            f"Database {mysql_url}: the connection was lost; see that a MySQL server runs there."
         )
     with open_database(mysql_url) as database:
         assert list(database.rows("run")) == []
@@ -1210,8 +1229,8 @@ def test_ctrl_c_leaves_the_database_usable(mysql_url: str, monkeypatch: pytest.M
                 )
                 with pytest.raises(KeyboardInterrupt):
                     database.add(run_id, make_results(250))
-            network = database._store._connection._socket  # type: ignore[attr-defined]
             assert database.finish_run(run_id, "interrupted") == RunCounts()
+            network = database._store._connection._socket  # type: ignore[attr-defined]
         assert database.add(run_id, make_results(250)) == 250
         assert database.finish_run(run_id, "finished").ok == 250
 

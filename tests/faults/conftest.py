@@ -1,8 +1,204 @@
-"""What the tests of faults say at the end: how much they tried."""
+"""What the tests of faults share: a model, pictures, and the detector as its user starts it.
+
+With DIGITS_TEST_SOAK=1 (`make soak`) they run at full length.  Each records its counts with
+`record_property`; benchmarks/reliability.py makes a table of them.
+"""
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+import pytest
+
+import digit_classification_model_trainer as trainer
+from digit_classification.records import Run, StoredResult
+from digit_classification.results import ResultsDatabase
+from tests.conftest import PASSWORD_VARIABLE
+from tests.drawing import write_dataset
+
+ROOT = Path(__file__).resolve().parents[2]
+SCRIPT = ROOT / "digit_classification_detector.py"
+SOAK = bool(os.environ.get("DIGITS_TEST_SOAK"))
+SEED = 20261122
+PICTURES = 10_000 if SOAK else 1_000
+
+# What of a row must be the same in a disturbed and in an undisturbed run, by the row's path.
+Rows = Mapping[str, tuple[object, ...]]
+
+
+@pytest.fixture(scope="session")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small model; how well it reads does not matter here."""
+    folder = tmp_path_factory.mktemp("model")
+    dataset, path = write_dataset(folder / "digits", per_class=12), folder / "digits.keras"
+    options = ["--hidden-units", "32", "--epochs", "4", "--batch-size", "16", "--quiet"]
+    assert trainer.main(["--dataset", str(dataset), "--model", str(path), *options]) == 0
+    return path
+
+
+@pytest.fixture(scope="session")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder `pictures` of MNIST's test images, flat, with two that are none."""
+    folder = tmp_path_factory.mktemp("archive") / "pictures"
+    folder.mkdir()
+    with zipfile.ZipFile(ROOT / "dataset/mnist-test.zip") as images:
+        names = sorted(name for name in images.namelist() if name.endswith(".png"))
+        for name in names[:: len(names) // (PICTURES - 2)][: PICTURES - 2]:
+            (folder / name.replace("/", "-")).write_bytes(images.read(name))
+    (folder / "0-broken.png").write_bytes(b"\x89PNG\r\n\x1a\n")
+    (folder / "it's \udcff.png").write_bytes(b"")
+    return folder
+
+
+@dataclass
+class Detector:
+    """Starts the detector in a folder, with small batches, so that there is much to interrupt."""
+
+    folder: Path
+    model: Path
+    settings: dict[str, str] = field(
+        default_factory=lambda: {"DIGITS_DETECTION_BATCH_SIZE": "200" if SOAK else "50"}
+    )
+
+    def command(self, *arguments: object, database: str) -> list[str]:
+        words = [sys.executable, SCRIPT, *arguments, "--model", self.model, "--database", database]
+        return [str(word) for word in words]
+
+    def start(self, *arguments: object, database: str) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            self.command(*arguments, database=database),
+            cwd=self.folder,
+            env={**os.environ, **self.settings},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def run(self, *arguments: object, database: str) -> subprocess.CompletedProcess[str]:
+        with self.start(*arguments, database=database) as process:
+            out, err = process.communicate(timeout=600)
+        return subprocess.CompletedProcess(process.args, process.returncode, out, err)
+
+    def run_in_shell(self, command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command as a person does who copies it from the terminal."""
+        return subprocess.run(
+            ["bash", "-c", command],
+            cwd=self.folder,
+            env={**os.environ, **self.settings},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=600,
+        )
+
+
+@pytest.fixture
+def detector(tmp_path: Path, model: Path, archive: Path) -> Detector:
+    """The detector in an empty folder, which has the pictures as `pictures`."""
+    (tmp_path / "pictures").symlink_to(archive)
+    return Detector(tmp_path, model)
+
+
+@pytest.fixture(scope="session")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory, model: Path, archive: Path) -> Rows:
+    """The rows of a run over the pictures that nothing disturbs."""
+    folder = tmp_path_factory.mktemp("undisturbed")
+    (folder / "pictures").symlink_to(archive)
+    url = f"sqlite:///{folder / 'digits.db'}"
+    done = Detector(folder, model).run("pictures", database=url)
+    assert done.returncode == 1, done.stderr  # of the pictures, two are none
+    rows = rows_by_path(url)
+    assert len(rows) == PICTURES
+    return rows
+
+
+def open_database(url: str, **options: float) -> ResultsDatabase:
+    return ResultsDatabase.open(url, password=os.environ.get(PASSWORD_VARIABLE), **options)  # type: ignore[arg-type]
+
+
+def stored_runs(url: str) -> list[Run]:
+    with open_database(url) as database:
+        return database.runs()
+
+
+def stored_rows(url: str, run_id: str | None = None) -> list[StoredResult]:
+    """The rows of a run, or of the only one there is."""
+    with open_database(url) as database:
+        if run_id is None:
+            (run,) = database.runs()
+            run_id = run.info.id
+        return list(database.rows(run_id))
+
+
+def comparable(rows: Sequence[StoredResult]) -> Rows:
+    return {
+        str(row.path): (
+            row.digit,
+            # MySQL's FLOAT has fewer digits than SQLite's.
+            None if row.confidence is None else round(row.confidence, 5),
+            row.status,
+            row.reason,
+            row.folder_name,
+            row.file_name,
+            row.path_key,
+            row.image_sha256,
+            row.probabilities,
+        )
+        for row in rows
+    }
+
+
+def rows_by_path(url: str, run_id: str | None = None) -> Rows:
+    return comparable(stored_rows(url, run_id))
+
+
+@dataclass
+class Damage:
+    """What is wrong with a run, as counts; all are to be zero."""
+
+    lost: int
+    doubled: int
+    changed: int
+
+    @classmethod
+    def of(cls, rows: Sequence[StoredResult], expected: Rows) -> Damage:
+        found = comparable(rows)
+        common = found.keys() & expected.keys()
+        return cls(
+            lost=len(expected.keys() - found.keys()),
+            doubled=len(rows) - len(common),
+            changed=sum(found[path] != expected[path] for path in common),
+        )
+
+    def __add__(self, other: Damage) -> Damage:
+        return Damage(
+            self.lost + other.lost, self.doubled + other.doubled, self.changed + other.changed
+        )
+
+
+NONE = Damage(0, 0, 0)
+
+
+@pytest.fixture
+def other_file_system(tmp_path: Path) -> Iterator[Path]:
+    """A folder on another file system than tmp_path."""
+    shared_memory = Path("/dev/shm")
+    if not shared_memory.is_dir() or shared_memory.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("needs a second file system at /dev/shm")
+    folder = Path(tempfile.mkdtemp(prefix="digits-", dir=shared_memory))
+    yield folder
+    shutil.rmtree(folder)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

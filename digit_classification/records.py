@@ -1,0 +1,160 @@
+"""What is stored of an image and of a run, and how each is identified."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import os
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any, Literal, get_args
+
+Status = Literal["ok", "uncertain", "rejected", "error"]
+RunState = Literal["running", "finished", "interrupted", "failed"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """The result of one image, to be stored.
+
+    Args:
+        path: the image's path as given, or `archive.zip/member`; surrogate escapes are welcome.
+        status: `ok`, `uncertain`, `rejected` or `error`.
+        digit: 0 to 9, or None where there is none.
+        confidence: the probability of that digit, 0 to 1, or None.
+        reason: why the image was rejected or could not be read.
+        probabilities: ten finite numbers, of the digits 0 to 9, or None.
+        image_sha256: 64 hex digits, of the image file's bytes.
+        sorted_to: the path to which the image is copied or moved, or None.
+
+    Raises:
+        ValueError: an unknown status, not ten probabilities, or one that is not finite.
+    """
+
+    path: str
+    status: Status
+    digit: int | None = None
+    confidence: float | None = None
+    reason: str | None = None
+    probabilities: tuple[float, ...] | None = None
+    image_sha256: str | None = None
+    sorted_to: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.status not in get_args(Status):
+            raise ValueError(f"status {self.status!r} is none of {', '.join(get_args(Status))}")
+        if self.probabilities is not None:
+            if len(self.probabilities) != 10:
+                raise ValueError(f"{len(self.probabilities)} probabilities instead of ten")
+            if not all(map(math.isfinite, self.probabilities)):
+                raise ValueError(f"probabilities {self.probabilities} are not all finite")
+
+    @property
+    def folder_name(self) -> str:
+        """The name of the folder the image lies in; empty for a bare file name."""
+        return os.path.basename(os.path.dirname(self.path))
+
+    @property
+    def file_name(self) -> str:
+        """The base name of the image."""
+        return os.path.basename(self.path)
+
+
+@dataclass(frozen=True)
+class StoredResult:
+    """A row of `classified_images` as read back.
+
+    A row that the ancestor wrote has no run, path, status or probabilities. `timestamp` is
+    `YYYY-MM-DD HH:MM:SS`, UTC in a row of a run. Undecodable bytes of names are escaped.
+    """
+
+    id: int
+    run_id: str | None
+    timestamp: str | None
+    digit: int | None
+    confidence: float | None
+    status: Status | None
+    reason: str | None
+    folder_name: str | None
+    file_name: str | None
+    path: str | None
+    path_key: str | None
+    image_sha256: str | None
+    probabilities: tuple[float, ...] | None
+    sorted_to: str | None
+
+    def as_result(self) -> Result:
+        """The result that was stored; undecodable bytes of its path stay escaped."""
+        return Result(
+            path=self.path or "",
+            status=self.status or "ok",
+            digit=self.digit,
+            confidence=self.confidence,
+            reason=self.reason,
+            probabilities=self.probabilities,
+            image_sha256=self.image_sha256,
+            sorted_to=self.sorted_to,
+        )
+
+
+def path_key(path: str) -> str:
+    """SHA-256 of the raw bytes of a path, 64 hex digits: the key of an image within its run."""
+    try:
+        raw = os.fsencode(path)
+    except UnicodeEncodeError:  # a name from elsewhere (a zip) that this file system cannot hold
+        raw = path.encode("utf-8", "surrogatepass")
+    return hashlib.sha256(raw).hexdigest()
+
+
+def new_run_id() -> str:
+    """A run's identity, such as `20261122-185501-a3f9cd21b`: sorts by time, unique by chance.
+
+    After the second come the microseconds, five hex digits, and four hex digits of chance.
+    """
+    moment = datetime.now(timezone.utc)
+    return f"{moment:%Y%m%d-%H%M%S}-{moment.microsecond:05x}{secrets.token_hex(2)}"
+
+
+def now() -> datetime:
+    return datetime.now(timezone.utc).replace(microsecond=0)
+
+
+@dataclass(frozen=True)
+class RunInfo:
+    """What a run is: its identity, what it reads, with which model, program and settings.
+
+    `sources` are the paths as given; `settings` must be JSON-able and hold no password. The
+    identity is made here, by the client, so that `start_run` can be repeated.
+    """
+
+    sources: Sequence[str]
+    model_path: str
+    model_sha256: str | None = None
+    model_version: str | None = None
+    program_version: str | None = None
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    id: str = field(default_factory=new_run_id)
+    started_at: datetime = field(default_factory=now)
+
+
+@dataclass(frozen=True)
+class RunCounts:
+    """How many images of a run are stored, and how many of them by status."""
+
+    images: int = 0
+    ok: int = 0
+    uncertain: int = 0
+    rejected: int = 0
+    errors: int = 0
+
+
+@dataclass(frozen=True)
+class Run:
+    """A row of `classification_runs`; `counts` and `finished_at` are None while it is running."""
+
+    info: RunInfo
+    state: RunState
+    finished_at: datetime | None
+    counts: RunCounts | None

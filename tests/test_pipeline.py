@@ -1,0 +1,118 @@
+"""The processes that read pictures may end at any time."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from digit_classification import pipeline
+from digit_classification.pipeline import Prepared, prepare_all
+from digit_classification.sources import Source
+from tests.drawing import draw_digit, png
+
+ROOT = Path(__file__).resolve().parent.parent
+
+pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs Unix signals")
+
+
+def crash_on_some(function: Callable[[Source], Prepared], chunk: list[Source]) -> list[Prepared]:
+    """Stands in for the real task: a picture named `crash` ends the process that reads it.
+
+    One named `once` does so only the first time.
+    """
+    for source in chunk:
+        if source.name.endswith(".once.png") and not os.path.exists(f"{source.path}.seen"):
+            Path(f"{source.path}.seen").touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        if source.name.endswith(".crash.png"):
+            os.kill(os.getpid(), signal.SIGKILL)
+    return [function(source) for source in chunk]
+
+
+@pytest.fixture
+def sources(tmp_path: Path) -> list[Source]:
+    content = png(draw_digit(7))
+    paths = [tmp_path / f"{number:03}.png" for number in range(300)]
+    for path in paths:
+        path.write_bytes(content)
+    return [Source(name=str(path), path=str(path)) for path in paths]
+
+
+def renamed(source: Source, word: str) -> Source:
+    path = f"{source.path}.{word}.png"
+    os.rename(source.path, path)
+    return Source(name=path, path=path)
+
+
+def test_a_picture_that_crashes_its_process_is_an_error(
+    sources: list[Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pipeline, "_map_chunk", crash_on_some)
+    for position in (0, 130, 299):
+        sources[position] = renamed(sources[position], "crash")
+    for position in (65, 200):
+        sources[position] = renamed(sources[position], "once")
+    prepared = list(prepare_all(sources, workers=2))
+    assert [image.source for image in prepared] == sources
+    failed = {n: image.error for n, image in enumerate(prepared) if image.error}
+    assert failed == dict.fromkeys((0, 130, 299), "crashed what reads it 2 times")
+
+
+def test_a_process_ended_from_outside_loses_nothing(sources: list[Source]) -> None:
+    import multiprocessing
+
+    images = prepare_all(sources, workers=2)
+    first = next(images)
+    for process in multiprocessing.active_children():
+        process.kill()
+    prepared = [first, *images]
+    assert [image.source for image in prepared] == sources
+    assert not any(image.error for image in prepared)
+
+
+def test_processes_end_with_their_parent(sources: list[Source], tmp_path: Path) -> None:
+    """Killed without a chance to tell them."""
+    code = (
+        "import multiprocessing, sys, time\n"
+        "from digit_classification.pipeline import prepare_all\n"
+        "from digit_classification.sources import find_sources\n"
+        "if __name__ == '__main__':\n"
+        "    images = prepare_all(find_sources([sys.argv[1]]), workers=2)\n"
+        "    next(images)\n"
+        "    print(*(child.pid for child in multiprocessing.active_children()), flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    script = tmp_path / "reader.py"
+    script.write_text(code)
+    parent = subprocess.Popen(
+        [sys.executable, script, os.path.dirname(sources[0].path)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert parent.stdout is not None
+    children = [int(pid) for pid in parent.stdout.readline().split()]
+    parent.kill()
+    parent.communicate()
+    assert len(children) == 2
+    deadline = time.monotonic() + 30
+    while any(map(is_running, children)):
+        assert time.monotonic() < deadline, "a process is left over"
+        time.sleep(0.1)
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    # A process that has ended is still listed until its parent, the fork server, asks.
+    status = Path(f"/proc/{pid}/stat")
+    return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
