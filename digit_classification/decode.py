@@ -70,21 +70,17 @@ def decode(source: Picture, limits: Limits = DEFAULT_LIMITS) -> Decoded:
     """
     if isinstance(source, np.ndarray):
         return Decoded(source)
-    if isinstance(source, Image.Image):
-        return Decoded(_pixels(source))
-    content = _content(source)
-    if not content:
-        raise ImageError("the file is empty")
     with _bounded(limits.max_pixels):
-        image = _open(content, limits)
+        image = source if isinstance(source, Image.Image) else _open(_content(source), limits)
         try:
             pixels = _pixels(image)
-            animated = image.format != "MPO" and getattr(image, "is_animated", False)
+            animated = image is not source and getattr(image, "is_animated", False)
         except Exception as error:  # a decoder may raise anything on damaged data
             kind = "truncated" if "truncated" in str(error) else "damaged"
-            raise ImageError(f"{kind} {image.format}") from error
+            raise ImageError(f"{kind} {image.format or 'image'}") from error
     # The further frames of an MPO, which phones write as .jpg, are depth and gain maps.
-    return Decoded(pixels, "the first of several frames" if animated else None)
+    noteworthy = animated and image.format != "MPO"
+    return Decoded(pixels, "the first of several frames" if noteworthy else None)
 
 
 def _content(source: str | os.PathLike[str] | bytes | BinaryIO) -> bytes:
@@ -117,6 +113,8 @@ def _bounded(max_pixels: int) -> Iterator[None]:
 
 def _open(content: bytes, limits: Limits) -> Image.Image:
     """Read the header of a picture; nothing is unpacked yet."""
+    if not content:
+        raise ImageError("the file is empty")
     formats = ["PPM" if name == "PGM" else name.upper() for name in limits.formats]
     try:
         image = Image.open(io.BytesIO(content), formats=formats)
@@ -156,6 +154,8 @@ def _pixels(image: Image.Image) -> np.ndarray:
 
 
 def _as_array(image: Image.Image) -> np.ndarray:
+    if image.mode == "La":  # which Pillow converts to LA only
+        image = image.convert("LA")
     if image.has_transparency_data:
         image = image.convert("RGBA")
     elif image.mode == "1":

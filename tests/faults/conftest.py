@@ -6,7 +6,7 @@ from typing import Any
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print what the tests recorded as `hostile`, also when workers of pytest-xdist ran them."""
+    """Print what the tests recorded as `hostile`."""
     for report in terminalreporter.getreports("passed"):
         for name, text in report.user_properties:
             if name == "hostile":
