@@ -166,7 +166,7 @@ def list_zip(path: str) -> Iterator[Source]:
 
 
 def _is_litter(name: str) -> bool:
-    hidden = name.startswith(".") and name != ".."  # a zip's member may begin with ../
+    hidden = name.startswith(".") and not name.startswith("..")  # a zip's member may, to escape
     return hidden or name in LITTER
 
 

@@ -53,7 +53,7 @@ def pictures() -> tuple[bytes, ...]:
     exif = Image.Exif()
     exif[0x0112] = 6
     variants: list[tuple[Image.Image, str, dict[str, Any]]] = [
-        *((in_mode(grey, mode), "PNG", {}) for mode in ("1", "L", "LA", "P", "RGB", "I", "I;16")),
+        *((in_mode(grey, mode), "PNG", {}) for mode in ("1", "L", "LA", "P", "RGB", "I;16")),
         (rgba, "PNG", {}),
         (in_mode(grey, "P"), "PNG", {"transparency": 3}),
         (grey, "PNG", {"save_all": True, "append_images": frames}),
