@@ -22,6 +22,10 @@ from digit_classification.sources import Source, SourceError
 
 LONGEST = 1536  # pixels: a JPEG is decoded at the smallest scale that still gives a third of this
 
+# Pillow warns, on standard error, of whatever is odd in a file: of no use in a long run.  Not
+# within `decode`: that would take longer than to open a small picture.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
 _ORIENTATION = 0x0112  # EXIF tag
 _BAND = 2**22  # pixels converted at a time
 
@@ -97,18 +101,12 @@ def _content(source: str | os.PathLike[str] | bytes | BinaryIO) -> bytes:
 
 @contextlib.contextmanager
 def _bounded(max_pixels: int) -> Iterator[None]:
-    """Move Pillow's guard against bombs to `max_pixels`; its decoders ask it, too.
-
-    Pillow also warns, on standard error, of what is odd in a file: of no use in a long run.
-    """
-    before = Image.MAX_IMAGE_PIXELS
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        Image.MAX_IMAGE_PIXELS = max_pixels
-        try:
-            yield
-        finally:
-            Image.MAX_IMAGE_PIXELS = before
+    """Move Pillow's guard against bombs to `max_pixels`; its decoders ask it, too."""
+    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
 def _open(content: bytes, limits: Limits) -> Image.Image:
@@ -120,7 +118,7 @@ def _open(content: bytes, limits: Limits) -> Image.Image:
         image = Image.open(io.BytesIO(content), formats=formats)
     except UnidentifiedImageError as error:
         raise ImageError("not an image, or of an unknown format") from error
-    except Image.DecompressionBombError as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(_too_large(limits)) from error
     except Exception as error:  # a decoder may raise anything on damaged data
         raise ImageError("damaged image") from error
