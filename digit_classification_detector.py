@@ -22,12 +22,17 @@ In Python:
 
 from __future__ import annotations
 
+import os
+
+# NumPy's matrix products on one thread: the others would wait for work by spinning, on the cores
+# that the reading processes use. NumPy looks at this when it is imported.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import argparse
 import contextlib
 import glob
 import io
 import itertools
-import os
 import sys
 import threading
 import time

@@ -22,6 +22,10 @@ from digit_classification.sources import Source, SourceError
 
 LONGEST = 1536  # pixels: a JPEG is decoded at the smallest scale that still gives a third of this
 
+# Pillow warns, on standard error, of whatever is odd in a file: of no use in a long run.  Not
+# within `decode`: that would take longer than to open a small picture.
+warnings.filterwarnings("ignore", module=r"PIL\.")
+
 _ORIENTATION = 0x0112  # EXIF tag
 _BAND = 2**22  # pixels converted at a time
 
@@ -70,21 +74,17 @@ def decode(source: Picture, limits: Limits = DEFAULT_LIMITS) -> Decoded:
     """
     if isinstance(source, np.ndarray):
         return Decoded(source)
-    if isinstance(source, Image.Image):
-        return Decoded(_pixels(source))
-    content = _content(source)
-    if not content:
-        raise ImageError("the file is empty")
     with _bounded(limits.max_pixels):
-        image = _open(content, limits)
+        image = source if isinstance(source, Image.Image) else _open(_content(source), limits)
         try:
             pixels = _pixels(image)
-            animated = image.format != "MPO" and getattr(image, "is_animated", False)
+            animated = image is not source and getattr(image, "is_animated", False)
         except Exception as error:  # a decoder may raise anything on damaged data
             kind = "truncated" if "truncated" in str(error) else "damaged"
-            raise ImageError(f"{kind} {image.format}") from error
+            raise ImageError(f"{kind} {image.format or 'image'}") from error
     # The further frames of an MPO, which phones write as .jpg, are depth and gain maps.
-    return Decoded(pixels, "the first of several frames" if animated else None)
+    noteworthy = animated and image.format != "MPO"
+    return Decoded(pixels, "the first of several frames" if noteworthy else None)
 
 
 def _content(source: str | os.PathLike[str] | bytes | BinaryIO) -> bytes:
@@ -101,28 +101,24 @@ def _content(source: str | os.PathLike[str] | bytes | BinaryIO) -> bytes:
 
 @contextlib.contextmanager
 def _bounded(max_pixels: int) -> Iterator[None]:
-    """Move Pillow's guard against bombs to `max_pixels`; its decoders ask it, too.
-
-    Pillow also warns, on standard error, of what is odd in a file: of no use in a long run.
-    """
-    before = Image.MAX_IMAGE_PIXELS
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        Image.MAX_IMAGE_PIXELS = max_pixels
-        try:
-            yield
-        finally:
-            Image.MAX_IMAGE_PIXELS = before
+    """Move Pillow's guard against bombs to `max_pixels`; its decoders ask it, too."""
+    before, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, max_pixels
+    try:
+        yield
+    finally:
+        Image.MAX_IMAGE_PIXELS = before
 
 
 def _open(content: bytes, limits: Limits) -> Image.Image:
     """Read the header of a picture; nothing is unpacked yet."""
+    if not content:
+        raise ImageError("the file is empty")
     formats = ["PPM" if name == "PGM" else name.upper() for name in limits.formats]
     try:
         image = Image.open(io.BytesIO(content), formats=formats)
     except UnidentifiedImageError as error:
         raise ImageError("not an image, or of an unknown format") from error
-    except Image.DecompressionBombError as error:
+    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(_too_large(limits)) from error
     except Exception as error:  # a decoder may raise anything on damaged data
         raise ImageError("damaged image") from error
@@ -156,6 +152,8 @@ def _pixels(image: Image.Image) -> np.ndarray:
 
 
 def _as_array(image: Image.Image) -> np.ndarray:
+    if image.mode == "La":  # which Pillow converts to LA only
+        image = image.convert("LA")
     if image.has_transparency_data:
         image = image.convert("RGBA")
     elif image.mode == "1":

@@ -1,12 +1,12 @@
 """The trained network as plain arrays: the trainer writes them, the detector computes with them.
 
 A network of dense layers is a few matrix products, so it needs no engine.  Against one that runs
-a network file (LiteRT 2.3), measured with 784-800-10 on two cores:
+a network file (LiteRT 2.3), measured with 784-800-10, on one core:
 
                                         engine      NumPy
-    load, until it can be called         21 ms       2.5 ms
-    first image                          10 ms       0.5 ms
-    1,000 images more                  12.7 ms       7.8 ms
+    load, until it can be called         21 ms     2.5 ms
+    first image                          10 ms     0.4 ms
+    1,000 images more                    13 ms      14 ms
 
 Safety decides as well.  An engine in C++ follows the offsets and shapes of a stranger's file; a
 checksum would find damage there but no malice, and trying the file in another process first

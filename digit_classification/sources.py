@@ -166,7 +166,8 @@ def list_zip(path: str) -> Iterator[Source]:
 
 
 def _is_litter(name: str) -> bool:
-    return name.startswith(".") or name in LITTER
+    hidden = name.startswith(".") and not name.startswith("..")  # a zip's member may, to escape
+    return hidden or name in LITTER
 
 
 def expand(path: str) -> list[str]:

@@ -202,7 +202,7 @@ def other_file_system(tmp_path: Path) -> Iterator[Path]:
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:
-    """Print what the tests recorded as `hostile`, also when workers of pytest-xdist ran them."""
+    """Print what the tests recorded as `hostile`."""
     for report in terminalreporter.getreports("passed"):
         for name, text in report.user_properties:
             if name == "hostile":
