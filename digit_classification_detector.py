@@ -27,6 +27,7 @@ import glob
 import io
 import itertools
 import os
+import signal
 import sys
 import time
 from collections import Counter
@@ -463,6 +464,7 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.runs or arguments.show:
             return _look_back(arguments, settings, messages)
         with contextlib.ExitStack() as stack:
+            stack.enter_context(_second_ctrl_c_ends())
             run = None
             if arguments.resume is None:
                 given = arguments.paths or _ask_for_path(parser)
@@ -524,6 +526,26 @@ def main(argv: list[str] | None = None) -> int:
         command = _command(predictor.stopped_run_id, argv, arguments.resume)
         messages.print(f"To go on with the run:\n{command}")
     return status
+
+
+@contextlib.contextmanager
+def _second_ctrl_c_ends() -> Iterator[None]:
+    """Let a second Ctrl-C end the program at once; the first one ends the run in good order.
+
+    Raised again while processes are being ended, KeyboardInterrupt would leave some to be waited
+    for without end.
+    """
+
+    def interrupt(*_: object) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # ignored, as by nohup
+        yield
+        return
+    signal.signal(signal.SIGINT, interrupt)
+    yield
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # unless it was interrupted
 
 
 def _command(run_id: str, argv: list[str] | None, resumed: str | None) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -76,6 +77,8 @@ class Detector:
         return subprocess.Popen(
             self.command(*arguments, database=database),
             cwd=self.folder,
+            # A shell that puts the tests into the background makes them, and all, ignore Ctrl-C.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             env={**os.environ, **self.settings},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -122,8 +125,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, model: Path, archive: 
     return rows
 
 
-def open_database(url: str, **options: float) -> ResultsDatabase:
-    return ResultsDatabase.open(url, password=os.environ.get(PASSWORD_VARIABLE), **options)  # type: ignore[arg-type]
+def open_database(url: str, *, read_only: bool = False) -> ResultsDatabase:
+    password = os.environ.get(PASSWORD_VARIABLE)
+    return ResultsDatabase.open(url, password=password, read_only=read_only)
 
 
 def stored_runs(url: str) -> list[Run]:
