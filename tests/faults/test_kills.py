@@ -6,7 +6,6 @@ import contextlib
 import hashlib
 import os
 import random
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -32,8 +31,6 @@ from tests.faults.conftest import (
 Record = Callable[[str, object], None]
 KILLS = 50 if SOAK else 5
 SECONDS_AT_ONCE = 60 if SOAK else 3
-
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs Unix signals")
 
 
 def kill_and_resume(
