@@ -33,6 +33,7 @@ import contextlib
 import glob
 import io
 import itertools
+import signal
 import sys
 import threading
 import time
@@ -514,6 +515,7 @@ def main(argv: list[str] | None = None) -> int:
             _print_plan(arguments, settings, arguments.paths or _ask_for_path(parser))
             return 0
         with contextlib.ExitStack() as stack:
+            stack.enter_context(_second_ctrl_c_ends())
             run = None
             if arguments.resume is None:
                 given = arguments.paths or _ask_for_path(parser)
@@ -591,6 +593,26 @@ def main(argv: list[str] | None = None) -> int:
         command = _command(predictor.stopped_run_id, argv, arguments.resume)
         messages.print(f"To go on with the run:\n{command}")
     return status
+
+
+@contextlib.contextmanager
+def _second_ctrl_c_ends() -> Iterator[None]:
+    """Let a second Ctrl-C end the program at once; the first one ends the run in good order.
+
+    Raised again while processes are being ended, KeyboardInterrupt would leave some to be waited
+    for without end.
+    """
+
+    def interrupt(*_: object) -> None:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        raise KeyboardInterrupt
+
+    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # ignored, as by nohup
+        yield
+        return
+    signal.signal(signal.SIGINT, interrupt)
+    yield
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # unless it was interrupted
 
 
 def _command(run_id: str, argv: list[str] | None, resumed: str | None) -> str:

@@ -35,7 +35,8 @@ START, END = "<!-- results: written by benchmarks/reliability.py -->", "<!-- end
 
 def run_tests(report: Path) -> int:
     """Run the tests at full length; return pytest's exit status."""
-    words = ["-m", "pytest", "tests/faults", "-p", "no:cacheprovider", f"--junitxml={report}"]
+    words = ["-m", "pytest", "tests/faults", "-p", "no:cacheprovider"]
+    words += [f"--junitxml={report}", "-o", "junit_family=xunit1"]  # the one with properties
     environment = {**os.environ, "DIGITS_TEST_SOAK": "1"}
     return subprocess.run(
         [sys.executable, *words], cwd=ROOT, env=environment, check=False

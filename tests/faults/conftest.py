@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -30,6 +31,9 @@ SCRIPT = ROOT / "digit_classification_detector.py"
 SOAK = bool(os.environ.get("DIGITS_TEST_SOAK"))
 SEED = 20261122
 PICTURES = 10_000 if SOAK else 1_000
+
+if os.name == "nt":
+    collect_ignore_glob = ["test_*.py"]  # they need Unix signals and bash
 
 # What of a row must be the same in a disturbed and in an undisturbed run, by the row's path.
 Rows = Mapping[str, tuple[object, ...]]
@@ -77,6 +81,8 @@ class Detector:
         return subprocess.Popen(
             self.command(*arguments, database=database),
             cwd=self.folder,
+            # A shell that puts the tests into the background makes them, and all, ignore Ctrl-C.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
             env={**os.environ, **self.settings},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -123,8 +129,9 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory, model: Path, archive: 
     return rows
 
 
-def open_database(url: str, **options: float) -> ResultsDatabase:
-    return ResultsDatabase.open(url, password=os.environ.get(PASSWORD_VARIABLE), **options)  # type: ignore[arg-type]
+def open_database(url: str, *, read_only: bool = False) -> ResultsDatabase:
+    password = os.environ.get(PASSWORD_VARIABLE)
+    return ResultsDatabase.open(url, password=password, read_only=read_only)
 
 
 def stored_runs(url: str) -> list[Run]:

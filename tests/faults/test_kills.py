@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import random
-import sys
 import threading
 import time
 from collections.abc import Callable
@@ -32,8 +32,6 @@ Record = Callable[[str, object], None]
 KILLS = 50 if SOAK else 5
 SECONDS_AT_ONCE = 60 if SOAK else 3
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="needs Unix signals")
-
 
 def kill_and_resume(
     detector: Detector, url: str, chance: random.Random, kills: int, *options: object
@@ -42,25 +40,41 @@ def kill_and_resume(
 
     Returns how often it was, and how often with a part of the rows stored.
     """
-    killed = midway = 0
+    killed = midway = before = 0
     while True:
         run_id = begun_run(url)
         arguments = ["pictures"] if run_id is None else ["--resume", run_id]
         with detector.start(*arguments, *options, database=url) as process:
             if killed < kills:
-                # Most of the time before the first batch goes into starting.
-                stop = time.monotonic() + chance.uniform(0.3, 2.5 if SOAK else 1.2)
+                # Mostly after it has begun to store; now and then while it starts.
+                if chance.random() < 0.9:
+                    while process.poll() is None and count_rows(url) <= before:
+                        time.sleep(0.02)
+                stop = time.monotonic() + chance.uniform(0, 0.5)
                 while process.poll() is None and time.monotonic() < stop:
-                    time.sleep(0.005)
+                    time.sleep(0.002)
                 if process.poll() is None:
                     process.kill()
                     killed += 1
             _, messages = process.communicate(timeout=600)
+        before = count_rows(url)
+        midway += process.returncode < 0 and 0 < before < PICTURES
         if process.returncode >= 0:
             assert process.returncode == 1, messages  # some of the pictures are none
+        if before == PICTURES and any(run.state == "finished" for run in stored_runs(url)):
             return killed, midway
-        if (run_id := begun_run(url)) is not None:
-            midway += 0 < len(stored_rows(url, run_id)) < PICTURES
+
+
+def count_rows(url: str) -> int:
+    """The rows of all runs."""
+    with (
+        contextlib.suppress(DatabaseError),
+        open_database(url, read_only=True) as database,
+        database._store.transaction() as cursor,
+    ):
+        cursor.execute("SELECT COUNT(*) FROM classified_images")
+        return int(cursor.fetchall()[0][0])
+    return 0
 
 
 def begun_run(url: str) -> str | None:

@@ -73,7 +73,6 @@ def test_a_full_disk_under_sqlite(small_disk: Path, detector: Detector, undistur
     assert Damage.of(stored_rows(url), undisturbed) == NONE
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs limits of a process")
 def test_a_file_that_may_not_grow(detector: Detector, sqlite_url: str, undisturbed: Rows) -> None:
     """What a quota does: writing fails, though there is room on the disk."""
     words = detector.command("pictures", database=sqlite_url)
