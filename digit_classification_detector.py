@@ -63,6 +63,7 @@ from digit_classification.sources import (
 from digit_classification.terminal import make_console, make_table, progress_bar
 
 PROMPT = "Enter the image path or directory: "
+SHOWN_EVERY = 50  # results: to move the progress bar costs as much as to classify
 NAMED = 10  # files named in the summary; all of them are in the database and in the output
 
 EXIT_STATUS = """\
@@ -202,21 +203,21 @@ class DigitPredictor:
     def _classify(self, batch: Sequence[Prepared]) -> list[Result]:
         """Classify those of a batch that could be read, with one call of the network."""
         digits = [image.digit for image in batch if image.digit is not None]
-        probabilities = iter(self.model.network(np.stack(digits)) if digits else ())
+        probabilities = iter(self.model.network(np.stack(digits)).tolist() if digits else ())
         return [
             self._judge(image, next(probabilities) if image.digit is not None else None)
             for image in batch
         ]
 
-    def _judge(self, image: Prepared, probabilities: np.ndarray | None) -> Result:
+    def _judge(self, image: Prepared, probabilities: list[float] | None) -> Result:
         path, sha256 = image.source.name, image.sha256
         if probabilities is None:
             return Result(path, "error", reason=image.error, image_sha256=sha256)
-        ten = tuple(probabilities.tolist())
+        ten = tuple(probabilities)
         if image.rejection is not None:
             reason = image.rejection
             return Result(path, "rejected", reason=reason, probabilities=ten, image_sha256=sha256)
-        digit = int(probabilities.argmax())
+        digit = ten.index(max(ten))
         certain = ten[digit] >= self.settings.detection.min_confidence
         return Result(
             path,
@@ -369,12 +370,14 @@ def main(argv: list[str] | None = None) -> int:
             summary = Summary()
             with progress_bar(messages, quiet=arguments.quiet) as progress:
                 task = progress.add_task("Reading digits", total=None)
-                for result in predictor.classify_images(
+                results = predictor.classify_images(
                     paths, named=given, save_normalized=arguments.save_normalized
-                ):
+                )
+                for number, result in enumerate(results, 1):
                     write(result)
                     summary.add(result)
-                    progress.advance(task)
+                    if number % SHOWN_EVERY == 0:
+                        progress.update(task, completed=number)
     except (SettingsError, SourceError, ModelError) as error:
         messages.print(f"Error: {error}")
         return 2

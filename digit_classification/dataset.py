@@ -109,9 +109,11 @@ def _list_files(path: Path) -> list[tuple[PurePosixPath, Source]]:
     """Return the files of the dataset with their names relative to it."""
     try:
         if path.is_dir():
+            # Sorted here: the split should not depend on how a file system keeps large folders.
+            files = sorted(list_folder(str(path)), key=lambda source: source.path)
             return [
                 (PurePosixPath(Path(os.path.relpath(source.path, path)).as_posix()), source)
-                for source in list_folder(str(path))
+                for source in files
             ]
         if is_zip(str(path)):
             return [(PurePosixPath(source.member or ""), source) for source in list_zip(str(path))]

@@ -32,6 +32,8 @@ import cv2
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from digit_classification.png import decode_plain_png
+
 SIDE = 28  # pixels
 BOX = 20  # pixels: the digit's longer side
 PREPARATION = {"version": 1, "side": SIDE, "box": BOX, "deslant": True}
@@ -117,6 +119,8 @@ def _read(source: Any, formats: Sequence[str], max_pixels: int) -> np.ndarray:
         data = source if isinstance(source, bytes) else source.read()
     if not data:
         raise ImageError("the file is empty")
+    if "PNG" in formats and (plain := decode_plain_png(data)) is not None:
+        return _reduce(plain, _DECODED)
     try:
         image = Image.open(io.BytesIO(data), formats=tuple(formats))
     except UnidentifiedImageError as error:

@@ -25,6 +25,8 @@ from digit_classification import images
 from digit_classification.sources import Source, SourceError
 
 CHUNK = 64  # images a task: large enough to hide what a task costs, small enough to share evenly
+# Images in flight: enough to keep the workers busy while a batch goes into the database.
+AHEAD = 2048
 SMALL = 256  # up to this many images, starting processes costs more than it saves
 
 
@@ -76,7 +78,7 @@ def prepare_all(
         return
     pool = ProcessPoolExecutor(workers, mp_context=_context(), initializer=_start_worker)
     try:
-        yield from _prepare_in(pool, itertools.chain(start, sources), invert, ahead=3 * workers)
+        yield from _prepare_in(pool, itertools.chain(start, sources), invert, max(AHEAD // CHUNK, 3 * workers))
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 

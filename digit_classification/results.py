@@ -44,6 +44,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from digit_classification.sources import escape_undecodable
 
 Status = Literal["ok", "uncertain", "rejected", "error"]
+STATUSES = frozenset(get_args(Status))
 RunState = Literal["running", "finished", "interrupted", "failed"]
 
 SCHEMA_VERSION = 2  # migration 1 is the ancestor's table; 2 adds the runs and what traces a row
@@ -98,7 +99,7 @@ class Result:
     image_sha256: str | None = None
 
     def __post_init__(self) -> None:
-        if self.status not in get_args(Status):
+        if self.status not in STATUSES:
             raise ValueError(f"status {self.status!r} is none of {', '.join(get_args(Status))}")
         if self.probabilities is not None:
             if len(self.probabilities) != 10:
