@@ -146,6 +146,7 @@ class DigitClassifier:
             dataset = read_dataset(
                 path,
                 strict=self.settings.dataset.strict,
+                cache=self.settings.dataset.cache,
                 progress=lambda done, total: progress.update(task, completed=done, total=total),
             )
         if not self.quiet:
@@ -492,6 +493,13 @@ def build_parser() -> argparse.ArgumentParser:
     add_setting(data, "--dataset", "dataset.path", metavar="PATH")
     add_setting(data, "--test-dataset", "dataset.test_path", metavar="PATH")
     add_setting(data, "--strict", "dataset.strict", action="store_true")
+    add_setting(
+        data,
+        "--no-cache",
+        "dataset.cache",
+        action="store_false",
+        help="prepare every image again, and keep nothing beside the dataset",
+    )
     training = parser.add_argument_group("training")
     add_setting(training, "--epochs", "training.epochs", metavar="N")
     add_setting(training, "--hidden-units", "training.hidden_units", metavar="N", nargs="+")

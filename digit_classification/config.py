@@ -59,6 +59,9 @@ class DatasetSettings(Section):
         0.1, gt=0, lt=1, description="part of the training images that choices are made on"
     )
     strict: bool = Field(False, description="an unreadable image ends the training")
+    cache: bool = Field(
+        True, description="keep the prepared images in a file beside the dataset for the next time"
+    )
 
 
 class ModelSettings(Section):
@@ -172,7 +175,7 @@ def add_setting(group: Any, flag: str, key: str, **options: Any) -> None:
     """
     field = FIELDS[key]
     default = _as_text(field.default)
-    options["help"] = f"{options.get('help', field.description)} (default: {default})"
+    options.setdefault("help", f"{field.description} (default: {default})")
     group.add_argument(flag, dest=key, default=argparse.SUPPRESS, **options)
 
 

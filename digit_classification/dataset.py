@@ -12,16 +12,20 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
+from digit_classification import dataset_cache
 from digit_classification.pipeline import Prepared, prepare_all
 from digit_classification.sources import Source, SourceError, is_zip, list_folder, list_zip
 
 CLASSES = tuple("0123456789")
+CACHED_FROM = 1.0  # seconds: what is read faster is not worth a file
 
 
 class DatasetError(Exception):
@@ -63,15 +67,57 @@ def read_dataset(
     *,
     strict: bool = False,
     workers: int = 0,
+    cache: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Dataset:
     """Read the dataset at `path`, a directory or a zip; `progress(done, total)` is called often.
 
     Byte-identical images are kept once, so that a copy cannot sit on both sides of a split.
+    With `cache`, what an earlier call kept is used if it fits, and otherwise kept for the next.
 
     Raises DatasetError if it has no proper class folders, if an image lies in two of them, or,
     with `strict`, if an image cannot be read.
     """
+    key = _cache_key(path) if cache else None
+    if key is not None and (kept := dataset_cache.load(path, key)) is not None:
+        return _from_cache(path, *kept, strict)
+    begin = time.monotonic()
+    dataset = _read_files(path, strict, workers, progress)
+    if key is not None and time.monotonic() - begin >= CACHED_FROM:
+        rest = {"names": dataset.names, "sha256": dataset.sha256, "report": asdict(dataset.report)}
+        dataset_cache.save(path, key, dataset.digits, dataset.labels, rest)
+    return dataset
+
+
+def _cache_key(path: Path) -> str | None:
+    """Return the key of the dataset, or None if it is none: reading it will say why not."""
+    if not path.is_dir() and not is_zip(str(path)):
+        return None
+    try:
+        return dataset_cache.cache_key(path)
+    except (OSError, SourceError):
+        return None
+
+
+def _from_cache(
+    path: Path, digits: np.ndarray, labels: np.ndarray, rest: dict[str, Any], strict: bool
+) -> Dataset:
+    """Return what `_read_files` returned earlier."""
+    files = rest["report"]
+    if strict and files["left_out"]:
+        raise _unreadable(path, *files["left_out"][0])
+    report = Report(
+        stray=files["stray"],
+        left_out=[(name, reason) for name, reason in files["left_out"]],
+        duplicates=[(name, kept) for name, kept in files["duplicates"]],
+        doubtful=[(name, reason) for name, reason in files["doubtful"]],
+    )
+    return Dataset(path, digits, labels, rest["names"], report, rest["sha256"])
+
+
+def _read_files(
+    path: Path, strict: bool, workers: int, progress: Callable[[int, int], None]
+) -> Dataset:
     report = Report()
     labelled = _assign_classes(path, _list_files(path), report)
     prepared = prepare_all((source for _, _, source in labelled), workers=workers)
@@ -159,12 +205,17 @@ def _assign_classes(
 
 
 def _leave_out(path: Path, name: str, image: Prepared, strict: bool, report: Report) -> None:
+    reason = image.error or ""
     if strict:
-        raise DatasetError(
-            f"'{name}' in '{path}' cannot be read ({image.error}): "
-            "repair or delete it, or train without --strict."
-        )
-    report.left_out.append((name, image.error or ""))
+        raise _unreadable(path, name, reason)
+    report.left_out.append((name, reason))
+
+
+def _unreadable(path: Path, name: str, reason: str) -> DatasetError:
+    return DatasetError(
+        f"'{name}' in '{path}' cannot be read ({reason}): "
+        "repair or delete it, or train without --strict."
+    )
 
 
 def _check_every_class(path: Path, labels: np.ndarray, report: Report) -> None:
