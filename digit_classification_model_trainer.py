@@ -111,10 +111,10 @@ class DigitClassifier:
         settings = self.settings.dataset
         dataset = self._read(settings.path)
         digits, labels = dataset.digits, dataset.labels
-        self.datasets = {"dataset": dataset}
+        self.datasets = {"dataset": dataset.without_digits()}
         if settings.test_path is not None:
             test = self._read(settings.test_path)
-            self.datasets["test_dataset"] = test
+            self.datasets["test_dataset"] = test.without_digits()
             self.test_digits, self.test_labels = test.digits, test.labels
         else:
             digits, self.test_digits, labels, self.test_labels = self._split(
@@ -253,7 +253,7 @@ class DigitClassifier:
         """Return the training part in the order of this epoch, each image distorted anew."""
         rng = np.random.default_rng((self.settings.training.seed, epoch))
         order = rng.permutation(len(self.train_labels))
-        return augment(self.train_digits[order], rng), self.train_labels[order]
+        return augment(self.train_digits, rng, order), self.train_labels[order]
 
     def _steps_per_epoch(self) -> int:
         return max(1, len(self.train_labels) // self.settings.training.batch_size)

@@ -14,7 +14,7 @@ import hashlib
 import os
 import time
 from collections.abc import Callable, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -25,6 +25,7 @@ from digit_classification.pipeline import Prepared, prepare_all
 from digit_classification.sources import Source, SourceError, is_zip, list_folder, list_zip
 
 CLASSES = tuple("0123456789")
+SHOWN_EVERY = 100  # images: telling of each would take longer than unpacking it
 CACHED_FROM = 1.0  # seconds: what is read faster is not worth a file
 
 
@@ -56,6 +57,10 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def without_digits(self) -> Dataset:
+        """Return all but the images, which need not stay in memory once they are split."""
+        return replace(self, digits=self.digits[:0].copy())
+
     @property
     def counts(self) -> dict[str, int]:
         """Number of images of each class."""
@@ -70,7 +75,7 @@ def read_dataset(
     cache: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Dataset:
-    """Read the dataset at `path`, a directory or a zip; `progress(done, total)` is called often.
+    """Read the dataset at `path`, a directory or a zip; `progress(done, total)` now and then.
 
     Byte-identical images are kept once, so that a copy cannot sit on both sides of a split.
     With `cache`, what an earlier call kept is used if it fits, and otherwise kept for the next.
@@ -127,7 +132,8 @@ def _read_files(
     names: list[str] = []
     first: dict[str, int] = {}  # where the image with this checksum is in `names`
     for done, ((name, label, _), image) in enumerate(zip(labelled, prepared, strict=True), 1):
-        progress(done, len(labelled))
+        if done % SHOWN_EVERY == 0 or done == len(labelled):
+            progress(done, len(labelled))
         if image.stray:
             report.stray.append(name)
         elif image.digit is None or image.sha256 is None:

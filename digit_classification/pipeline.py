@@ -7,16 +7,18 @@ thread alone, because they contend for the interpreter lock.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import multiprocessing
 import os
 import signal
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
 from multiprocessing.context import BaseContext
+from typing import TypeVar
 
 import cv2
 import numpy as np
@@ -28,6 +30,10 @@ CHUNK = 64  # images a task: large enough to hide what a task costs, small enoug
 # Images in flight: enough to keep the workers busy while a batch goes into the database.
 AHEAD = 2048
 SMALL = 256  # up to this many images, starting processes costs more than it saves
+
+
+Item = TypeVar("Item")
+Output = TypeVar("Output")
 
 
 @dataclass(frozen=True)
@@ -69,27 +75,38 @@ def prepare_all(
 
     At most a few chunks are in flight, however many sources there are.
     """
-    sources = iter(sources)
+    return map_in_order(functools.partial(prepare, invert=invert), sources, workers)
+
+
+def map_in_order(
+    function: Callable[[Item], Output], items: Iterable[Item], workers: int = 0
+) -> Iterator[Output]:
+    """Yield `function` of each item, in order, computed by processes unless the items are few."""
+    items = iter(items)
     workers = workers or default_workers()
-    start = list(itertools.islice(sources, SMALL + 1))
+    start = list(itertools.islice(items, SMALL + 1))
     if len(start) <= SMALL or workers == 1:
         cv2.setNumThreads(1)
-        yield from (prepare(source, invert) for source in itertools.chain(start, sources))
+        yield from map(function, itertools.chain(start, items))
         return
     pool = ProcessPoolExecutor(workers, mp_context=_context(), initializer=_start_worker)
     try:
-        yield from _prepare_in(pool, itertools.chain(start, sources), invert, max(AHEAD // CHUNK, 3 * workers))
+        ahead = max(AHEAD // CHUNK, 3 * workers)
+        yield from _map_in(pool, function, itertools.chain(start, items), ahead)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _prepare_in(
-    pool: ProcessPoolExecutor, sources: Iterable[Source], invert: images.Invert, ahead: int
-) -> Iterator[Prepared]:
-    pending: deque[Future[list[Prepared]]] = deque()
-    sources = iter(sources)
-    while chunk := list(itertools.islice(sources, CHUNK)):
-        pending.append(pool.submit(_prepare_chunk, chunk, invert))
+def _map_in(
+    pool: ProcessPoolExecutor,
+    function: Callable[[Item], Output],
+    items: Iterable[Item],
+    ahead: int,
+) -> Iterator[Output]:
+    pending: deque[Future[list[Output]]] = deque()
+    items = iter(items)
+    while chunk := list(itertools.islice(items, CHUNK)):
+        pending.append(pool.submit(_map_chunk, function, chunk))
         if len(pending) > ahead:
             yield from pending.popleft().result()
     while pending:
@@ -114,5 +131,5 @@ def _start_worker() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
-def _prepare_chunk(chunk: list[Source], invert: images.Invert) -> list[Prepared]:
-    return [prepare(source, invert) for source in chunk]
+def _map_chunk(function: Callable[[Item], Output], chunk: list[Item]) -> list[Output]:
+    return [function(item) for item in chunk]
