@@ -623,12 +623,12 @@ def _cell(values: list[float] | None, unit: str) -> str:
     return f"{mean}{deviation} {unit}"
 
 
-def write_markdown(path: Path, text: str) -> None:
+def write_markdown(path: Path, text: str, start: str = START, end: str = END) -> None:
     """Write the table to `path`, between the two marks if the file has them."""
     old = path.read_text(encoding="utf-8") if path.exists() else ""
-    if START in old and END in old:
-        before, rest = old.split(START, 1)
-        text = f"{before}{START}\n\n{text}\n{END}{rest.split(END, 1)[1]}"
+    if start in old and end in old:
+        before, rest = old.split(start, 1)
+        text = f"{before}{start}\n\n{text}\n{end}{rest.split(end, 1)[1]}"
     path.write_text(text, encoding="utf-8")
 
 

@@ -54,7 +54,7 @@ def cache_key(dataset: Path) -> str:
 def _fingerprints(folder: str) -> Iterator[str]:
     for source in list_folder(folder):
         status = os.stat(source.path)
-        yield f"{source.path[len(folder):]}\0{status.st_size}\0{status.st_mtime_ns}\n"
+        yield f"{source.path[len(folder) :]}\0{status.st_size}\0{status.st_mtime_ns}\n"
 
 
 def load(dataset: Path, key: str) -> tuple[np.ndarray, np.ndarray, dict[str, Any]] | None:

@@ -80,7 +80,7 @@ def save_model(path: Path, model: Any, card: Mapping[str, Any]) -> None:
             model.save(whole)
         with zipfile.ZipFile(whole, "a", zipfile.ZIP_DEFLATED) as archive:
             archive.writestr(CARD, json.dumps(_stamped(card), indent=2, ensure_ascii=False))
-            # Not compressed: weights hardly shrink, and each start of the detector would unpack them.
+            # Not compressed: weights hardly shrink, and each start would unpack them.
             archive.writestr(NETWORK, _to_litert(model), zipfile.ZIP_STORED)
         with open(whole, "rb+") as file:
             os.fsync(file.fileno())

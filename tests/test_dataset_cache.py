@@ -71,9 +71,7 @@ def test_without_cache_nothing_is_kept(folder: Path) -> None:
     assert sorted(folder.parent.iterdir()) == before
 
 
-def test_a_quick_reading_is_not_worth_a_file(
-    folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_quick_reading_is_not_worth_a_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dataset_module, "CACHED_FROM", 3600.0)
     read_dataset(folder, cache=True)
     assert not (folder.parent / ".digits.cache").exists()
@@ -176,7 +174,7 @@ def test_where_nothing_can_be_written_nothing_is_kept(
 def test_a_file_that_is_no_dataset_is_still_said_to_be_none(tmp_path: Path) -> None:
     file = tmp_path / "digits.txt"
     file.write_text("0123456789")
-    with pytest.raises(DatasetError, match="is neither a folder nor a .zip file"):
+    with pytest.raises(DatasetError, match="is neither a folder nor a"):
         read_dataset(file, cache=True)
     with pytest.raises(DatasetError, match="There is no dataset"):
         read_dataset(tmp_path / "missing", cache=True)
