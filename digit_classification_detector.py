@@ -321,21 +321,21 @@ class DigitPredictor:
     def _classify(self, batch: Sequence[Prepared]) -> list[Result]:
         """Classify those of a batch that could be read, with one call of the network."""
         digits = [image.digit for image in batch if image.digit is not None]
-        probabilities = iter(self.model.network(np.stack(digits)) if digits else ())
+        probabilities = iter(self.model.network(np.stack(digits)).tolist() if digits else ())
         return [
             self._judge(image, next(probabilities) if image.digit is not None else None)
             for image in batch
         ]
 
-    def _judge(self, image: Prepared, probabilities: np.ndarray | None) -> Result:
+    def _judge(self, image: Prepared, probabilities: list[float] | None) -> Result:
         path, sha256 = image.source.name, image.sha256
         if probabilities is None:
             return Result(path, "error", reason=image.error, image_sha256=sha256)
-        ten = tuple(probabilities.tolist())
+        ten = tuple(probabilities)
         if image.rejection is not None:
             reason = ", ".join(filter(None, (image.rejection, image.note)))
             return Result(path, "rejected", reason=reason, probabilities=ten, image_sha256=sha256)
-        digit = int(probabilities.argmax())
+        digit = ten.index(max(ten))
         certain = ten[digit] >= self.settings.detection.min_confidence
         return Result(
             path,

@@ -172,6 +172,7 @@ class DigitClassifier:
         kept, held_back = self._split(labels, settings.validation_fraction)
         self.train_digits, self.train_labels = digits[kept], labels[kept]
         self.validation_digits, self.validation_labels = digits[held_back], labels[held_back]
+        self.datasets = {name: data.without_digits() for name, data in self.datasets.items()}
         if new is not None:
             self._learn_too(new.digits, new.labels)
         self._add_drawn_digits()
@@ -221,6 +222,7 @@ class DigitClassifier:
                 path,
                 strict=self.settings.dataset.strict,
                 limits=Limits(**self.settings.images.model_dump()),
+                cache=self.settings.dataset.cache,
                 progress=lambda done, total: progress.update(task, completed=done, total=total),
             )
         if not self.quiet:
@@ -429,7 +431,7 @@ class DigitClassifier:
         """Return the training part in the order of this epoch, each image distorted anew."""
         rng = np.random.default_rng((self.settings.training.seed, epoch))
         order = rng.permutation(len(self.train_labels))
-        return augment(self.train_digits[order], rng), self.train_labels[order]
+        return augment(self.train_digits, rng, order), self.train_labels[order]
 
     def _steps_per_epoch(self) -> int:
         return max(1, len(self.train_labels) // self.settings.training.batch_size)
@@ -705,6 +707,13 @@ def build_parser() -> CommandLine:
     add_setting(data, "--test-dataset", "dataset.test_path", metavar="PATH")
     add_setting(data, "--corrections", "dataset.corrections", metavar="FILE")
     add_setting(data, "--strict", "dataset.strict", action="store_true")
+    add_setting(
+        data,
+        "--no-cache",
+        "dataset.cache",
+        action="store_false",
+        help="prepare every image again, and keep nothing beside the dataset",
+    )
     training = parser.add_group("training", example="--hidden-units 800 400 --epochs 50 --seed 7")
     add_setting(training, "--epochs", "training.epochs", metavar="N")
     add_setting(training, "--hidden-units", "training.hidden_units", metavar="N", nargs="+")

@@ -41,20 +41,24 @@ Images = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
 
-def augment(images: Images, rng: np.random.Generator) -> Images:
+def augment(
+    images: Images, rng: np.random.Generator, order: NDArray[np.integer] | None = None
+) -> Images:
     """Return a randomly distorted copy of each image.
 
     Args:
         images: uint8, (n, 28, 28), light ink on a black background.
         rng: The only source of randomness: the same state gives the same images.
+        order: The images to take, as positions; without it, each as it comes.
 
     Returns:
-        uint8, (n, 28, 28), in the order of `images`.
+        uint8, (n, 28, 28), in that order.
     """
     grain = 1 + GRAIN * rng.standard_normal((2 * STACK * SIDE, SIDE), np.float32)
-    distorted = np.empty_like(images)
-    for start in range(0, len(images), STACK):
-        stack: Images = images[start : start + STACK].reshape(-1, SIDE)
+    order = np.arange(len(images)) if order is None else order
+    distorted = np.empty((len(order), SIDE, SIDE), np.uint8)
+    for start in range(0, len(order), STACK):
+        stack: Images = images[order[start : start + STACK]].reshape(-1, SIDE)
         map_x, map_y = _sources(len(stack) // SIDE, rng)
         stack = cv2.remap(stack, map_x, map_y, cv2.INTER_LINEAR)
         stack = _redraw(stack, grain, rng)

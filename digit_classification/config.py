@@ -65,6 +65,9 @@ class DatasetSettings(Section):
         "the detector's review page writes it",
     )
     strict: bool = Field(False, description="an unreadable image ends the training")
+    cache: bool = Field(
+        True, description="keep the prepared images in a file beside the dataset for the next time"
+    )
 
 
 class ModelSettings(Section):
@@ -222,7 +225,7 @@ def add_setting(group: Any, flag: str, key: str, **options: Any) -> None:
     """
     field = FIELDS[key]
     default = _as_text(field.default)
-    options["help"] = f"{options.get('help', field.description)} (default: {default})"
+    options.setdefault("help", f"{field.description} (default: {default})")
     action = group.add_argument(flag, dest=key, default=argparse.SUPPRESS, **options)
     if get_origin(field.annotation) is Literal:  # the shell completes these (argcomplete)
         action.completer = lambda **_: get_args(field.annotation)

@@ -12,17 +12,22 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 import numpy as np
 
+from digit_classification import dataset_cache
 from digit_classification.decode import DEFAULT_LIMITS, Limits
 from digit_classification.pipeline import Prepared, prepare_all
 from digit_classification.sources import Source, SourceError, is_zip, list_folder, list_zip
 
 CLASSES = tuple("0123456789")
+SHOWN_EVERY = 100  # images: telling of each would take longer than unpacking it
+CACHED_FROM = 1.0  # seconds: what is read faster is not worth a file
 
 
 class DatasetError(Exception):
@@ -53,6 +58,10 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def without_digits(self) -> Dataset:
+        """Return all but the images, which need not stay in memory once they are split."""
+        return replace(self, digits=self.digits[:0].copy())
+
     @property
     def counts(self) -> dict[str, int]:
         """Number of images of each class."""
@@ -72,15 +81,65 @@ def read_dataset(
     strict: bool = False,
     workers: int = 0,
     limits: Limits = DEFAULT_LIMITS,
+    cache: bool = False,
     progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Dataset:
-    """Read the dataset at `path`, a directory or a zip; `progress(done, total)` is called often.
+    """Read the dataset at `path`, a directory or a zip; `progress(done, total)` now and then.
 
     Byte-identical images are kept once, so that a copy cannot sit on both sides of a split.
+    With `cache`, what an earlier call kept is used if it fits, and otherwise kept for the next.
 
     Raises DatasetError if it has no proper class folders, if an image lies in two of them, or,
     with `strict`, if an image cannot be read.
     """
+    key = _cache_key(path, limits) if cache else None
+    if key is not None and (kept := dataset_cache.load(path, key)) is not None:
+        return _from_cache(path, *kept, strict)
+    begin = time.monotonic()
+    dataset = _read_files(path, strict, workers, limits, progress)
+    if key is not None and time.monotonic() - begin >= CACHED_FROM:
+        rest = {
+            "names": dataset.names,
+            "checksums": dataset.checksums,
+            "report": asdict(dataset.report),
+        }
+        dataset_cache.save(path, key, dataset.digits, dataset.labels, rest)
+    return dataset
+
+
+def _cache_key(path: Path, limits: Limits) -> str | None:
+    """Return the key of the dataset, or None if it is none: reading it will say why not."""
+    if not path.is_dir() and not is_zip(str(path)):
+        return None
+    try:
+        return dataset_cache.cache_key(path, limits)
+    except (OSError, SourceError):
+        return None
+
+
+def _from_cache(
+    path: Path, digits: np.ndarray, labels: np.ndarray, rest: dict[str, Any], strict: bool
+) -> Dataset:
+    """Return what `_read_files` returned earlier."""
+    files = rest["report"]
+    if strict and files["left_out"]:
+        raise _unreadable(path, *files["left_out"][0])
+    report = Report(
+        stray=files["stray"],
+        left_out=[(name, reason) for name, reason in files["left_out"]],
+        duplicates=[(name, kept) for name, kept in files["duplicates"]],
+        doubtful=[(name, reason) for name, reason in files["doubtful"]],
+    )
+    return Dataset(path, digits, labels, rest["names"], report, rest["checksums"])
+
+
+def _read_files(
+    path: Path,
+    strict: bool,
+    workers: int,
+    limits: Limits,
+    progress: Callable[[int, int], None],
+) -> Dataset:
     report = Report()
     labelled = _assign_classes(path, _list_files(path), report)
     sources = (source for _, _, source in labelled)
@@ -91,7 +150,8 @@ def read_dataset(
     names: list[str] = []
     first: dict[str, int] = {}  # where the image with this checksum is in `names`
     for done, ((name, label, _), image) in enumerate(zip(labelled, prepared, strict=True), 1):
-        progress(done, len(labelled))
+        if done % SHOWN_EVERY == 0 or done == len(labelled):
+            progress(done, len(labelled))
         if image.stray:
             report.stray.append(name)
         elif image.digit is None or image.sha256 is None:
@@ -118,7 +178,8 @@ def read_dataset(
 def _list_files(path: Path) -> list[tuple[PurePosixPath, Source]]:
     """Return the files of the dataset with their names relative to it."""
     if path.is_dir():
-        sources = list(list_folder(str(path)))
+        # Sorted here: the split should not depend on how a file system keeps large folders.
+        sources = sorted(list_folder(str(path)), key=lambda source: source.path)
         for source in sources:
             if source.problem is not None:
                 raise DatasetError(f"The folder '{source.path}' {source.problem}.")
@@ -173,12 +234,17 @@ def _assign_classes(
 
 
 def _leave_out(path: Path, name: str, image: Prepared, strict: bool, report: Report) -> None:
+    reason = image.error or ""
     if strict:
-        raise DatasetError(
-            f"'{name}' in '{path}' cannot be read ({image.error}): "
-            "repair or delete it, or train without --strict."
-        )
-    report.left_out.append((name, image.error or ""))
+        raise _unreadable(path, name, reason)
+    report.left_out.append((name, reason))
+
+
+def _unreadable(path: Path, name: str, reason: str) -> DatasetError:
+    return DatasetError(
+        f"'{name}' in '{path}' cannot be read ({reason}): "
+        "repair or delete it, or train without --strict."
+    )
 
 
 def _check_every_class(path: Path, labels: np.ndarray, report: Report) -> None:

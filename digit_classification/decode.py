@@ -18,6 +18,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from digit_classification.png import decode_plain_png
 from digit_classification.sources import Source, SourceError
 
 LONGEST = 1536  # pixels: a JPEG is decoded at the smallest scale that still gives a third of this
@@ -74,8 +75,14 @@ def decode(source: Picture, limits: Limits = DEFAULT_LIMITS) -> Decoded:
     """
     if isinstance(source, np.ndarray):
         return Decoded(source)
+    if not isinstance(source, Image.Image):
+        source = _content(source)
+        if "PNG" in limits.formats:
+            plain = decode_plain_png(source, limits.max_pixels)
+            if plain is not None:
+                return Decoded(plain)
     with _bounded(limits.max_pixels):
-        image = source if isinstance(source, Image.Image) else _open(_content(source), limits)
+        image = source if isinstance(source, Image.Image) else _open(source, limits)
         try:
             pixels = _pixels(image)
             animated = image is not source and getattr(image, "is_animated", False)

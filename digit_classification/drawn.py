@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 
 from digit_classification import images
+from digit_classification.pipeline import map_in_order
 
 SIDE = 112  # pixels of the picture that a digit is drawn in
 HEIGHT = 72  # pixels of the digit
@@ -144,9 +145,14 @@ def draw_digits(count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.nd
     """
     styles = list(STYLES.values())
     chosen = [styles[number % len(styles)] for number in range(count)]
-    digits = [images.normalize(_draw(strokes, rng)).digit for _, strokes in chosen]
+    pictures = (_draw(strokes, rng) for _, strokes in chosen)
+    digits = list(map_in_order(_normalized, pictures))
     labels = np.array([label for label, _ in chosen], np.uint8)
     return np.array(digits, np.uint8).reshape(-1, images.SIDE, images.SIDE), labels
+
+
+def _normalized(picture: np.ndarray) -> np.ndarray:
+    return images.normalize(picture).digit
 
 
 def _draw(strokes: list[list[Point]], rng: np.random.Generator) -> np.ndarray:

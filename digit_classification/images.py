@@ -306,8 +306,8 @@ def _threshold(ink: np.ndarray) -> tuple[np.ndarray, float]:
     """Where the ink is (0 or 1), and how strong it is; a strength of 0 if there is none."""
     otsu, _ = cv2.threshold(np.clip(ink, 0, 255).astype(np.uint8), 0, 255, cv2.THRESH_OTSU)
     paper = ink[ink <= otsu]
-    middle = float(np.median(paper))
-    noise = 1.4826 * float(np.median(np.abs(paper - middle)))
+    middle = _median(paper)
+    noise = 1.4826 * _median(np.abs(paper - middle))
     floor = max(middle + 5 * noise, 4.0)
     loud = ink[ink > floor]
     level = float(np.percentile(loud, 75)) if loud.size >= 3 else 0.0
@@ -319,6 +319,13 @@ def _threshold(ink: np.ndarray) -> tuple[np.ndarray, float]:
     strong[labels[ink > max(high * level, floor)]] = 1
     strong[0] = 0
     return strong[labels], level
+
+
+def _median(values: np.ndarray) -> float:
+    """As np.median of (n,) values, which imports numpy.ma first: 10 ms for a single picture."""
+    low, high = (len(values) - 1) // 2, len(values) // 2
+    ordered = np.partition(values, (low, high))
+    return float((ordered[low] + ordered[high]) / 2)
 
 
 def _without_ruled_lines(mask: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from typing import Any, Literal, get_args
 
 Status = Literal["ok", "uncertain", "rejected", "error"]
+STATUSES = frozenset(get_args(Status))
 RunState = Literal["running", "finished", "interrupted", "failed"]
 
 
@@ -43,7 +44,7 @@ class Result:
     sorted_to: str | None = None
 
     def __post_init__(self) -> None:
-        if self.status not in get_args(Status):
+        if self.status not in STATUSES:
             raise ValueError(f"status {self.status!r} is none of {', '.join(get_args(Status))}")
         if self.probabilities is not None:
             if len(self.probabilities) != 10:

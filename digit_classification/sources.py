@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import glob
+import itertools
 import os
 import re
 import stat
@@ -28,6 +29,7 @@ IMAGE_SUFFIXES = frozenset(
 )
 # What operating systems, and Python, leave behind in folders and zips.
 LITTER = frozenset({"__MACOSX", "__pycache__", "Thumbs.db", "thumbs.db", "desktop.ini"})
+SORTED = 10_000  # entries of a folder: up to this many are read in the order of their names
 # More than any photo, and little enough to hold in memory.
 MAX_FILE_BYTES = 512 * 2**20
 
@@ -114,6 +116,8 @@ def is_zip(path: str) -> bool:
 def list_folder(folder: str) -> Iterator[Source]:
     """Yield the files below `folder`, sorted by name within each folder, without litter.
 
+    A folder of more than SORTED entries comes in the order in which the file system keeps it:
+    sorting a million names would hold up the first and hold all of them in memory.
     Links are followed, but each folder is listed once, under the first of its names: links that
     lead in a circle end, and ones that lead to each other do not multiply.  A folder that cannot
     be listed is yielded as a source with a `problem`.
@@ -127,17 +131,15 @@ def _walk(folder: str, listed: set[str]) -> Iterator[Source]:
         return
     listed.add(real)
     try:
-        entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
+        for entry in _entries(folder):
+            if _is_litter(entry.name):
+                continue
+            if _is_folder(entry):
+                yield from _walk(entry.path, listed)
+            else:
+                yield Source(name=entry.path, path=entry.path)
     except OSError as error:
         yield Source(name=folder, path=folder, problem=f"cannot be listed: {_reason(error)}")
-        return
-    for entry in entries:
-        if _is_litter(entry.name):
-            continue
-        if _is_folder(entry):
-            yield from _walk(entry.path, listed)
-        else:
-            yield Source(name=entry.path, path=entry.path)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -145,6 +147,16 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:  # a link to itself; reading it says so
         return False
+
+
+def _entries(folder: str) -> Iterator[os.DirEntry[str]]:
+    with os.scandir(folder) as entries:
+        first = list(itertools.islice(entries, SORTED + 1))
+        if len(first) <= SORTED:
+            first.sort(key=lambda entry: entry.name)
+        yield from first
+        del first
+        yield from entries
 
 
 def list_zip(path: str) -> Iterator[Source]:
@@ -220,6 +232,8 @@ def _covered(path: str, seen: set[str]) -> bool:
 
 def escape_undecodable(name: str) -> str:
     r"""Return `name` as valid Unicode: a byte of a file name that is no text becomes \xff."""
+    if name.isascii():  # nearly every name, and a hundredth of the time
+        return name
     return re.sub("[\ud800-\udfff]", _escape_surrogate, name)
 
 
