@@ -42,6 +42,7 @@ lint: $(READY)
 	$(BIN)/mypy
 
 bench: $(READY)
+	$(BIN)/python benchmarks/speed.py --markdown benchmarks/speed.md
 	$(BIN)/python benchmarks/accuracy.py --markdown benchmarks/README.md $(BENCH)
 
 soak: $(READY)
