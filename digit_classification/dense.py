@@ -28,7 +28,9 @@ from digit_classification.quiet import import_keras
 MAX_PARAMETERS = 2**27  # half a gigabyte; the default network has 636,010
 MAX_WIDTH = 2**16
 MAX_LAYERS = 64
-_ACTIVATIONS = 2**24  # values of a layer computed at a time, 64 MiB
+# Digits computed at a time, always as many: how a matrix product rounds depends on its shape, and
+# a result must not depend on which other pictures were read with it.
+BLOCK = 32
 
 # (n, 28, 28) uint8 digits -> (n, 10) float32 probabilities, each row adding up to 1
 Network = Callable[[np.ndarray], np.ndarray]
@@ -95,13 +97,17 @@ def unpack(widths: Sequence[int], content: bytes) -> Network:
         start += rows * columns
         layers.append((kernel, weights[start : start + columns]))
         start += columns
-    portion = max(1, _ACTIVATIONS // max(widths))
 
     def network(digits: np.ndarray) -> np.ndarray:
-        portions = [digits[i : i + portion] for i in range(0, len(digits), portion)]
-        return np.concatenate([_compute(layers, part) for part in portions])
+        blocks = (digits[i : i + BLOCK] for i in range(0, len(digits), BLOCK))
+        return np.concatenate([_compute(layers, _filled(block))[: len(block)] for block in blocks])
 
     return network
+
+
+def _filled(digits: np.ndarray) -> np.ndarray:
+    """Return a whole block that begins with these digits."""
+    return np.pad(digits, ((0, BLOCK - len(digits)), (0, 0), (0, 0)))
 
 
 def _compute(layers: Sequence[tuple[np.ndarray, np.ndarray]], digits: np.ndarray) -> np.ndarray:

@@ -110,8 +110,9 @@ def test_a_model_that_computes_nonsense_ends_the_run(
     content[name] = np.full(len(content[name]) // 4, 3e38, "<f4").tobytes()
     Path("m.keras").write_bytes(as_zip(content))
     assert run("theirs", "--database", "sqlite:///r.db") == 2
-    assert capsys.readouterr().err == (
+    assert capsys.readouterr().err.startswith(
         "Error: The network in 'm.keras' computes no probabilities: train the model again.\n"
+        "To go on with the run:\n"
     )
     with ResultsDatabase.open("sqlite:///r.db") as database:
         assert database.runs()[0].state == "failed"
