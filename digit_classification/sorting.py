@@ -141,6 +141,7 @@ class Sorter:
                 raise
             except OSError:  # another file system, or one that has no hard links
                 pass
+        _remove(temporary)
         try:
             _copy(source, temporary)
             _rename(temporary, place)
