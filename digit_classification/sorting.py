@@ -118,15 +118,16 @@ class Sorter:
         """Make a file at `place`; return whether it is there, and not somebody else's."""
         folder = os.path.dirname(place)
         os.makedirs(folder, exist_ok=True)
+        temporary = os.path.join(folder, self._temporary_name)
+        if resumed_sha256 is not None:
+            _remove(temporary)  # perhaps a second name of the file at `place`, which stays
+            if os.path.lexists(place) and os.path.getsize(place):
+                return _is_same(place, source, resumed_sha256)
+            _remove(place)  # reserved and never filled, see _rename
         try:
-            self._link_or_copy(source, place, os.path.join(folder, self._temporary_name))
+            self._link_or_copy(source, place, temporary)
         except FileExistsError:
-            if resumed_sha256 is None:
-                return False
-            if os.path.getsize(place) == 0:  # reserved and never filled, see _rename
-                os.unlink(place)
-                return self._make(source, place, None)
-            return _is_same(place, source, resumed_sha256)
+            return False
         return True
 
     def _link_or_copy(self, source: Source, place: str, temporary: str) -> None:
@@ -140,12 +141,12 @@ class Sorter:
                 raise
             except OSError:  # another file system, or one that has no hard links
                 pass
+        _remove(temporary)
         try:
             _copy(source, temporary)
             _rename(temporary, place)
         finally:
-            with suppress(FileNotFoundError):
-                os.unlink(temporary)
+            _remove(temporary)
 
 
 def _file_name(source: Source) -> tuple[str, str]:
@@ -177,9 +178,14 @@ def _first(is_free: Callable[[int], bool]) -> int:
     return free
 
 
+def _remove(path: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(path)
+
+
 def _copy(source: Source, temporary: str) -> None:
     """Copy an image's content, and times if it is a file, and wait until it is on the disk."""
-    with open(temporary, "wb") as file:
+    with open(temporary, "xb") as file:
         if source.member is None:
             with open(source.path, "rb") as image:
                 shutil.copyfileobj(image, file, 2**20)

@@ -268,6 +268,59 @@ def test_the_same_content_is_another_picture_unless_resumed(
     assert recorded == [str(place.with_name("7-2.png"))]
 
 
+@pytest.mark.parametrize("move", [False, True])
+def test_killed_before_the_temporary_name_is_gone(
+    move: bool,
+    tmp_path: Path,
+    picture: tuple[Result, Source],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The file has both names then; it is not written to again, and keeps the right one."""
+    result, source = picture
+    sorter = make_sorter(tmp_path, move=move)
+    (result,) = sorter.choose([result], [source])
+    place = Path(str(result.sorted_to))
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"seven")
+    os.link(place, place.parent / ".run.part")
+    written = place.stat()
+
+    def other_file_system(*_: object) -> None:
+        raise OSError("another file system")
+
+    monkeypatch.setattr(os, "link", other_file_system)
+    recorded: list[str | None] = []
+    sorter.settle(result, source, recorded.append, resumed=True)
+    assert recorded == []
+    assert list(place.parent.iterdir()) == [place]
+    assert (place.stat().st_ino, place.stat().st_mtime_ns) == (written.st_ino, written.st_mtime_ns)
+    assert os.path.exists(source.path) is not move
+
+
+@pytest.mark.parametrize("torn", [b"", b"sev"])
+def test_killed_while_the_temporary_file_is_written(
+    torn: bytes, tmp_path: Path, picture: tuple[Result, Source], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where there are no hard links, and the place is reserved by an empty file."""
+    result, source = picture
+    sorter = make_sorter(tmp_path)
+    (result,) = sorter.choose([result], [source])
+    place = Path(str(result.sorted_to))
+    place.parent.mkdir(parents=True)
+    (place.parent / ".run.part").write_bytes(torn)
+    place.touch()
+
+    def no_links(*_: object) -> None:
+        raise OSError("no hard links here")
+
+    monkeypatch.setattr(os, "link", no_links)
+    recorded: list[str | None] = []
+    sorter.settle(result, source, recorded.append, resumed=True)
+    assert recorded == []
+    assert list(place.parent.iterdir()) == [place]
+    assert place.read_bytes() == b"seven"
+
+
 def test_a_picture_that_vanished(tmp_path: Path, picture: tuple[Result, Source]) -> None:
     result, source = picture
     sorter = make_sorter(tmp_path)
