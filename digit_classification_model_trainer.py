@@ -428,10 +428,13 @@ class DigitClassifier:
             )
 
     def _distorted_images(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the training part in the order of this epoch, each image distorted anew."""
+        """Return the training part in the order of this epoch, the images distorted anew."""
         rng = np.random.default_rng((self.settings.training.seed, epoch))
         order = rng.permutation(len(self.train_labels))
-        return augment(self.train_digits, rng, order), self.train_labels[order]
+        labels = self.train_labels[order]
+        if not self.settings.training.distort:
+            return self.train_digits[order], labels
+        return augment(self.train_digits, rng, order), labels
 
     def _steps_per_epoch(self) -> int:
         return max(1, len(self.train_labels) // self.settings.training.batch_size)

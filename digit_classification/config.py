@@ -84,6 +84,9 @@ class TrainingSettings(Section):
     epochs: int = Field(100, ge=1, description="passes over the training images")
     batch_size: int = Field(512, ge=2, description="images per step of the optimiser")
     learning_rate: float = Field(1.0, gt=0, le=10, description="peak step size of the optimiser")
+    distort: bool = Field(
+        True, description="distort the training images, anew for each epoch: slower, much better"
+    )
     drawn_share: float = Field(
         0.05,
         ge=0,

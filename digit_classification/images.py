@@ -459,7 +459,7 @@ def _place(strokes: np.ndarray) -> np.ndarray:
     slant = max(-1.0, min(1.0, slant))
     rows, columns = np.nonzero(strokes > _INK)
     columns = columns - slant * (rows - y)
-    extent = max(np.ptp(columns), np.ptp(rows)) + 1
+    extent = max(columns.max() - columns.min(), rows[-1] - rows[0]) + 1
     fine = 1 if strokes.shape == (SIDE, SIDE) else _FINE
     step = extent / (BOX * fine)  # pixels of `strokes` to a pixel of the canvas
     if fine == 1 and abs(extent - BOX) <= 1:
