@@ -36,10 +36,8 @@ import itertools
 import signal
 import sys
 import threading
-import time
-from collections import Counter
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
@@ -63,7 +61,7 @@ from digit_classification.config import (
     settings_text,
 )
 from digit_classification.decode import Limits, Picture, decode
-from digit_classification.formats import FORMATS, as_text, make_writer
+from digit_classification.formats import FORMATS, make_writer
 from digit_classification.history import print_runs, review_run, show_run
 from digit_classification.model_file import ModelError, load_model
 from digit_classification.pipeline import Prepared, prepare, prepare_all
@@ -88,11 +86,11 @@ from digit_classification.sources import (
     printable,
     stdin_paths,
 )
+from digit_classification.summary import NAMED, Summary
 from digit_classification.terminal import (
     counter,
     error_text,
     make_console,
-    make_table,
     progress_bar,
 )
 
@@ -100,7 +98,6 @@ PROMPT = "Enter the image path or directory: "
 DETECTOR_SECTIONS = ("model", "detection")  # without the database: its URL may hold a password
 # What the user can put right on the command line.
 USER_ERRORS = (SettingsError, SourceError, ModelError, ResumeError, SortingError, ReviewError)
-NAMED = 10  # files named in the summary; all of them are in the database and in the output
 
 EXIT_STATUS = """\
 exit status:
@@ -359,52 +356,6 @@ def _write_normalized(folder: Path, batch: Sequence[Prepared], first: int) -> No
 
 
 # ------------------------------------------------------------------------------ what is printed
-
-
-@dataclass
-class Summary:
-    """What a run came to, for the person who started it."""
-
-    digits: Counter[int] = field(default_factory=Counter)
-    statuses: Counter[str] = field(default_factory=Counter)
-    unreadable: list[Result] = field(default_factory=list)  # the first few errors and rejections
-    begin: float = field(default_factory=time.monotonic)
-    named: int | None = NAMED  # None names all
-
-    def add(self, result: Result) -> None:
-        self.statuses[result.status] += 1
-        if result.digit is not None:
-            self.digits[result.digit] += 1
-        elif self.named is None or len(self.unreadable) < self.named:
-            self.unreadable.append(result)
-
-    @property
-    def complete(self) -> bool:
-        """Whether every picture has a digit."""
-        return not self.statuses["error"] and not self.statuses["rejected"]
-
-    def print(self, messages: Console, strays: Sequence[str], stored_before: int) -> None:
-        total, seconds = self.statuses.total() - stored_before, time.monotonic() - self.begin
-        rate = f"{total / seconds:,.0f} a second" if seconds > 0 else ""
-        before = f", and {stored_before:,} before" if stored_before else ""
-        messages.print(f"{total:,} images in {seconds:.1f} s ({rate}){before}")
-        table = make_table("digit", "images")
-        for digit in range(10):
-            table.add_row(str(digit), f"{self.digits[digit]:,}")
-        messages.print(table)
-        for status in ("uncertain", "rejected", "error"):
-            if self.statuses[status]:
-                messages.print(f"{status}: {self.statuses[status]:,}")
-        for result in self.unreadable:
-            messages.print(f"  {as_text(result)}")
-        unnamed = self.statuses["error"] + self.statuses["rejected"] - len(self.unreadable)
-        if unnamed:
-            messages.print(f"  and {unnamed:,} more")
-        if strays:
-            shown = ", ".join(printable(name) for name in strays[: self.named])
-            unnamed = len(strays) - len(strays[: self.named])
-            more = f" and {unnamed:,} more" if unnamed else ""
-            messages.print(f"ignored, no pictures: {shown}{more}")
 
 
 # --------------------------------------------------------------------------------- command line

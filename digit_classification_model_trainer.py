@@ -32,7 +32,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
@@ -40,7 +40,6 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
 
 from digit_classification import images
 from digit_classification.augmentation import augment
@@ -71,6 +70,7 @@ from digit_classification.export import (
     default_destination,
     export_model,
 )
+from digit_classification.learner import make_learner, steps_per_epoch
 from digit_classification.model_file import ModelError, check_destination, save_model, stamped
 from digit_classification.network import (
     build_learning_network,
@@ -79,19 +79,16 @@ from digit_classification.network import (
     find_temperature,
 )
 from digit_classification.quiet import import_keras
-from digit_classification.sources import printable
 from digit_classification.terminal import (
     error_text,
     make_console,
-    make_table,
     progress_bar,
     waiting,
 )
 from digit_classification.training_record import Training, duration
 from digit_classification.training_report import check_report, write_report
+from digit_classification.training_tables import counts_table, print_evaluation, print_report
 
-STEPS_PER_CALL = 50  # of the optimiser: few enough that Ctrl-C is answered at once
-WEIGHT_DECAY = 3e-5
 TRAINER_SECTIONS = ("dataset", "model", "training")
 DISTORTED = 8  # of each digit, in the report
 NAMED = 10  # files named on the terminal; the report on a large dataset should stay readable
@@ -183,7 +180,7 @@ class DigitClassifier:
                 "validation": self.validation_labels,
                 "test": self.test_labels,
             }
-            self.output.print(_counts_table(parts))
+            self.output.print(counts_table(parts))
 
     def _add_drawn_digits(self) -> None:
         """Add drawn digits to the training part only: choices are made on real ones."""
@@ -231,7 +228,7 @@ class DigitClassifier:
         return dataset
 
     def _print_report(self, report: Report) -> None:
-        _print_report(self.messages, report, None if self.verbose else NAMED)
+        print_report(self.messages, report, None if self.verbose else NAMED)
 
     def _split(self, labels: np.ndarray, fraction: float) -> tuple[np.ndarray, np.ndarray]:
         """Split stratified and seeded: return the indices of the images kept and held back.
@@ -279,13 +276,14 @@ class DigitClassifier:
         network's confidence is calibrated on.  Ctrl-C ends the training after the running
         epoch, a second one at once (KeyboardInterrupt).
         """
+        training = self.settings.training
         kept = load_checkpoint(self.checkpoint, self._to_keep()) if self.resume else None
         if not self._loaded:
             self._load_and_preprocess_data()
         with waiting(self.messages, "Starting TensorFlow", quiet=self.quiet):
             self._build_model()
-            learn = self._make_learner()
-        training = self.settings.training
+            count = len(self.train_labels)
+            self._optimizer, learn = make_learner(self.model, training, count)
         best_weights = self._begin(kept)
         begin = last_checkpoint = time.monotonic() - self.seconds
         with (
@@ -293,7 +291,7 @@ class DigitClassifier:
             progress_bar(self.messages, quiet=self.quiet) as progress,
             ThreadPoolExecutor(max_workers=1) as background,
         ):
-            steps = self._steps_per_epoch()
+            steps = steps_per_epoch(training, count)
             done = len(self._history)
             task = progress.add_task(
                 "Training", total=training.epochs * steps, completed=done * steps
@@ -436,68 +434,6 @@ class DigitClassifier:
             return self.train_digits[order], labels
         return augment(self.train_digits, rng, order), labels
 
-    def _steps_per_epoch(self) -> int:
-        return max(1, len(self.train_labels) // self.settings.training.batch_size)
-
-    def _make_learner(self) -> Callable[..., dict[str, float]]:
-        """Return a function that trains one epoch.
-
-        Nesterov momentum with a learning rate that rises over the first tenth of all steps and
-        then falls to zero along a cosine.  TensorFlow runs many steps by one call: with digits,
-        returning to Python after each would take longer than the step.
-        """
-        import keras
-        import tensorflow as tf
-
-        training = self.settings.training
-        steps = self._steps_per_epoch()
-        batch_size = min(training.batch_size, len(self.train_labels))
-        total = training.epochs * steps
-        warmup = max(1, total // 10)
-        schedule = keras.optimizers.schedules.CosineDecay(
-            0.0, max(1, total - warmup), warmup_target=training.learning_rate, warmup_steps=warmup
-        )
-        optimizer = keras.optimizers.SGD(
-            schedule, momentum=0.9, nesterov=True, weight_decay=WEIGHT_DECAY
-        )
-        optimizer.build(self.model.trainable_variables)
-        self._optimizer = optimizer
-        signature = [
-            tf.TensorSpec([None, images.SIDE, images.SIDE], tf.uint8),
-            tf.TensorSpec([None], tf.uint8),
-        ]
-
-        @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
-        def learn_batches(digits: Any, labels: Any) -> tuple[Any, Any]:
-            loss, right = 0.0, 0
-            for start in tf.range(0, tf.shape(digits)[0], batch_size):
-                batch = tf.cast(digits[start : start + batch_size], tf.float32)
-                truth = tf.cast(labels[start : start + batch_size], tf.int64)
-                with tf.GradientTape() as tape:
-                    logits = self.model(batch, training=True)
-                    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(truth, logits)
-                    mean = tf.reduce_mean(losses)
-                variables = self.model.trainable_variables
-                optimizer.apply(tape.gradient(mean, variables), variables)
-                loss += tf.reduce_sum(losses)
-                hits = tf.equal(tf.argmax(logits, axis=1), truth)
-                right += tf.reduce_sum(tf.cast(hits, tf.int32))
-            return loss, right
-
-        def learn(
-            digits: np.ndarray, labels: np.ndarray, advance: Callable[[int], None]
-        ) -> dict[str, float]:
-            loss, right = 0.0, 0
-            used = steps * batch_size  # a last, smaller batch would unbalance the normalisation
-            for start in range(0, used, STEPS_PER_CALL * batch_size):
-                part = slice(start, min(start + STEPS_PER_CALL * batch_size, used))
-                part_loss, part_right = learn_batches(digits[part], labels[part])
-                loss, right = loss + float(part_loss), right + int(part_right)
-                advance(-(-(part.stop - part.start) // batch_size))
-            return {"loss": loss / used, "accuracy": right / used}
-
-        return learn
-
     def _validate(self) -> dict[str, float]:
         logits = self.model.predict(self.validation_digits, batch_size=1000, verbose=0)
         hits = logits.argmax(axis=1) == self.validation_labels
@@ -551,7 +487,7 @@ class DigitClassifier:
             },
             "confusion_matrix": confusion_matrix(self.test_labels, read, labels=digits).tolist(),
         }
-        _print_evaluation(self.output, self.evaluation, tables=not self.quiet)
+        print_evaluation(self.output, self.evaluation, tables=not self.quiet)
         return self.evaluation
 
     def save_model(self, path: Path | None = None) -> Path:
@@ -640,60 +576,6 @@ def _ctrl_c_asks_first(classifier: DigitClassifier) -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGINT, previous)
-
-
-# ------------------------------------------------------------------------------ what is printed
-
-
-def _counts_table(parts: dict[str, np.ndarray]) -> Table:
-    """Return a table of the images per digit in each part, given as labels."""
-    table = make_table("digit", *parts)
-    columns = [np.bincount(labels, minlength=10) for labels in parts.values()]
-    for name, counts in zip(CLASSES, zip(*columns, strict=True), strict=True):
-        table.add_row(name, *(f"{count:,}" for count in counts))
-    table.add_section()
-    table.add_row("all", *(f"{column.sum():,}" for column in columns))
-    return table
-
-
-def _print_report(messages: Console, report: Report, named: int | None) -> None:
-    """Say what of a dataset was not used as it is, naming `named` of each kind, or all."""
-    for what, files in (
-        ("left out, unreadable", report.left_out),
-        ("left out, the same image as", report.duplicates),
-        ("ignored, no images", [(name, "") for name in report.stray]),
-        ("kept, but doubtful", report.doubtful),
-    ):
-        if files:
-            messages.print(f"{len(files):,} {what}:")
-        for name, reason in files[:named]:
-            messages.print(f"  {printable(name)}" + (f": {printable(reason)}" if reason else ""))
-        if len(files) > len(files[:named]):
-            messages.print(f"  and {len(files) - len(files[:named]):,} more (-v names all)")
-
-
-def _print_evaluation(output: Console, evaluation: dict[str, Any], *, tables: bool) -> None:
-    output.print(
-        f"Test accuracy: {evaluation['accuracy']:.2%} of {evaluation['images']:,} images, "
-        f"loss {evaluation['loss']:.4f}"
-    )
-    if not tables:
-        return
-    per_digit = make_table("digit", "precision", "recall", "F1", "images")
-    for name, figures in evaluation["digits"].items():
-        per_digit.add_row(
-            name,
-            f"{figures['precision']:.2%}",
-            f"{figures['recall']:.2%}",
-            f"{figures['f1']:.2%}",
-            f"{figures['support']:,}",
-        )
-    output.print(per_digit)
-    output.print("Confusion matrix: rows are the true digits, columns what was read.")
-    confusion = make_table("", *CLASSES)
-    for name, row in zip(CLASSES, evaluation["confusion_matrix"], strict=True):
-        confusion.add_row(name, *(str(count) if count else "·" for count in row))
-    output.print(confusion)
 
 
 # --------------------------------------------------------------------------------- command line
@@ -861,9 +743,10 @@ def _print_plan(classifier: DigitClassifier, arguments: argparse.Namespace) -> N
         done = len(load_checkpoint(checkpoint, classifier._to_keep()).history)
     classifier._load_and_preprocess_data()
     shape = " - ".join(map(str, [images.SIDE**2, *training.hidden_units, len(CLASSES)]))
+    steps = steps_per_epoch(training, len(classifier.train_labels))
     plan = [
         f"Would train a network of {shape} for {training.epochs} epochs of "
-        f"{classifier._steps_per_epoch():,} batches of {training.batch_size}",
+        f"{steps:,} batches of {training.batch_size}",
     ]
     if training.early_stopping:
         plan.append(f"  or until {training.early_stopping} of them bring no lower validation loss")
