@@ -407,7 +407,7 @@ class Benchmark:
                 memory[name].append(peak / 1e6)
         beside = f"{sizes.many:,} images"
         flood, many = f"{sizes.flood:,} images", times["many"]
-        rows = [
+        return [
             Row(
                 f"images beyond the first {sizes.many:,}, stored in SQLite",
                 steady,
@@ -439,7 +439,6 @@ class Benchmark:
                 0.0,
             ),
         ]
-        return rows
 
     def reading(self) -> list[Row]:
         """Return the rows of reading the training images, cold and from the cache."""
