@@ -14,10 +14,10 @@ import numpy as np
 import pytest
 
 import digit_classification_model_trainer as trainer
-from digit_classification.config import load_settings
+from digit_classification.config import Settings, TrainingSettings, load_settings
 from digit_classification.model_file import CARD, WEIGHTS, load_model, save_model
 from digit_classification.network import build_saved_network
-from tests.drawing import write_dataset
+from tests.drawing import draw_digit, write_dataset
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "digit_classification_model_trainer.py"
@@ -263,3 +263,14 @@ def test_importing_the_script_imports_no_tensorflow() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("distort", [True, False])
+def test_images_are_distorted_unless_that_is_turned_off(distort: bool) -> None:
+    settings = Settings(training=TrainingSettings(distort=distort))
+    classifier = trainer.DigitClassifier(settings, quiet=True)
+    classifier.train_digits = np.stack([draw_digit(digit) for digit in range(10)])
+    classifier.train_labels = np.arange(10, dtype=np.uint8)
+    digits, labels = classifier._distorted_images(1)
+    assert sorted(labels.tolist()) == list(range(10))
+    assert (digits == classifier.train_digits[labels]).all() == (not distort)
