@@ -4,7 +4,8 @@
     python benchmarks/reliability.py --markdown benchmarks/reliability.md
 
 Takes about 20 minutes.  Each test records its counts as properties in pytest's JUnit report: `what`
-was done, how many `times`, over how many `images`, and the `damage` (lost, doubled, changed).
+was done, how many `times`, over how many `images`, and the `damage` (lost, doubled, changed); or,
+where strangers' files were tried, a sentence as `hostile`.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ START, END = "<!-- results: written by benchmarks/reliability.py -->", "<!-- end
 def run_tests(report: Path) -> int:
     """Run the tests at full length; return pytest's exit status."""
     words = ["-m", "pytest", "tests/faults", "-p", "no:cacheprovider"]
+    words += ["-n", "2", "--dist", "loadfile"]
     words += [f"--junitxml={report}", "-o", "junit_family=xunit1"]  # the one with properties
     environment = {**os.environ, "DIGITS_TEST_SOAK": "1"}
     return subprocess.run(
@@ -50,7 +52,7 @@ def read_rows(report: Path) -> list[dict[str, str]]:
         {str(each.get("name")): str(each.get("value")) for each in case.iter("property")}
         for case in cases
     ]
-    return [row for row in rows if "what" in row]
+    return [row for row in rows if row]
 
 
 def as_markdown(rows: Sequence[dict[str, str]], outcome: str) -> str:
@@ -60,11 +62,14 @@ def as_markdown(rows: Sequence[dict[str, str]], outcome: str) -> str:
         "| disturbance | times | images | lost | doubled | changed |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
     ]
-    for row in rows:
+    for row in (row for row in rows if "what" in row):
         damage = ast.literal_eval(row["damage"])
         counts = [int(row["times"]), int(row["images"]), *damage.values()]
         lines.append(f"| {row['what']} | {' | '.join(f'{count:,}' for count in counts)} |")
-    return "\n".join(lines) + "\n"
+    strangers = [f"- {row['hostile']}" for row in rows if "hostile" in row]
+    if strangers:
+        lines += ["", "Strangers' files, each made from a sound one by a few random changes:", ""]
+    return "\n".join([*lines, *strangers]) + "\n"
 
 
 def describe(outcome: str) -> str:
