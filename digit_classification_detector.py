@@ -471,14 +471,13 @@ def main(argv: list[str] | None = None) -> int:
             if arguments.resume is None:
                 given = arguments.paths or _ask_for_path(parser)
                 paths = _expand_all(given)
-                database = _open_database(settings.database, stack, messages)
-            else:
-                database = _open_database(settings.database, stack, messages)
+            # The model comes first: without one, not even an empty database should be made.
+            predictor = DigitPredictor(settings=settings, messages=messages)
+            database = predictor.database = _open_database(settings.database, stack, messages)
+            if arguments.resume is not None:
                 run = _find_run(database, arguments.resume)
                 given = list(run.info.sources)
                 paths = _expand_again(given)
-            predictor = DigitPredictor(settings=settings, database=database, messages=messages)
-            if run is not None:
                 chosen = run_settings(settings, arguments.sort_into, arguments.move)
                 sha256 = predictor.model.sha256
                 check_same(run, given=arguments.paths, settings=chosen, model_sha256=sha256)

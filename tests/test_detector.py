@@ -426,6 +426,12 @@ def test_user_errors(
     assert (captured.out, captured.err) == ("", f"Error: {message}\n")
 
 
+def test_without_a_model_no_database_is_made(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "7.png").write_bytes(png(draw_digit(7)))
+    assert run("7.png", "--model", "missing.keras", database="sqlite:///new.db") == 2
+    assert not (tmp_path / "new.db").exists()
+
+
 def test_a_database_error(run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "7.png").write_bytes(png(draw_digit(7)))
     (tmp_path / "text.db").write_text("This is no database, and it is not overwritten. " * 100)
