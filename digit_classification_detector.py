@@ -41,15 +41,15 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
-import numpy as np
 from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
 from digit_classification import __version__, images
+from digit_classification.cluster_error import ClusterError
 from digit_classification.command_line import CommandLine
 from digit_classification.config import (
     PASSWORD_VARIABLE,
@@ -60,12 +60,20 @@ from digit_classification.config import (
     load_settings,
     settings_text,
 )
+from digit_classification.databases import (
+    Database,
+    at_the_nodes,
+    can_be_changed,
+    open_database,
+    reachable_by_nodes,
+)
 from digit_classification.decode import Limits, Picture, decode
 from digit_classification.formats import FORMATS, make_writer
 from digit_classification.history import print_runs, review_run, show_run
+from digit_classification.judging import Batch, judge, judge_batch
 from digit_classification.model_file import ModelError, load_model
 from digit_classification.pipeline import Prepared, prepare, prepare_all
-from digit_classification.results import DatabaseError, Result, ResultsDatabase, Run, RunInfo
+from digit_classification.results import DatabaseError, Result, Run, RunInfo
 from digit_classification.resuming import (
     LATEST,
     ResumeError,
@@ -94,10 +102,21 @@ from digit_classification.terminal import (
     progress_bar,
 )
 
+if TYPE_CHECKING:
+    from digit_classification.cluster import Cluster, Job
+
 PROMPT = "Enter the image path or directory: "
 DETECTOR_SECTIONS = ("model", "detection")  # without the database: its URL may hold a password
 # What the user can put right on the command line.
-USER_ERRORS = (SettingsError, SourceError, ModelError, ResumeError, SortingError, ReviewError)
+USER_ERRORS = (
+    ClusterError,
+    ModelError,
+    ResumeError,
+    ReviewError,
+    SettingsError,
+    SortingError,
+    SourceError,
+)
 
 EXIT_STATUS = """\
 exit status:
@@ -125,7 +144,7 @@ class DigitPredictor:
         model: str | os.PathLike[str] | None = None,
         *,
         settings: Settings | None = None,
-        database: ResultsDatabase | None = None,
+        database: Database | None = None,
         messages: Console | None = None,
     ) -> None:
         self.settings = settings or Settings()
@@ -158,15 +177,15 @@ class DigitPredictor:
             path = os.fspath(picture)
             source = Source(name=path, path=path, explicit=True)
             prepared = prepare(source, self.settings.detection.invert, self.limits)
-            return self._classify([prepared])[0]
+            return self._judge([prepared])[0]
         source = Source(name="", path="", explicit=True)
         try:
             decoded = decode(picture, self.limits)
             seen = self.preprocess_image(decoded.pixels)
         except images.ImageError as error:
-            return self._classify([Prepared(source, error=str(error))])[0]
+            return self._judge([Prepared(source, error=str(error))])[0]
         prepared = Prepared(source, digit=seen.digit, rejection=seen.rejection, note=decoded.note)
-        return self._classify([prepared])[0]
+        return self._judge([prepared])[0]
 
     def classify_images(
         self,
@@ -178,6 +197,7 @@ class DigitPredictor:
         move: bool = False,
         resume: Run | None = None,
         review: Review | None = None,
+        cluster: Cluster | None = None,
     ) -> Generator[Result, None, None]:
         """Classify files, folders and zips; yield a result for each, in order, once it is stored.
 
@@ -186,13 +206,13 @@ class DigitPredictor:
         With `sort_into` a copy of each picture, or with `move` the picture itself, goes to a
         folder below that one.  With `resume` the results that a run has already come first, and
         only the other pictures are read.
-        A `review` is given all results with their pictures.
+        A `review` is given all results with their pictures.  With a `cluster` its nodes read the
+        pictures, whose paths must mean the same there.
 
         Raises DatabaseError if results cannot be stored, SortingError if pictures cannot be copied.
         """
         if named is None:
             named = paths = list(paths)
-        detection = self.settings.detection
         self.stored_before = 0
         sources = find_sources(paths)
         with self._run(named, run_settings(self.settings, sort_into, move), resume):
@@ -202,31 +222,103 @@ class DigitPredictor:
             if resume is not None:
                 yield from self._stored_results()
                 sources = self._not_stored(sources, sorter)
-            prepared = prepare_all(
-                sources,
-                detection.invert,
-                detection.workers,
-                self.limits,
-                thumbnails=review is not None,
-            )
+            if cluster is None:
+                batches = self._read(sources, thumbnails=review is not None)
+            else:
+                job = self._job(
+                    with_thumbnails=review is not None,
+                    with_digits=review is not None or save_normalized is not None,
+                )
+                batches = cluster.read(job, self._model_file(), sources)
             written = self.stored_before
-            while batch := list(itertools.islice(prepared, detection.batch_size)):
-                self.strays += [image.source.name for image in batch if image.stray]
-                batch = [image for image in batch if not image.stray]
-                results = self._classify(batch)
+            for batch in batches:
+                self.strays += batch.strays
+                results = batch.results
                 if save_normalized is not None:
-                    _write_normalized(save_normalized, batch, first=written + 1)
-                    written += len(batch)
+                    _write_normalized(save_normalized, batch.pictures, first=written + 1)
+                    written += len(results)
                 if review is not None:
-                    review.add(results, batch)
+                    review.add(results, batch.pictures)
                 if sorter is None:
                     self.save_to_database(results)
                 else:
-                    results = sorter.choose(results, [image.source for image in batch])
+                    results = sorter.choose(results, [image.source for image in batch.pictures])
                     self.save_to_database(results)
-                    for image, result in zip(batch, results, strict=True):
+                    for image, result in zip(batch.pictures, results, strict=True):
                         self._settle(sorter, result, image.source)
                 yield from results
+
+    def classify_on_cluster(
+        self,
+        cluster: Cluster,
+        paths: Iterable[str],
+        *,
+        named: Sequence[str] | None = None,
+        resume: Run | None = None,
+        name_at_most: int | None = NAMED,
+    ) -> Generator[Summary, None, None]:
+        """Have a cluster classify files, folders and object stores, and store the results itself.
+
+        The results do not come here, so that they may be any number: what comes is the summary of
+        each chunk, once it is stored, with `name_at_most` pictures that have no digit.  The
+        database must be one that the nodes reach: a MySQL server or a Parquet dataset.
+
+        Raises DatabaseError if results cannot be stored, ClusterError if the cluster fails.
+        """
+        assert self.database is not None
+        if named is None:
+            named = paths = list(paths)
+        self.stored_before = 0
+        sources = find_sources(paths)
+        with self._run(named, run_settings(self.settings, None, False), resume):
+            if resume is not None:
+                before = Summary(named=name_at_most)
+                for result in self._stored_results():
+                    before.add(result)
+                yield before
+                sources = self._not_stored(sources, None)
+            assert self.run_id is not None
+            job = self._job(
+                named=name_at_most,
+                run_id=self.run_id,
+                database=at_the_nodes(self.settings.database),
+                password=os.environ.get(PASSWORD_VARIABLE),
+            )
+            for report in cluster.read_and_store(job, self._model_file(), sources, self.database):
+                self.strays += report.strays
+                yield report.summary
+
+    def _read(self, sources: Iterable[Source], *, thumbnails: bool) -> Iterator[Batch]:
+        """Read and classify on this machine, a batch at a time."""
+        detection = self.settings.detection
+        prepared = prepare_all(
+            sources, detection.invert, detection.workers, self.limits, thumbnails=thumbnails
+        )
+        while batch := list(itertools.islice(prepared, detection.batch_size)):
+            yield judge_batch(batch, self.model.network, detection.min_confidence)
+
+    def _job(self, **more: Any) -> Job:
+        """Return what the nodes of a cluster should know."""
+        from digit_classification.cluster import Job
+
+        detection = self.settings.detection
+        return Job(
+            model_path=str(self.model.path),
+            model_sha256=self.model.sha256,
+            invert=detection.invert,
+            limits=self.limits,
+            min_confidence=detection.min_confidence,
+            chunk_size=detection.batch_size,
+            **more,
+        )
+
+    def _model_file(self) -> bytes:
+        try:
+            return self.model.path.read_bytes()
+        except OSError as error:
+            raise ModelError(
+                f"The model '{self.model.path}' cannot be read: {error.strerror}."
+            ) from None
 
     def _stored_results(self) -> Iterator[Result]:
         """Yield what the open run, which was resumed, has in the database."""
@@ -315,34 +407,8 @@ class DigitPredictor:
             settings=settings,
         )
 
-    def _classify(self, batch: Sequence[Prepared]) -> list[Result]:
-        """Classify those of a batch that could be read, with one call of the network."""
-        digits = [image.digit for image in batch if image.digit is not None]
-        probabilities = iter(self.model.network(np.stack(digits)).tolist() if digits else ())
-        return [
-            self._judge(image, next(probabilities) if image.digit is not None else None)
-            for image in batch
-        ]
-
-    def _judge(self, image: Prepared, probabilities: list[float] | None) -> Result:
-        path, sha256 = image.source.name, image.sha256
-        if probabilities is None:
-            return Result(path, "error", reason=image.error, image_sha256=sha256)
-        ten = tuple(probabilities)
-        if image.rejection is not None:
-            reason = ", ".join(filter(None, (image.rejection, image.note)))
-            return Result(path, "rejected", reason=reason, probabilities=ten, image_sha256=sha256)
-        digit = ten.index(max(ten))
-        certain = ten[digit] >= self.settings.detection.min_confidence
-        return Result(
-            path,
-            "ok" if certain else "uncertain",
-            digit=digit,
-            confidence=ten[digit],
-            reason=image.note,
-            probabilities=ten,
-            image_sha256=sha256,
-        )
+    def _judge(self, batch: Sequence[Prepared]) -> list[Result]:
+        return judge(batch, self.model.network, self.settings.detection.min_confidence)
 
 
 def _write_normalized(folder: Path, batch: Sequence[Prepared], first: int) -> None:
@@ -353,9 +419,6 @@ def _write_normalized(folder: Path, batch: Sequence[Prepared], first: int) -> No
                 c if c.isalnum() or c in "-_." else "_" for c in Path(image.source.name).stem
             )
             Image.fromarray(image.digit).save(folder / f"{number:06d}-{stem[:80]}.png")
-
-
-# ------------------------------------------------------------------------------ what is printed
 
 
 # --------------------------------------------------------------------------------- command line
@@ -384,6 +447,11 @@ def build_parser() -> CommandLine:
         type=Path,
         metavar="DIR",
         help="write what the network sees, a 28x28 PNG for each picture, into the new folder DIR",
+    )
+    reading.add_argument(
+        "--cluster",
+        metavar="ADDRESS|local",
+        help="read on the Ray cluster whose head is at ADDRESS, or on one that is started here",
     )
     results = parser.add_group(
         "results", example="scans/ --database none --format jsonl --output -"
@@ -454,71 +522,27 @@ def main(argv: list[str] | None = None) -> int:
     messages = make_console(stderr=True)
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file name may not fit the terminal's encoding
         sys.stdout.reconfigure(errors="backslashreplace")
-    predictor: DigitPredictor | None = None
-    summary = Summary(named=None if arguments.verbose else NAMED)
+    detection = None
     try:
         settings = load_settings(arguments, arguments.config)
         if arguments.runs or arguments.show:
             return _look_back(arguments, settings, messages)
         if arguments.verbose:
             messages.print(settings_text(settings, DETECTOR_SECTIONS))
+        given = arguments.paths
+        if not given and (arguments.resume is None or arguments.dry_run):
+            given = _ask_for_path(parser)
         if arguments.dry_run:
-            _print_plan(arguments, settings, arguments.paths or _ask_for_path(parser))
+            _print_plan(arguments, settings, given)
             return 0
-        with contextlib.ExitStack() as stack:
-            stack.enter_context(_second_ctrl_c_ends())
-            run = None
-            if arguments.resume is None:
-                given = arguments.paths or _ask_for_path(parser)
-                paths = _expand_all(given)
-            # The model comes first: without one, not even an empty database should be made.
-            predictor = DigitPredictor(settings=settings, messages=messages)
-            database = predictor.database = _open_database(settings.database, stack, messages)
-            if arguments.resume is not None:
-                run = _find_run(database, arguments.resume)
-                given = list(run.info.sources)
-                paths = _expand_again(given)
-                chosen = run_settings(settings, arguments.sort_into, arguments.move)
-                sha256 = predictor.model.sha256
-                check_same(run, given=arguments.paths, settings=chosen, model_sha256=sha256)
-            write = _open_output(arguments, given, stack)
-            if arguments.save_normalized is not None:
-                _make_new_folder(arguments.save_normalized, may_hold_files=run is not None)
-            _check_sorting(arguments, paths)
-            review = None
-            if arguments.report is not None:
-                review = stack.enter_context(Review.open(arguments.report))
-            results = predictor.classify_images(
-                _with_stdin(paths),
-                named=given,
-                save_normalized=arguments.save_normalized,
-                sort_into=arguments.sort_into,
-                move=arguments.move,
-                resume=run,
-                review=review if run is None else None,
-            )
-            stack.enter_context(contextlib.closing(results))  # closes the run before the database
-            progress = stack.enter_context(progress_bar(messages, quiet=arguments.quiet))
-            task = progress.add_task("Reading digits", total=None)
-            count = counter(progress, task)
-            if not progress.disable and "-" not in paths:
-                _count_meanwhile(paths, lambda total: progress.update(task, total=total))
-            for result in results:
-                write(result)
-                summary.add(result)
-                count()
-            if review is not None and run is None:
-                writing = partial(progress.track, description="Writing the review page")
-                review.write(_about(given, predictor), writing)
-            elif database is not None and run is not None and arguments.report is not None:
-                # With the pictures of before the interruption.
-                _review_stored(database, run.info.id, arguments.report, progress, settings)
+        detection = _Detection(arguments, settings, messages)
+        detection.run(given)
     except USER_ERRORS as error:
         status, message = 2, error_text(error)
     except DatabaseError as error:
         status, message = 3, error_text(error)
     except KeyboardInterrupt:
-        stored = predictor is not None and predictor.stopped_run_id is not None
+        stored = detection is not None and detection.stopped_run_id is not None
         status = 130
         kept = ": what was classified until then is stored" if stored else ""
         message = Text(f"Interrupted{kept}.")
@@ -528,21 +552,179 @@ def main(argv: list[str] | None = None) -> int:
     except OSError as error:  # the disk with the output file is full
         status, message = 2, error_text(f"The results cannot be written: {error.strerror}.")
     else:
-        if not arguments.quiet and not _is_single(given):
-            summary.print(messages, predictor.strays, predictor.stored_before)
-            if arguments.sort_into is not None:
-                verb = "Moved" if arguments.move else "Copied"
-                messages.print(f"{verb} to {printable(arguments.sort_into)}")
-            if database is not None:
-                messages.print(f"Stored in {database.url}, run {predictor.last_run_id}")
-            if arguments.report:
-                messages.print(f"Review page: {printable(str(arguments.report))}")
-        return 0 if summary.complete else 1
+        detection.print_summary()
+        return 0 if detection.summary.complete else 1
     messages.print(message)
-    if predictor is not None and predictor.stopped_run_id is not None:
-        command = _command(predictor.stopped_run_id, argv, arguments.resume)
+    if detection is not None and detection.stopped_run_id is not None:
+        command = _command(detection.stopped_run_id, argv, arguments.resume)
         messages.print(f"To go on with the run:\n{command}")
     return status
+
+
+class _Detection:
+    """What the command line asks for, when it asks for pictures to be read."""
+
+    def __init__(
+        self, arguments: argparse.Namespace, settings: Settings, messages: Console
+    ) -> None:
+        self.arguments = arguments
+        self.settings = settings
+        self.messages = messages
+        self.summary = Summary(named=None if arguments.verbose else NAMED)
+        self.predictor: DigitPredictor | None = None
+        self.cluster: Cluster | None = None
+        self.given: list[str] = []  # paths as on the command line, of this run or the resumed one
+
+    @property
+    def stopped_run_id(self) -> str | None:
+        """The run that did not reach its end, if it has begun and results of it are stored."""
+        return None if self.predictor is None else self.predictor.stopped_run_id
+
+    def run(self, given: list[str]) -> None:
+        """Read all pictures, store and print their results, and write the review page."""
+        arguments = self.arguments
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(_second_ctrl_c_ends())
+            self.given = given
+            paths = _expand_all(given) if arguments.resume is None else []
+            # The model comes first: without one, not even an empty database should be made.
+            predictor = DigitPredictor(settings=self.settings, messages=self.messages)
+            self.predictor = predictor
+            predictor.database = _open_database(self.settings.database, stack, self.messages)
+            run = None
+            if arguments.resume is not None:
+                run, paths = self._find_run(predictor)
+            write = _open_output(arguments, self.given, stack)
+            if arguments.save_normalized is not None:
+                _make_new_folder(arguments.save_normalized, may_hold_files=run is not None)
+            _check_sorting(arguments, self.settings, paths)
+            review = None
+            if arguments.report is not None:
+                review = stack.enter_context(Review.open(arguments.report))
+            if arguments.cluster is not None:
+                self.cluster = stack.enter_context(_connect(arguments, self.messages))
+            progress = stack.enter_context(progress_bar(self.messages, quiet=arguments.quiet))
+            count = self._start_counting(progress, paths)
+            if self.cluster is not None and self._results_stay_there(predictor):
+                self._leave_results_there(predictor, self.cluster, paths, run, count)
+            else:
+                self._bring_results_here(predictor, paths, run, write, review, count)
+            if review is not None:
+                self._write_review(predictor, review, run, progress)
+
+    def _find_run(self, predictor: DigitPredictor) -> tuple[Run, list[str]]:
+        """Return the run to go on with, and its paths; raises ResumeError if it cannot be."""
+        arguments = self.arguments
+        run = _find_run(predictor.database, arguments.resume)
+        chosen = run_settings(self.settings, arguments.sort_into, arguments.move)
+        sha256 = predictor.model.sha256
+        check_same(run, given=self.given, settings=chosen, model_sha256=sha256)
+        self.given = list(run.info.sources)
+        return run, _expand_again(self.given)
+
+    def _start_counting(self, progress: Progress, paths: Sequence[str]) -> Callable[..., None]:
+        task = progress.add_task("Reading digits", total=None)
+        if not progress.disable and "-" not in paths:
+            _count_meanwhile(paths, lambda total: progress.update(task, total=total))
+        return counter(progress, task)
+
+    def _bring_results_here(
+        self,
+        predictor: DigitPredictor,
+        paths: Sequence[str],
+        run: Run | None,
+        write: Callable[[Result], None],
+        review: Review | None,
+        count: Callable[..., None],
+    ) -> None:
+        """Take every result, for whoever prints, sorts or shows it, or has a local database."""
+        results = predictor.classify_images(
+            _with_stdin(paths),
+            named=self.given,
+            save_normalized=self.arguments.save_normalized,
+            sort_into=self.arguments.sort_into,
+            move=self.arguments.move,
+            resume=run,
+            review=review if run is None else None,
+            cluster=self.cluster,
+        )
+        with contextlib.closing(results):  # closes the run before the database
+            for result in results:
+                write(result)
+                self.summary.add(result)
+                count()
+
+    def _results_stay_there(self, predictor: DigitPredictor) -> bool:
+        """Whether the nodes of a cluster can store the results, and nobody wants them here."""
+        arguments = self.arguments
+        wanted = (
+            arguments.format,
+            arguments.output,
+            arguments.save_normalized,
+            arguments.report,
+            arguments.sort_into,
+        )
+        return (
+            predictor.database is not None
+            and reachable_by_nodes(self.settings.database)
+            and not any(wanted)
+            and not _is_single(self.given)
+        )
+
+    def _leave_results_there(
+        self,
+        predictor: DigitPredictor,
+        cluster: Cluster,
+        paths: Sequence[str],
+        run: Run | None,
+        count: Callable[..., None],
+    ) -> None:
+        summaries = predictor.classify_on_cluster(
+            cluster,
+            _with_stdin(paths),
+            named=self.given,
+            resume=run,
+            name_at_most=self.summary.named,
+        )
+        with contextlib.closing(summaries):
+            for summary in summaries:
+                self.summary.merge(summary)
+                count(summary.statuses.total())
+
+    def _write_review(
+        self, predictor: DigitPredictor, review: Review, run: Run | None, progress: Progress
+    ) -> None:
+        if run is None:
+            writing = partial(progress.track, description="Writing the review page")
+            review.write(_about(self.given, predictor), writing)
+        elif predictor.database is not None:  # with the pictures of before the interruption
+            path = self.arguments.report
+            _review_stored(predictor.database, run.info.id, path, progress, self.settings)
+
+    def print_summary(self) -> None:
+        """Tell the person who started the run what it came to."""
+        arguments, predictor = self.arguments, self.predictor
+        if arguments.quiet or predictor is None or _is_single(self.given):
+            return
+        self.summary.print(self.messages, predictor.strays, predictor.stored_before)
+        if self.cluster is not None:
+            self.cluster.print_nodes(self.messages)
+        if arguments.sort_into is not None:
+            verb = "Moved" if arguments.move else "Copied"
+            self.messages.print(f"{verb} to {printable(arguments.sort_into)}")
+        if predictor.database is not None:
+            run = predictor.last_run_id
+            self.messages.print(f"Stored in {predictor.database.url}, run {run}")
+        if arguments.report:
+            self.messages.print(f"Review page: {printable(str(arguments.report))}")
+
+
+def _connect(
+    arguments: argparse.Namespace, messages: Console
+) -> contextlib.AbstractContextManager[Cluster]:
+    from digit_classification.cluster import Cluster  # only those who have one need Ray
+
+    return Cluster.connect(arguments.cluster, messages.print)
 
 
 @contextlib.contextmanager
@@ -601,6 +783,8 @@ def _print_plan(arguments: argparse.Namespace, settings: Settings, given: Sequen
         f"  with the model {model.path}{created}",
         f"  store {store or f'the results in {url}'}",
     ]
+    if arguments.cluster:
+        plan.append(f"  on the cluster {printable(arguments.cluster)}")
     if arguments.output or arguments.format:
         output = "standard output" if arguments.output in (None, "-") else arguments.output
         plan.append(f"  print them as {arguments.format or 'text'} to {output}")
@@ -642,7 +826,7 @@ def _look_back(arguments: argparse.Namespace, settings: Settings, messages: Cons
 
 
 def _review_stored(
-    database: ResultsDatabase, run_id: str, path: Path, progress: Progress, settings: Settings
+    database: Database, run_id: str, path: Path, progress: Progress, settings: Settings
 ) -> None:
     workers, limits = settings.detection.workers, Limits(**settings.images.model_dump())
     review_run(database, run_id, path, progress, workers=workers, limits=limits)
@@ -658,7 +842,7 @@ def _ask_for_path(parser: argparse.ArgumentParser) -> list[str]:
     return parser.error("name a picture, a folder or a zip")
 
 
-def _find_run(database: ResultsDatabase | None, run_id: str) -> Run:
+def _find_run(database: Database | None, run_id: str) -> Run:
     """Return the run to go on with; raises ResumeError if there is none."""
     if database is None:
         raise ResumeError("The database is none: name the one of the run with --database.")
@@ -692,13 +876,18 @@ def _with_stdin(paths: Sequence[str]) -> Iterator[str]:
         yield from stdin_paths() if path == "-" else [path]
 
 
-def _check_sorting(arguments: argparse.Namespace, paths: Sequence[str]) -> None:
+def _check_sorting(arguments: argparse.Namespace, settings: Settings, paths: Sequence[str]) -> None:
     """Make the folder to sort into; raises SettingsError if it cannot be, or if it is read too."""
     folder = arguments.sort_into
     if folder is None:
         if arguments.move:
             raise SettingsError("--move says how to sort: name the folder with --sort-into.")
         return
+    if not can_be_changed(settings.database):
+        raise SettingsError(
+            "--sort-into needs a database that records where each picture goes, which a Parquet "
+            "dataset cannot: name another with --database."
+        )
     inside = os.path.join(os.path.realpath(folder), "")
     for path in filter(os.path.isdir, paths):
         if inside.startswith(os.path.join(os.path.realpath(path), "")):
@@ -752,21 +941,9 @@ def _open_database(
     messages: Console,
     *,
     read_only: bool = False,
-) -> ResultsDatabase | None:
-    if settings.url == "none":
-        return None
-    return stack.enter_context(
-        ResultsDatabase.open(
-            settings.url,
-            password=os.environ.get(PASSWORD_VARIABLE),
-            option_file=settings.option_file,
-            tls_ca=settings.tls_ca,
-            tls_required=settings.tls_required,
-            read_only=read_only,
-            retry_seconds=settings.retry_seconds,
-            notice=messages.print,
-        )
-    )
+) -> Database | None:
+    database = open_database(settings, read_only=read_only, notice=messages.print)
+    return None if database is None else stack.enter_context(database)
 
 
 def _make_new_folder(folder: Path, *, may_hold_files: bool) -> None:

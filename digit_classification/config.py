@@ -176,6 +176,9 @@ class DatabaseSettings(Section):
         None, description="certificate authority that the MySQL server's certificate is checked by"
     )
     tls_required: bool = Field(False, description="refuse a MySQL connection without TLS")
+    connections: int = Field(
+        8, ge=1, le=1000, description="connections that a cluster opens to a MySQL server, at most"
+    )
     retry_seconds: float = Field(
         60,
         ge=0,

@@ -12,16 +12,17 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress
 
+from digit_classification.databases import Database
 from digit_classification.decode import DEFAULT_LIMITS, Limits
 from digit_classification.pipeline import Prepared, prepare_all
-from digit_classification.results import DatabaseError, Result, ResultsDatabase, Run
+from digit_classification.results import DatabaseError, Result, Run
 from digit_classification.resuming import LATEST
 from digit_classification.review import About, Review
 from digit_classification.sources import find_named, printable
 from digit_classification.terminal import make_table
 
 
-def print_runs(database: ResultsDatabase, output: Console) -> None:
+def print_runs(database: Database, output: Console) -> None:
     """Print one line for each stored run, the newest first."""
     runs = database.runs()
     if not runs:
@@ -34,7 +35,7 @@ def print_runs(database: ResultsDatabase, output: Console) -> None:
 
 
 def show_run(
-    database: ResultsDatabase, run_id: str, write: Callable[[Result], None], messages: Console
+    database: Database, run_id: str, write: Callable[[Result], None], messages: Console
 ) -> None:
     """Write the results of a run, in the order in which they were stored.
 
@@ -47,7 +48,7 @@ def show_run(
 
 
 def review_run(
-    database: ResultsDatabase,
+    database: Database,
     run_id: str,
     path: Path,
     progress: Progress,
@@ -94,12 +95,12 @@ def _compared(result: Result, picture: Prepared) -> tuple[Result, Prepared]:
     return replace(result, reason=reason), Prepared(picture.source, error=why)
 
 
-def _results(database: ResultsDatabase, run: Run) -> Iterator[Result]:
+def _results(database: Database, run: Run) -> Iterator[Result]:
     for row in database.rows(run.info.id):
         yield row.as_result()
 
 
-def _find(database: ResultsDatabase, run_id: str) -> Run:
+def _find(database: Database, run_id: str) -> Run:
     runs = database.runs()
     if runs and run_id == LATEST:
         return runs[0]

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from digit_classification.config import Settings
+from digit_classification.databases import Database
 from digit_classification.records import Run
-from digit_classification.results import ResultsDatabase
 from digit_classification.sources import printable
 
 LATEST = "latest"
@@ -22,7 +22,7 @@ class ResumeError(Exception):
     """A run cannot be resumed; the message is one sentence for the user."""
 
 
-def find_run(database: ResultsDatabase, run_id: str) -> Run:
+def find_run(database: Database, run_id: str) -> Run:
     """Return the run to go on with; `latest` is the latest one that is not finished.
 
     Raises ResumeError.

@@ -34,6 +34,13 @@ class Summary:
         elif self.named is None or len(self.unreadable) < self.named:
             self.unreadable.append(result)
 
+    def merge(self, other: Summary) -> None:
+        """Add what another part of the run came to."""
+        self.statuses += other.statuses
+        self.digits += other.digits
+        room = None if self.named is None else max(0, self.named - len(self.unreadable))
+        self.unreadable += other.unreadable[:room]
+
     @property
     def complete(self) -> bool:
         """Whether every picture has a digit."""

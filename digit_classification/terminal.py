@@ -63,17 +63,17 @@ def progress_bar(console: Console, *, quiet: bool = False) -> Progress:
     )
 
 
-def counter(progress: Progress, task: TaskID) -> Callable[[], None]:
-    """Return a function that counts a step; the bar hears of the steps ten times a second.
+def counter(progress: Progress, task: TaskID) -> Callable[..., None]:
+    """Return a function that counts a step, or several; the bar hears of it ten times a second.
 
     Rich takes the rate from the last 1,000 steps it heard of.  Results come in batches, and so
     that would be the rate within a batch.
     """
     steps, heard = 0, time.monotonic()
 
-    def count() -> None:
+    def count(more: int = 1) -> None:
         nonlocal steps, heard
-        steps += 1
+        steps += more
         if time.monotonic() - heard > 0.1:
             progress.update(task, completed=steps)
             heard = time.monotonic()

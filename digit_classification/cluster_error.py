@@ -1,0 +1,7 @@
+"""What can go wrong with a cluster; apart, so that nobody imports one to catch this."""
+
+from __future__ import annotations
+
+
+class ClusterError(Exception):
+    """The cluster cannot be used; the message is one sentence for the user."""
