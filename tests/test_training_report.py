@@ -20,8 +20,7 @@ import pytest
 from PIL import Image
 
 import digit_classification_model_trainer as trainer
-from digit_classification import figures
-from digit_classification import dense
+from digit_classification import dense, figures
 from digit_classification.config import load_settings
 from digit_classification.training_record import duration
 from digit_classification.training_report import check_report
@@ -272,7 +271,6 @@ def test_a_page_of_a_model_without_mistakes(
     small: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Perfect probabilities; the charts and the tables must not stumble over what is not there."""
-
     classifier = trainer.DigitClassifier(
         load_settings(trainer.build_parser().parse([*map(str, small)])), quiet=True
     )
