@@ -32,7 +32,7 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
@@ -41,7 +41,7 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from digit_classification import images
+from digit_classification import dense, images
 from digit_classification.augmentation import augment
 from digit_classification.checkpoint import (
     SECONDS_BETWEEN,
@@ -70,7 +70,7 @@ from digit_classification.export import (
     default_destination,
     export_model,
 )
-from digit_classification.learner import make_learner, steps_per_epoch
+from digit_classification.learner import make_learner, make_reader, steps_per_epoch
 from digit_classification.model_file import ModelError, check_destination, save_model, stamped
 from digit_classification.network import (
     build_learning_network,
@@ -284,12 +284,13 @@ class DigitClassifier:
             self._build_model()
             count = len(self.train_labels)
             self._optimizer, learn = make_learner(self.model, training, count)
+            self._read_digits = make_reader(self.model)
         best_weights = self._begin(kept)
         begin = last_checkpoint = time.monotonic() - self.seconds
         with (
             _ctrl_c_asks_first(self),
             progress_bar(self.messages, quiet=self.quiet) as progress,
-            ThreadPoolExecutor(max_workers=1) as background,
+            contextlib.closing(self._images_by_epoch(len(self._history) + 1)) as images_by_epoch,
         ):
             steps = steps_per_epoch(training, count)
             done = len(self._history)
@@ -301,13 +302,9 @@ class DigitClassifier:
                 progress.advance(task, steps_done)
                 self._acknowledge_interruption()
 
-            upcoming = background.submit(self._distorted_images, done + 1)
             while not self._is_finished():
                 epoch = len(self._history) + 1
-                digits, labels = upcoming.result()
-                if epoch < training.epochs:
-                    upcoming = background.submit(self._distorted_images, epoch + 1)
-                figures = learn(digits, labels, advance)
+                figures = learn(*next(images_by_epoch), advance)
                 figures |= self._validate()
                 if not np.isfinite([*figures.values()]).all():
                     raise TrainingError(
@@ -326,7 +323,7 @@ class DigitClassifier:
                 if self.interrupted:
                     break
         self.model.set_weights(best_weights)
-        logits = self.model.predict(self.validation_digits, batch_size=1000, verbose=0)
+        logits = self._read_digits(self.validation_digits)
         self.temperature = find_temperature(logits, self.validation_labels)
         self.model = build_saved_network(self.model, self.temperature)
 
@@ -425,7 +422,21 @@ class DigitClassifier:
                 "Stopping after this epoch, with the best one saved. Ctrl-C again stops at once."
             )
 
-    def _distorted_images(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
+    def _images_by_epoch(self, first: int) -> Generator[tuple[np.ndarray, np.ndarray], None, None]:
+        """Yield what is learned in each epoch; distorted images are made an epoch ahead."""
+        epochs = range(first, self.settings.training.epochs + 1)
+        if not self.settings.training.distort:  # nothing to wait for
+            yield from map(self._images_of_epoch, epochs)
+            return
+        with ThreadPoolExecutor(max_workers=1) as background:
+            upcoming = background.submit(self._images_of_epoch, first)
+            for epoch in epochs:
+                digits_and_labels = upcoming.result()
+                if epoch < epochs[-1]:
+                    upcoming = background.submit(self._images_of_epoch, epoch + 1)
+                yield digits_and_labels
+
+    def _images_of_epoch(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the training part in the order of this epoch, the images distorted anew."""
         rng = np.random.default_rng((self.settings.training.seed, epoch))
         order = rng.permutation(len(self.train_labels))
@@ -435,7 +446,7 @@ class DigitClassifier:
         return augment(self.train_digits, rng, order), labels
 
     def _validate(self) -> dict[str, float]:
-        logits = self.model.predict(self.validation_digits, batch_size=1000, verbose=0)
+        logits = self._read_digits(self.validation_digits)
         hits = logits.argmax(axis=1) == self.validation_labels
         return {
             "validation_loss": cross_entropy(logits, self.validation_labels),
@@ -462,7 +473,7 @@ class DigitClassifier:
         """
         from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 
-        probabilities = self.model.predict(self.test_digits, batch_size=1000, verbose=0)
+        probabilities = dense.network_of(self.model)(self.test_digits)
         self.test_probabilities = probabilities
         read = probabilities.argmax(axis=1)
         digits = range(len(CLASSES))

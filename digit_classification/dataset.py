@@ -13,7 +13,7 @@ from __future__ import annotations
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -22,12 +22,16 @@ import numpy as np
 
 from digit_classification import dataset_cache
 from digit_classification.decode import DEFAULT_LIMITS, Limits
+from digit_classification.images import SIDE
 from digit_classification.pipeline import Prepared, prepare_all
 from digit_classification.sources import Source, SourceError, is_zip, list_folder, list_zip
 
 CLASSES = tuple("0123456789")
 SHOWN_EVERY = 100  # images: telling of each would take longer than unpacking it
 CACHED_FROM = 1.0  # seconds: what is read faster is not worth a file
+
+
+Parts = tuple[str, ...]  # of a name, as PurePosixPath has them
 
 
 class DatasetError(Exception):
@@ -145,7 +149,7 @@ def _read_files(
     sources = (source for _, _, source in labelled)
     prepared = prepare_all(sources, workers=workers, limits=limits)
 
-    digits: list[np.ndarray] = []
+    digits = np.empty((len(labelled), SIDE, SIDE), np.uint8)
     labels: list[int] = []
     names: list[str] = []
     first: dict[str, int] = {}  # where the image with this checksum is in `names`
@@ -166,30 +170,29 @@ def _read_files(
         else:
             if image.rejection is not None:
                 report.doubtful.append((name, image.rejection))
-            digits.append(image.digit)
+            digits[len(names)] = image.digit
             labels.append(label)
             names.append(name)
 
     label_array = np.array(labels, dtype=np.uint8)
     _check_every_class(path, label_array, report)
-    return Dataset(path, np.stack(digits), label_array, names, report, list(first))
+    return Dataset(path, digits[: len(names)], label_array, names, report, list(first))
 
 
-def _list_files(path: Path) -> list[tuple[PurePosixPath, Source]]:
-    """Return the files of the dataset with their names relative to it."""
+def _list_files(path: Path) -> list[tuple[Parts, Source]]:
+    """Return the files of the dataset with the parts of their names relative to it."""
     if path.is_dir():
         # Sorted here: the split should not depend on how a file system keeps large folders.
         sources = sorted(list_folder(str(path)), key=lambda source: source.path)
         for source in sources:
             if source.problem is not None:
                 raise DatasetError(f"The folder '{source.path}' {source.problem}.")
-        return [
-            (PurePosixPath(Path(os.path.relpath(source.path, path)).as_posix()), source)
-            for source in sources
-        ]
+        start = len(os.path.join(path, ""))  # pathlib would take longer than reading an image
+        return [(tuple(source.path[start:].split(os.sep)), source) for source in sources]
     if is_zip(str(path)):
         try:
-            return [(PurePosixPath(source.member or ""), source) for source in list_zip(str(path))]
+            members = list_zip(str(path))
+            return [(PurePosixPath(source.member or "").parts, source) for source in members]
         except SourceError as error:
             raise DatasetError(
                 f"The dataset '{path}' cannot be read: {error}. Name a folder or a zip."
@@ -200,15 +203,14 @@ def _list_files(path: Path) -> list[tuple[PurePosixPath, Source]]:
 
 
 def _assign_classes(
-    path: Path, files: Iterable[tuple[PurePosixPath, Source]], report: Report
+    path: Path, files: Sequence[tuple[Parts, Source]], report: Report
 ) -> list[tuple[str, int, Source]]:
     """Return (relative name, label, source) for what lies in class folders; the rest is stray."""
-    files = list(files)
-    folders = {name.parts[0] for name, _ in files if len(name.parts) > 1}
+    folders = {parts[0] for parts, _ in files if len(parts) > 1}
     depth = 0
     if len(folders) == 1 and not folders & set(CLASSES):  # one wrapping folder
         depth = 1
-        folders = {name.parts[1] for name, _ in files if len(name.parts) > 2}
+        folders = {parts[1] for parts, _ in files if len(parts) > 2}
 
     unknown = sorted(folders - set(CLASSES))
     if unknown:
@@ -225,11 +227,12 @@ def _assign_classes(
         )
 
     labelled = []
-    for name, source in files:
-        if len(name.parts) > depth + 1:
-            labelled.append((str(name), int(name.parts[depth]), source))
+    for parts, source in files:
+        name = "/".join(parts)
+        if len(parts) > depth + 1:
+            labelled.append((name, int(parts[depth]), source))
         else:
-            report.stray.append(str(name))
+            report.stray.append(name)
     return labelled
 
 

@@ -62,6 +62,11 @@ def pack(model: Any) -> tuple[list[int], bytes]:
     return widths, content
 
 
+def network_of(model: Any) -> Network:
+    """Return what the detector will compute with this Keras model, once it is saved."""
+    return unpack(*pack(model))
+
+
 def packed_size(widths: object) -> int:
     """Return the length in bytes of the weights of a network of these widths.
 

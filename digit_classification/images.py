@@ -6,7 +6,7 @@ apart.  It works in seven steps, in the order of this file:
 1. *Read*: decode (JPEG at reduced scale), turn by EXIF, lay transparent pixels on a paper that
    contrasts with the ink, and make grey what differs in lightness, or else in colour.
 2. *Know a digit that is ready*: 28x28, light on dark, in its 20-pixel box, about its centre of
-   mass. It goes straight to step 7.
+   mass. Only its slant is removed, as in step 7, and of many such digits at a time.
 3. *Polarity*: the paper holds the border and the corners of the picture.
 4. *Ink*: how much darker (lighter) than the paper around it each pixel is. A morphological
    closing with a window wider than any stroke gives the paper, with its light and its shadows.
@@ -22,8 +22,9 @@ A picture that shows no single digit is rejected on the way, with the reason.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -33,7 +34,7 @@ from digit_classification.decode import ImageError as ImageError
 
 SIDE = 28  # pixels
 BOX = 20  # pixels: the digit's longer side
-PREPARATION = {"version": 1, "side": SIDE, "box": BOX, "deslant": True}
+PREPARATION = {"version": 2, "side": SIDE, "box": BOX, "deslant": True}
 Invert = Literal["auto", "always", "never"]
 
 _WORK = 384  # pixels: the longer side of a picture in which strokes are looked for
@@ -45,6 +46,11 @@ _FAINT = 25  # of 255: weaker is the blur around a stroke
 _BAND = 2**22  # values scaled at a time
 _MIN_CONTRAST = 9  # grey levels between paper and ink
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
+_STACK = 128  # digits placed at a time
+_MARGIN = 4  # pixels of black above and below a digit: more than a cubic's reach
+_AXIS = np.arange(SIDE, dtype=np.float64)
+_Y, _X = np.meshgrid(_AXIS, _AXIS, indexing="ij")
+_MOMENTS = np.stack([_X**0, _X, _Y, _X * _Y, _Y * _Y], axis=2).reshape(SIDE * SIDE, 5)
 
 
 @dataclass(frozen=True)
@@ -77,8 +83,36 @@ def normalize(
         ImageError: the picture cannot be read.
     """
     grey = _grey_from_array(decode(source, limits).pixels)
-    if invert != "always" and _follows_convention(grey):
-        return Normalized(_place(grey), None)
+    if grey.shape == (SIDE, SIDE):
+        return normalize_small([grey], invert=invert)[0]
+    return _normalize_grey(grey, invert)
+
+
+def is_small(pixels: np.ndarray) -> bool:
+    """Whether a decoded picture is one for `normalize_small`."""
+    return pixels.shape == (SIDE, SIDE) and pixels.dtype == np.uint8
+
+
+def normalize_small(pictures: Sequence[np.ndarray], *, invert: Invert = "auto") -> list[Normalized]:
+    """Bring pictures of (28, 28) uint8 to MNIST's convention, as `normalize` does with each.
+
+    Those that follow it already, as MNIST's own do, are placed together, which takes a third of
+    the time.
+    """
+    if not pictures:
+        return []
+    if invert == "always":
+        return [_normalize_grey(grey, invert) for grey in pictures]
+    normalized = []
+    for start in range(0, len(pictures), _STACK):
+        stack = np.stack(pictures[start : start + _STACK])
+        for grey, ready, digit in zip(stack, *_place_ready(stack), strict=True):
+            normalized.append(Normalized(digit, None) if ready else _normalize_grey(grey, invert))
+    return normalized
+
+
+def _normalize_grey(grey: np.ndarray, invert: Invert) -> Normalized:
+    """Take a grey picture, (h, w) uint8, through the steps 3 to 7."""
     dark_ink = invert == "always" or (invert == "auto" and _has_dark_ink(_reduce(grey, _WORK)))
     strokes, rejection = _find_strokes(grey, dark_ink)
     if strokes is None:
@@ -175,17 +209,68 @@ def _grey_by_contrast(rgb: np.ndarray) -> np.ndarray:
 # 2. Know a digit that is ready -----------------------------------------------------------------
 
 
-def _follows_convention(grey: np.ndarray) -> bool:
-    if grey.shape != (SIDE, SIDE) or grey.max() < 250:
-        return False
-    if cv2.countNonZero(grey) > 0.45 * SIDE * SIDE:
-        return False
-    _, _, width, height = cv2.boundingRect((grey > _FAINT).astype(np.uint8))
-    if not BOX - 1 <= max(width, height) <= BOX + 1:
-        return False
-    moments = cv2.moments(grey)
-    x, y = moments["m10"] / moments["m00"], moments["m01"] / moments["m00"]
-    return abs(x - 14) < 0.6 and abs(y - 14) < 0.6  # MNIST's own centres lie within 0.5
+def _place_ready(stack: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Find the digits that follow MNIST's convention already, and take their slant out.
+
+    Args:
+        stack: uint8, (n, 28, 28), n up to _STACK.
+
+    Returns:
+        Which are ready, (n,) bool, and all of them placed, (n, 28, 28) uint8; what is not ready is
+        placed wrongly.
+    """
+    flat = stack.reshape(len(stack), -1)
+    mass, mass_x, mass_y, mass_xy, mass_yy = (flat.astype(np.float64) @ _MOMENTS).T
+    whole = np.maximum(mass, 1)
+    x, y = mass_x / whole, mass_y / whole
+    visible = stack > _FAINT
+    longest = np.maximum(_extent(visible.any(axis=2)), _extent(visible.any(axis=1)))
+    ready = (
+        (flat.max(axis=1) >= 250)
+        & (np.count_nonzero(flat, axis=1) <= 0.45 * SIDE * SIDE)
+        & (abs(longest - BOX) <= 1)
+        & (abs(x - 14) < 0.6)  # MNIST's own centres lie within 0.5
+        & (abs(y - 14) < 0.6)
+    )
+    spread = mass_yy - y * mass_y
+    slant = np.clip((mass_xy - x * mass_y) / np.where(spread > 0, spread, np.inf), -1, 1)
+    upright = _AXIS - slant[:, None, None] * (_AXIS[:, None] - y[:, None, None])
+    ink = stack > _INK
+    width = np.where(ink, upright, -np.inf).max(axis=(1, 2))
+    width -= np.where(ink, upright, np.inf).min(axis=(1, 2))
+    extent = np.maximum(width, _extent(ink.any(axis=2)) - 1) + 1
+    step = np.where(abs(extent - BOX) <= 1, 1.0, extent / BOX)  # ready, it keeps its size
+    out = _AXIS - SIDE // 2
+    across = step[:, None, None] * (out + slant[:, None, None] * out[:, None]) + x[:, None, None]
+    down = (step[:, None] * out + y[:, None])[:, :, None]
+    return ready, _sample(stack, across, down)
+
+
+def _extent(used: Any) -> np.ndarray:
+    """From the first True to the last, for each row of (n, 28) bool."""
+    return SIDE - used.argmax(axis=1) - used[:, ::-1].argmax(axis=1)
+
+
+def _sample(stack: np.ndarray, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+    """Sample each image of (n, 28, 28) at its own x and y, with black around it.
+
+    To OpenCV the stack is one tall image.  Positions are rounded to what float32 holds of them in
+    its last row, too: else an image would come out differently further down.
+    """
+    n, height = len(stack), SIDE + 2 * _MARGIN
+    padded: np.ndarray = np.zeros((n, height, SIDE), np.uint8)
+    padded[:, _MARGIN:-_MARGIN] = stack
+    top = _MARGIN + height * np.arange(n)[:, None, None]
+    x = np.rint(1024 * x) / 1024
+    y = np.rint(1024 * y.clip(1 - _MARGIN, SIDE + _MARGIN - 2)) / 1024 + top
+    map_x, map_y = (np.broadcast_to(a, stack.shape).astype(np.float32) for a in (x, y))
+    placed = cv2.remap(
+        padded.reshape(-1, SIDE),
+        map_x.reshape(-1, SIDE),
+        map_y.reshape(-1, SIDE),
+        cv2.INTER_CUBIC,
+    )
+    return placed.reshape(stack.shape)
 
 
 # 3. Polarity -----------------------------------------------------------------------------------
@@ -460,17 +545,14 @@ def _place(strokes: np.ndarray) -> np.ndarray:
     rows, columns = np.nonzero(strokes > _INK)
     columns = columns - slant * (rows - y)
     extent = max(columns.max() - columns.min(), rows[-1] - rows[0]) + 1
-    fine = 1 if strokes.shape == (SIDE, SIDE) else _FINE
-    step = extent / (BOX * fine)  # pixels of `strokes` to a pixel of the canvas
-    if fine == 1 and abs(extent - BOX) <= 1:
-        step = 1.0  # a digit that is ready keeps its size
-    middle = (SIDE // 2 + 0.5) * fine - 0.5
+    step = extent / (BOX * _FINE)  # pixels of `strokes` to a pixel of the canvas
+    middle = (SIDE // 2 + 0.5) * _FINE - 0.5
     across = (step, step * slant, x - step * middle * (1 + slant))
     back = np.array([across, (0, step, y - step * middle)], np.float32)
     canvas = cv2.warpAffine(
         strokes,
         back,
-        (SIDE * fine, SIDE * fine),
-        flags=(cv2.INTER_CUBIC if fine == 1 else cv2.INTER_LINEAR) | cv2.WARP_INVERSE_MAP,
+        (SIDE * _FINE, SIDE * _FINE),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
     )
     return np.asarray(cv2.resize(canvas, (SIDE, SIDE), interpolation=cv2.INTER_AREA))

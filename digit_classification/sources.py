@@ -73,7 +73,7 @@ class Source:
             _check_regular(status)  # whoever may write to the folder could have changed it
             if status.st_size > MAX_FILE_BYTES:
                 raise SourceError(f"larger than {MAX_FILE_BYTES >> 20} MiB")
-            return file.read(MAX_FILE_BYTES)
+            return file.read(status.st_size)  # asked for more, Python makes room for all of that
 
     def _read_member(self, member: str) -> bytes:
         try:

@@ -101,6 +101,23 @@ def test_normal_form_hardly_changes_when_normalised_again(digit: int, pen: int) 
 # Invariances -----------------------------------------------------------------------------------
 
 
+@given(st.lists(st.tuples(DIGITS, st.integers(13, 26), st.floats(-0.2, 0.2)), max_size=300))
+@settings(deadline=None, max_examples=10)
+def test_small_pictures_come_out_the_same_in_any_company(
+    pens: list[tuple[int, int, float]],
+) -> None:
+    pictures = []
+    for digit, pen, turn in pens:
+        normal = digit_of(page(draw(digit, pen=pen)))
+        matrix = cv2.getRotationMatrix2D((13.5, 13.5), 57 * turn, 1)
+        pictures.append(cv2.warpAffine(normal, matrix, (28, 28)))
+    together = images.normalize_small(pictures)
+    for picture, seen in zip(pictures, together, strict=True):
+        alone = images.normalize(picture)
+        assert np.array_equal(seen.digit, alone.digit)
+        assert seen.rejection == alone.rejection
+
+
 @given(DIGITS, st.integers(8, 24))
 @settings(max_examples=30, deadline=None)
 def test_polarity(digit: int, pen: int) -> None:

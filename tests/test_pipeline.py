@@ -7,13 +7,15 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from digit_classification import pipeline
-from digit_classification.pipeline import Prepared, prepare_all
+from digit_classification.images import normalize
+from digit_classification.pipeline import Prepared, prepare, prepare_all, prepare_many
 from digit_classification.sources import Source
 from tests.drawing import draw_digit, png
 
@@ -22,8 +24,8 @@ ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs Unix signals")
 
 
-def crash_on_some(function: Callable[[Source], Prepared], chunk: list[Source]) -> list[Prepared]:
-    """Stands in for the real task: a picture named `crash` ends the process that reads it.
+def crash_on_some(chunk: list[Source], **options: Any) -> list[Prepared]:
+    """Stands in for `prepare_many`: a picture named `crash` ends the process that reads it.
 
     One named `once` does so only the first time.
     """
@@ -33,7 +35,7 @@ def crash_on_some(function: Callable[[Source], Prepared], chunk: list[Source]) -
             os.kill(os.getpid(), signal.SIGKILL)
         if source.name.endswith(".crash.png"):
             os.kill(os.getpid(), signal.SIGKILL)
-    return [function(source) for source in chunk]
+    return prepare_many(chunk, **options)
 
 
 @pytest.fixture
@@ -54,7 +56,7 @@ def renamed(source: Source, word: str) -> Source:
 def test_a_picture_that_crashes_its_process_is_an_error(
     sources: list[Source], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "_map_chunk", crash_on_some)
+    monkeypatch.setattr(pipeline, "prepare_many", crash_on_some)
     for position in (0, 130, 299):
         sources[position] = renamed(sources[position], "crash")
     for position in (65, 200):
@@ -116,3 +118,25 @@ def is_running(pid: int) -> bool:
     # A process that has ended is still listed until its parent, the fork server, asks.
     status = Path(f"/proc/{pid}/stat")
     return not status.exists() or status.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_pictures_come_out_the_same_together_as_alone(tmp_path: Path) -> None:
+    """Small ones are normalised together, and what they are read with must not show."""
+    pictures = {
+        "ready.png": png(normalize(draw_digit(3)).digit),
+        "small-but-not-ready.png": png(255 - normalize(draw_digit(4)).digit),
+        "large.png": png(draw_digit(5)),
+        "broken.png": b"no picture",
+        "ready-too.png": png(normalize(draw_digit(6)).digit),
+    }
+    sources = []
+    for name, content in pictures.items():
+        (tmp_path / name).write_bytes(content)
+        sources.append(Source(name=name, path=str(tmp_path / name), explicit=True))
+    sources.append(Source(name="gone.png", path=str(tmp_path / "gone.png")))
+    for together, source in zip(prepare_many(sources), sources, strict=True):
+        alone = prepare(source)
+        assert together.source == source
+        assert (together.sha256, together.error) == (alone.sha256, alone.error)
+        assert np.array_equal(together.digit, alone.digit)  # type: ignore[arg-type]
+    assert prepare_many([]) == []

@@ -20,7 +20,7 @@ import pytest
 from PIL import Image
 
 import digit_classification_model_trainer as trainer
-from digit_classification import figures
+from digit_classification import dense, figures
 from digit_classification.config import load_settings
 from digit_classification.training_record import duration
 from digit_classification.training_report import check_report
@@ -271,16 +271,12 @@ def test_a_page_of_a_model_without_mistakes(
     small: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Perfect probabilities; the charts and the tables must not stumble over what is not there."""
-
-    class Perfect:
-        def predict(self, digits: np.ndarray, **_: object) -> np.ndarray:
-            return np.eye(10)[classifier.test_labels]
-
     classifier = trainer.DigitClassifier(
         load_settings(trainer.build_parser().parse([*map(str, small)])), quiet=True
     )
     classifier.train()
-    classifier.model = Perfect()
+    perfect = np.eye(10)[classifier.test_labels]
+    monkeypatch.setattr(dense, "network_of", lambda model: lambda digits: perfect)
     classifier.evaluate()
     classifier.write_report(tmp_path / "report")
     assert {file.name for file in (tmp_path / "report").iterdir()} == FILES - {"mistakes.png"}
