@@ -38,9 +38,9 @@ from digit_classification.decode import Limits
 from digit_classification.dense import Network
 from digit_classification.judging import Batch, judge_batch
 from digit_classification.model_file import load_model
-from digit_classification.parquet_results import ParquetDataset
 from digit_classification.pipeline import ATTEMPTS, crashed, prepare_many
 from digit_classification.records import Result
+from digit_classification.results import ResultsDatabase
 from digit_classification.sources import Source, printable
 from digit_classification.summary import NAMED, Summary
 from digit_classification.terminal import make_table
@@ -134,7 +134,7 @@ def read_chunk(
         summary.add(result)
     rows: Any = None
     if job.stored_by_readers:
-        _database(job).add(job.run_id, batch.results, part=number)
+        _add(_database(job), job, number, batch.results)
     elif job.database is not None:
         rows = batch.results
     else:
@@ -255,7 +255,9 @@ class Cluster:
         if len(nodes) > NAMED:
             messages.print(f"and {len(nodes) - NAMED:,} more nodes")
 
-    def read(self, job: Job, model: bytes, sources: Iterable[Source]) -> Generator[Batch]:
+    def read(
+        self, job: Job, model: bytes, sources: Iterable[Source]
+    ) -> Generator[Batch, None, None]:
         """Yield the pictures and their results, a chunk at a time, in the order of `sources`."""
         waiting: dict[int, Batch] = {}
         following = 0
@@ -268,7 +270,7 @@ class Cluster:
 
     def read_and_store(
         self, job: Job, model: bytes, sources: Iterable[Source], database: Database
-    ) -> Generator[Report]:
+    ) -> Generator[Report, None, None]:
         """Have the nodes store their results in the database of `job`; yield a report a chunk.
 
         `database` is this process's own connection to it, for chunks that the nodes cannot do.
@@ -282,7 +284,7 @@ class Cluster:
 
     def _run(
         self, job: Job, model: bytes, sources: Iterable[Source], *, in_order: bool = False
-    ) -> Generator[tuple[_Chunk, Batch | None]]:
+    ) -> Generator[tuple[_Chunk, Batch | None], None, None]:
         """Yield chunks once they are read and, if the job says so, stored.
 
         A chunk that kept crashing what reads it comes with its Batch, and is not stored yet.
@@ -470,10 +472,10 @@ class _Flights:
 
 def _add(database: Database, job: Job, number: int, results: list[Result]) -> None:
     """Store a chunk's results over this process's own connection."""
-    if isinstance(database, ParquetDataset):
-        database.add(job.run_id, results, part=number)
-    else:
+    if isinstance(database, ResultsDatabase):
         database.add(job.run_id, results)
+    else:
+        database.add(job.run_id, results, part=number)
 
 
 def _numbered_chunks(sources: Iterable[Source], size: int) -> Iterator[_Chunk]:
