@@ -18,6 +18,7 @@ import contextlib
 import hashlib
 import itertools
 import os
+import socket
 import statistics
 import tempfile
 import time
@@ -46,6 +47,7 @@ from digit_classification.summary import NAMED, Summary
 from digit_classification.terminal import make_table
 
 AHEAD = 3  # chunks in flight for each core: the next one waits where the last one ends
+REACHED_WITHIN = 5.0  # seconds, the head of a cluster
 LOOK_EVERY = 2.0  # seconds between looks at the nodes
 SLOW = 10  # times the usual: a chunk that takes longer is named,
 SLOW_SECONDS = 30.0  # if it takes this long at all
@@ -223,17 +225,14 @@ class Cluster:
         ray = _import_ray()
         options: dict[str, Any] = {"address": "local", "include_dashboard": False}
         if address != "local":
+            _check_address(address)
             # The nodes need Python with the requirements, and get this program from here.
             package = str(Path(__file__).resolve().parent)
             options = {"address": address, "runtime_env": {"py_modules": [package]}}
         try:
             ray.init(**options, log_to_driver=False, logging_level="ERROR")
-        except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-            reason = str(error).partition("\n")[0].rstrip(".")
-            raise ClusterError(
-                f"No cluster can be used at '{printable(address)}' ({reason}): check --cluster, or "
-                "start one with `ray start --head`."
-            ) from None
+        except (ray.exceptions.RayError, RuntimeError, ValueError, OSError) as error:
+            raise _unusable(address, str(error).partition("\n")[0].rstrip(".")) from None
         try:
             yield cls(ray, notice)
         finally:
@@ -492,6 +491,27 @@ def _from_anywhere(source: Source) -> Source:
     if "://" in source.path:
         return source
     return replace(source, path=os.path.abspath(source.path))
+
+
+def _check_address(address: str) -> None:
+    """Find out at once whether anything listens there: Ray itself would try for minutes."""
+    host, _, port = address.removeprefix("ray://").rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65_535:
+        raise ClusterError(
+            f"'{printable(address)}' is no address of a cluster: name the head of one, such as "
+            "10.0.0.1:6379, or `local` to start one here."
+        )
+    try:
+        socket.create_connection((host, int(port)), timeout=REACHED_WITHIN).close()
+    except OSError as error:
+        raise _unusable(address, (error.strerror or str(error)).lower()) from None
+
+
+def _unusable(address: str, reason: str) -> ClusterError:
+    return ClusterError(
+        f"No cluster can be used at '{printable(address)}' ({reason}): check --cluster, or start "
+        "one with `ray start --head`."
+    )
 
 
 def _import_ray() -> Any:

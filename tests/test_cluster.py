@@ -147,16 +147,32 @@ def test_a_picture_that_crashes_what_reads_it_is_an_error(desk: Path, nodes: Nod
 
 
 @needs_ray
+@pytest.mark.parametrize(
+    ("address", "error"),
+    [
+        (
+            "127.0.0.1:1",
+            "No cluster can be used at '127.0.0.1:1' (connection refused): check --cluster, or"
+            " start one with `ray start --head`.",
+        ),
+        (
+            "nowhere",
+            "'nowhere' is no address of a cluster: name the head of one, such as 10.0.0.1:6379,"
+            " or `local` to start one here.",
+        ),
+    ],
+)
 def test_an_address_where_there_is_no_cluster(
-    desk: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    address: str,
+    error: str,
+    desk: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(desk)
-    monkeypatch.setenv("RAY_gcs_rpc_server_reconnect_timeout_s", "1")
-    options = ["scans", "--model", "m.keras", "--database", "none"]
-    assert detector.main([*options, "--cluster", "127.0.0.1:1"]) == 2
-    error = capfd.readouterr().err
-    assert error.startswith("Error: No cluster can be used at '127.0.0.1:1' (")
-    assert error.endswith("): check --cluster, or start one with `ray start --head`.\n")
+    options = ["scans", "--model", "m.keras", "--database", "none", "--cluster", address]
+    assert detector.main(options) == 2
+    assert capsys.readouterr().err == f"Error: {error}\n"
 
 
 def test_without_ray(
