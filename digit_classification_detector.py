@@ -64,6 +64,7 @@ from digit_classification.databases import (
     Database,
     at_the_nodes,
     can_be_changed,
+    next_part,
     open_database,
     reachable_by_nodes,
 )
@@ -73,7 +74,7 @@ from digit_classification.history import print_runs, review_run, show_run
 from digit_classification.judging import Batch, judge, judge_batch
 from digit_classification.model_file import ModelError, load_model
 from digit_classification.pipeline import Prepared, prepare, prepare_all
-from digit_classification.results import DatabaseError, Result, Run, RunInfo
+from digit_classification.results import DatabaseError, Result, ResultsDatabase, Run, RunInfo
 from digit_classification.resuming import (
     LATEST,
     ResumeError,
@@ -281,6 +282,7 @@ class DigitPredictor:
             job = self._job(
                 named=name_at_most,
                 run_id=self.run_id,
+                first_part=next_part(self.database, self.run_id),
                 database=at_the_nodes(self.settings.database),
                 password=os.environ.get(PASSWORD_VARIABLE),
             )
@@ -333,12 +335,18 @@ class DigitPredictor:
         assert self.database is not None
         assert self.run_id is not None
         while chunk := list(itertools.islice(sources, LOOKUP)):
-            stored = self.database.find(self.run_id, [source.name for source in chunk])
+            names = [source.name for source in chunk]
+            if sorter is None:
+                stored = self.database.stored(self.run_id, names)
+                yield from (source for source in chunk if source.name not in stored)
+                continue
+            assert isinstance(self.database, ResultsDatabase)  # as for everyone who sorts
+            rows = self.database.find(self.run_id, names)
             for source in chunk:
-                row = stored.get(source.name)
+                row = rows.get(source.name)
                 if row is None:
                     yield source
-                elif sorter is not None:
+                else:
                     result = row.as_result()
                     place = sorter.stored_place(result, source)
                     result = replace(result, path=source.name, sorted_to=place)
@@ -350,7 +358,7 @@ class DigitPredictor:
         """Bring a picture to its place, and record it in the database if it goes elsewhere."""
 
         def record(place: str | None) -> None:
-            if self.database is not None and self.run_id is not None:
+            if isinstance(self.database, ResultsDatabase) and self.run_id is not None:
                 self.database.set_sorted_to(self.run_id, result.path, place)
 
         sorter.settle(result, source, record, resumed=resumed)
@@ -943,7 +951,9 @@ def _open_database(
     read_only: bool = False,
 ) -> Database | None:
     database = open_database(settings, read_only=read_only, notice=messages.print)
-    return None if database is None else stack.enter_context(database)
+    if database is not None:
+        stack.callback(database.close)
+    return database
 
 
 def _make_new_folder(folder: Path, *, may_hold_files: bool) -> None:

@@ -65,6 +65,7 @@ class Job:
     limits: Limits
     min_confidence: float
     chunk_size: int = 1000  # pictures
+    first_part: int = 0  # the number of the first chunk
     with_thumbnails: bool = False
     with_digits: bool = False  # results come with what the network saw
     named: int | None = None  # pictures without a digit that a chunk's summary names
@@ -259,7 +260,7 @@ class Cluster:
     ) -> Generator[Batch, None, None]:
         """Yield the pictures and their results, a chunk at a time, in the order of `sources`."""
         waiting: dict[int, Batch] = {}
-        following = 0
+        following = job.first_part
         with contextlib.closing(self._run(job, model, sources, in_order=True)) as chunks:
             for chunk, batch in chunks:
                 waiting[chunk.number] = batch or self._ray.get(chunk.rows)
@@ -291,7 +292,7 @@ class Cluster:
         few have to wait for it.
         """
         flights = _Flights(self._ray, job, model, self.cores)
-        chunks = _numbered_chunks(sources, job.chunk_size)
+        chunks = _numbered_chunks(sources, job.chunk_size, job.first_part)
         following = next(chunks, None)
         try:
             while following is not None or flights:
@@ -477,9 +478,9 @@ def _add(database: Database, job: Job, number: int, results: list[Result]) -> No
         database.add(job.run_id, results, part=number)
 
 
-def _numbered_chunks(sources: Iterable[Source], size: int) -> Iterator[_Chunk]:
+def _numbered_chunks(sources: Iterable[Source], size: int, first: int) -> Iterator[_Chunk]:
     sources = iter(sources)
-    for number in itertools.count():
+    for number in itertools.count(first):
         chunk = list(itertools.islice(sources, size))
         if not chunk:
             return
