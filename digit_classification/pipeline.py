@@ -2,7 +2,8 @@
 
 The trainer and the detector read their pictures through here, and so through the same
 `images.normalize`.  Processes do the work: with small pictures, threads are slower than one
-thread alone, because they contend for the interpreter lock.
+thread alone, because they contend for the interpreter lock.  Only objects of a store are fetched
+by threads, which wait for answers most of the time.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from multiprocessing.context import BaseContext
@@ -29,7 +30,7 @@ from PIL import Image
 
 from digit_classification import images
 from digit_classification.decode import DEFAULT_LIMITS, Limits, decode
-from digit_classification.sources import Source, SourceError
+from digit_classification.sources import Source, SourceError, SourceUnavailable, TooLarge
 
 THUMBNAIL_SIDE = 96  # pixels
 CHUNK = 64  # images a task: large enough to hide what a task costs, small enough to share evenly
@@ -37,6 +38,8 @@ ATTEMPTS = 2  # processes that an image may take with it, if they crash
 # Images in flight: enough to keep the workers busy while a batch goes into the database.
 AHEAD = 2048
 SMALL = 256  # up to this many images, starting processes costs more than it saves
+FETCHERS = 64  # threads of a process that wait for objects of a store
+FETCHED_BYTES = 8 * 2**20  # larger objects are read when it is their turn, one at a time
 
 Item = TypeVar("Item")
 Output = TypeVar("Output")
@@ -70,14 +73,76 @@ def prepare(
     *,
     thumbnail: bool = False,
 ) -> Prepared:
-    """Read and normalise one source; whatever is wrong with it is in the result."""
+    """Read and normalise one source; whatever is wrong with it is in the result.
+
+    Raises SourceUnavailable if the object store that holds it cannot be used at all.
+    """
+    return _prepare(source, source.read, invert, limits, thumbnail)
+
+
+def prepare_many(
+    sources: Iterable[Source],
+    invert: images.Invert = "auto",
+    limits: Limits = DEFAULT_LIMITS,
+    *,
+    thumbnail: bool = False,
+) -> list[Prepared]:
+    """Prepare a chunk, in order: files one after the other, objects of a store fetched ahead.
+
+    Raises SourceUnavailable if an object store cannot be used at all.
+    """
+    return [_prepare(*each, invert, limits, thumbnail) for each in _with_readers(list(sources))]
+
+
+def _with_readers(sources: list[Source]) -> Iterator[tuple[Source, Callable[[], bytes]]]:
+    """Yield each source with the function that returns its content, which may be there already."""
+    if not any(source.remote for source in sources):
+        for source in sources:
+            yield source, source.read
+        return
+    pool = ThreadPoolExecutor(min(FETCHERS, len(sources)))
+    try:
+        ahead: deque[Future[Callable[[], bytes]]] = deque()
+        waiting = iter(sources)
+        for source in sources:
+            for each in itertools.islice(waiting, FETCHERS - len(ahead)):
+                ahead.append(pool.submit(_fetch, each))
+            yield source, functools.partial(_fetched, ahead.popleft())
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _fetch(source: Source) -> Callable[[], bytes]:
+    """Return a function that returns the content; unless it is large, or a file, fetched here."""
+    if not source.remote:
+        return source.read
+    try:
+        content = source.read(FETCHED_BYTES)
+    except TooLarge:
+        return source.read
+    return lambda: content
+
+
+def _fetched(future: Future[Callable[[], bytes]]) -> bytes:
+    return future.result()()
+
+
+def _prepare(
+    source: Source,
+    read: Callable[[], bytes],
+    invert: images.Invert,
+    limits: Limits,
+    thumbnail: bool,
+) -> Prepared:
     sha256 = None
     try:
-        content = source.read()
+        content = read()
         sha256 = hashlib.sha256(content).hexdigest()
         decoded = decode(content, limits)
         normalized = images.normalize(decoded.pixels, invert=invert)
         small = _thumbnail(decoded.pixels) if thumbnail else None
+    except SourceUnavailable:
+        raise
     except (SourceError, images.ImageError) as error:
         stray = sha256 is not None and not source.claims_image
         return Prepared(source, sha256, error=str(error), stray=stray)
@@ -111,9 +176,11 @@ def prepare_all(
 
     At most a few chunks are in flight, however many sources there are.  What the workers should
     know travels with each chunk, so that it does not matter how they are started.
+
+    Raises SourceUnavailable if an object store cannot be used at all.
     """
-    task = functools.partial(prepare, invert=invert, limits=limits, thumbnail=thumbnails)
-    return map_in_order(task, sources, workers, _crashed)
+    task = functools.partial(prepare_many, invert=invert, limits=limits, thumbnail=thumbnails)
+    return _map_chunks(task, sources, workers, _crashed)
 
 
 def _crashed(source: Source) -> Prepared:
@@ -121,12 +188,26 @@ def _crashed(source: Source) -> Prepared:
 
 
 def map_in_order(
-    function: Callable[[Item], Output],
-    items: Iterable[Item],
-    workers: int = 0,
-    crashed: Callable[[Item], Output] | None = None,
+    function: Callable[[Item], Output], items: Iterable[Item], workers: int = 0
 ) -> Iterator[Output]:
     """Yield `function` of each item, in order, computed by processes unless the items are few.
+
+    Raises BrokenProcessPool if an item ends its process time and again.
+    """
+    return _map_chunks(functools.partial(_map_chunk, function), items, workers)
+
+
+def _map_chunk(function: Callable[[Item], Output], chunk: list[Item]) -> list[Output]:
+    return [function(item) for item in chunk]
+
+
+def _map_chunks(
+    function: Callable[[list[Item]], list[Output]],
+    items: Iterable[Item],
+    workers: int,
+    crashed: Callable[[Item], Output] | None = None,
+) -> Iterator[Output]:
+    """Yield what `function` returns for chunks of the items, in order.
 
     An item that ends its process time and again gives `crashed(item)`.
 
@@ -135,20 +216,22 @@ def map_in_order(
     items = iter(items)
     workers = workers or default_workers()
     start = list(itertools.islice(items, SMALL + 1))
-    if len(start) <= SMALL or workers == 1:
-        cv2.setNumThreads(1)
-        yield from map(function, itertools.chain(start, items))
+    items = itertools.chain(start, items)
+    if len(start) > SMALL and workers > 1:
+        yield from _map_in_processes(function, items, workers, crashed)
         return
-    yield from _map_in_processes(function, itertools.chain(start, items), workers, crashed)
+    cv2.setNumThreads(1)
+    while chunk := list(itertools.islice(items, CHUNK)):
+        yield from function(chunk)
 
 
 def _map_in_processes(
-    function: Callable[[Item], Output],
+    function: Callable[[list[Item]], list[Output]],
     items: Iterator[Item],
     workers: int,
     crashed: Callable[[Item], Output] | None,
 ) -> Iterator[Output]:
-    """Yield `function` of each item, computed by a pool of processes.
+    """Yield what `function` returns for chunks of the items, computed by a pool of processes.
 
     A process may crash on an item, or be ended from outside, as by a system short of memory.  All
     that the pool was given is lost then, and given to a new one, but the chunk that waits longest:
@@ -176,11 +259,11 @@ def _map_in_processes(
 
 
 def _submit(
-    pool: ProcessPoolExecutor, function: Callable[[Item], Output], chunk: list[Item]
+    pool: ProcessPoolExecutor, function: Callable[[list[Item]], list[Output]], chunk: list[Item]
 ) -> Future[list[Output]]:
     """Give a chunk to the pool; if that is broken, asking for the result will say so."""
     try:
-        return pool.submit(_map_chunk, function, chunk)
+        return pool.submit(function, chunk)
     except BrokenProcessPool as error:
         failed: Future[list[Output]] = Future()
         failed.set_exception(error)
@@ -188,11 +271,11 @@ def _submit(
 
 
 def _map_one_by_one(
-    function: Callable[[Item], Output],
+    function: Callable[[list[Item]], list[Output]],
     chunk: list[Item],
     crashed: Callable[[Item], Output] | None,
 ) -> Iterator[Output]:
-    """Yield `function` of each item, computed by one process."""
+    """Yield what `function` returns for each item alone, computed by one process."""
     pool = _start_pool(1)
     try:
         for item in chunk:
@@ -211,10 +294,6 @@ def _map_one_by_one(
             yield output
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _map_chunk(function: Callable[[Item], Output], chunk: list[Item]) -> list[Output]:
-    return [function(item) for item in chunk]
 
 
 def _start_pool(workers: int) -> ProcessPoolExecutor:

@@ -7,13 +7,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from digit_classification import pipeline
-from digit_classification.pipeline import Prepared, prepare_all
+from digit_classification.pipeline import Prepared, prepare_all, prepare_many
 from digit_classification.sources import Source
 from tests.drawing import draw_digit, png
 
@@ -22,7 +22,7 @@ ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs Unix signals")
 
 
-def crash_on_some(function: Callable[[Source], Prepared], chunk: list[Source]) -> list[Prepared]:
+def crash_on_some(chunk: list[Source], **options: Any) -> list[Prepared]:
     """Stands in for the real task: a picture named `crash` ends the process that reads it.
 
     One named `once` does so only the first time.
@@ -33,7 +33,7 @@ def crash_on_some(function: Callable[[Source], Prepared], chunk: list[Source]) -
             os.kill(os.getpid(), signal.SIGKILL)
         if source.name.endswith(".crash.png"):
             os.kill(os.getpid(), signal.SIGKILL)
-    return [function(source) for source in chunk]
+    return prepare_many(chunk, **options)
 
 
 @pytest.fixture
@@ -54,7 +54,7 @@ def renamed(source: Source, word: str) -> Source:
 def test_a_picture_that_crashes_its_process_is_an_error(
     sources: list[Source], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "_map_chunk", crash_on_some)
+    monkeypatch.setattr(pipeline, "prepare_many", crash_on_some)
     for position in (0, 130, 299):
         sources[position] = renamed(sources[position], "crash")
     for position in (65, 200):
