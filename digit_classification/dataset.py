@@ -23,6 +23,7 @@ import numpy as np
 from digit_classification import dataset_cache
 from digit_classification.decode import DEFAULT_LIMITS, Limits
 from digit_classification.images import SIDE
+from digit_classification.object_store import SCHEMES
 from digit_classification.pipeline import Prepared, prepare_all
 from digit_classification.sources import Source, SourceError, is_zip, list_folder, list_zip
 
@@ -199,6 +200,11 @@ def _list_files(path: Path) -> list[tuple[Parts, Source]]:
             ) from None
     if path.exists():
         raise DatasetError(f"The dataset '{path}' is neither a folder nor a .zip file.")
+    if {scheme.rstrip("/") for scheme in SCHEMES} & set(path.parts):  # Path("s3://b") is s3:/b
+        raise DatasetError(
+            f"The dataset '{path}' is in an object store, which the trainer does not read: copy it"
+            " to a disk, and name the folder or zip there with --dataset."
+        )
     raise DatasetError(f"There is no dataset '{path}': name a folder or a zip with --dataset.")
 
 

@@ -2,7 +2,8 @@
 
 The trainer and the detector read their pictures through here, and so through the same
 `images.normalize`.  Processes do the work: with small pictures, threads are slower than one
-thread alone, because they contend for the interpreter lock.
+thread alone, because they contend for the interpreter lock.  Only objects of a store are fetched
+by threads, which wait for answers most of the time.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ import signal
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from multiprocessing.context import BaseContext
@@ -29,7 +30,7 @@ from PIL import Image
 
 from digit_classification import images
 from digit_classification.decode import DEFAULT_LIMITS, Limits, decode
-from digit_classification.sources import Source, SourceError
+from digit_classification.sources import Source, SourceError, SourceUnavailable, TooLarge
 
 THUMBNAIL_SIDE = 96  # pixels
 CHUNK = 64  # images a task: large enough to hide what a task costs, small enough to share evenly
@@ -37,6 +38,8 @@ ATTEMPTS = 2  # processes that an image may take with it, if they crash
 # Images in flight: enough to keep the workers busy while a batch goes into the database.
 AHEAD = 2048
 READ_AHEAD = 2**20  # bytes of files that a process reads before it decodes the first of them
+FETCHERS = 64  # threads of a process that wait for objects of a store
+FETCHED_BYTES = 8 * 2**20  # larger objects are read when it is their turn, one at a time
 SMALL = 256  # up to this many images, starting processes costs more than it saves
 
 Item = TypeVar("Item")
@@ -71,7 +74,10 @@ def prepare(
     *,
     thumbnail: bool = False,
 ) -> Prepared:
-    """Read and normalise one source; whatever is wrong with it is in the result."""
+    """Read and normalise one source; whatever is wrong with it is in the result.
+
+    Raises SourceUnavailable if the object store that holds it cannot be used at all.
+    """
     return prepare_many([source], invert, limits, thumbnail=thumbnail)[0]
 
 
@@ -86,6 +92,8 @@ def prepare_many(
 
     Several are read before the first is decoded, and pictures of a digit's size are normalised
     together: each kind of work finds the processor's caches warm, and takes half as long.
+
+    Raises SourceUnavailable if an object store cannot be used at all.
     """
     prepared: list[Prepared] = []
     for group in _read_ahead(sources):
@@ -107,17 +115,52 @@ def _read_ahead(sources: Iterable[Source]) -> Iterator[list[tuple[Source, bytes 
     """Yield groups of sources with their contents, or why there are none."""
     group: list[tuple[Source, bytes | SourceError]] = []
     size = 0
-    for source in sources:
+    for source, read in _with_readers(list(sources)):
         try:
-            content = source.read()
+            content = read()
             size += len(content)
             group.append((source, content))
+        except SourceUnavailable:
+            raise
         except SourceError as error:
             group.append((source, error))
         if size >= READ_AHEAD:
             yield group
             group, size = [], 0
     yield group
+
+
+def _with_readers(sources: list[Source]) -> Iterator[tuple[Source, Callable[[], bytes]]]:
+    """Yield each source with the function that returns its content, which may be there already."""
+    if not any(source.remote for source in sources):
+        for source in sources:
+            yield source, source.read
+        return
+    pool = ThreadPoolExecutor(min(FETCHERS, len(sources)))
+    try:
+        ahead: deque[Future[Callable[[], bytes]]] = deque()
+        waiting = iter(sources)
+        for source in sources:
+            for each in itertools.islice(waiting, FETCHERS - len(ahead)):
+                ahead.append(pool.submit(_fetch, each))
+            yield source, functools.partial(_fetched, ahead.popleft())
+    finally:
+        pool.shutdown(wait=False, cancel_futures=True)
+
+
+def _fetch(source: Source) -> Callable[[], bytes]:
+    """Return a function that returns the content; unless it is large, or a file, fetched here."""
+    if not source.remote:
+        return source.read
+    try:
+        content = source.read(FETCHED_BYTES)
+    except TooLarge:
+        return source.read
+    return lambda: content
+
+
+def _fetched(future: Future[Callable[[], bytes]]) -> bytes:
+    return future.result()()
 
 
 def _decode(

@@ -6,9 +6,9 @@ whose file is not there yet, but never a file, or a second one, that no row know
 settles each of its rows once more: it makes what is missing at the place that the row names.
 
 A file appears at its place whole, by a hard link, and never over another file.  Where the image
-itself cannot be linked (another file system, the member of a zip) a temporary file gets its content
-first.  If somebody else has taken the place meanwhile, another one is recorded before the file is
-made there.  With `move` the image is removed last, once its copy is on the disk.
+itself cannot be linked (another file system, a zip, an object store) a temporary file gets its
+content first.  If somebody else has taken the place meanwhile, another one is recorded before the
+file is made there.  With `move` the image is removed last, once its copy is on the disk.
 """
 
 from __future__ import annotations
@@ -35,7 +35,8 @@ class SortingError(Exception):
 class Sorter:
     """Puts copies of a run's images, or with `move` the images themselves, under `folder`.
 
-    Images that could not be read stay where they are, and zips stay whole: members are copied.
+    Images that could not be read stay where they are; members of zips and objects of a store are
+    always copied, for moving would change what may belong to others.
     """
 
     def __init__(self, folder: str, *, move: bool, run_id: str) -> None:
@@ -71,7 +72,7 @@ class Sorter:
         place = result.sorted_to
         if place is None:
             return
-        if source.member is None and not os.path.exists(source.path):
+        if source.on_disk and not os.path.exists(source.path):
             if not os.path.lexists(place):  # somebody removed it; else it was moved there
                 record(None)
             return
@@ -79,7 +80,7 @@ class Sorter:
             while not self._make(source, place, result.image_sha256 if resumed else None):
                 place = self._free_place(result, source, {place})
                 record(place)
-            if self.move and source.member is None:
+            if self.move and source.on_disk:
                 os.unlink(source.path)
         except SourceError as error:
             raise SortingError(f"'{printable(source.name)}' cannot be copied: {error}.") from None
@@ -132,7 +133,7 @@ class Sorter:
 
     def _link_or_copy(self, source: Source, place: str, temporary: str) -> None:
         """Let the file appear at `place`; raises FileExistsError where there is one."""
-        if source.member is None:
+        if source.on_disk:
             try:
                 # The path itself may be a symbolic link, which would be linked instead.
                 os.link(os.path.realpath(source.path), place)
@@ -151,10 +152,10 @@ class Sorter:
 
 def _file_name(source: Source) -> tuple[str, str]:
     """The stem and the suffix of a copy's name: the image's own, made harmless if from a zip."""
-    if source.member is None:
+    if source.on_disk:
         name = os.path.basename(os.path.abspath(source.path))
     else:
-        name = PurePosixPath(source.member).name
+        name = PurePosixPath(source.member or source.path).name
         name = "".join("_" if c in FORBIDDEN or not c.isprintable() else c for c in name)
     stem, suffix = os.path.splitext(name)
     if len(os.fsencode(suffix)) > LONGEST_SUFFIX_BYTES:
@@ -186,14 +187,14 @@ def _remove(path: str) -> None:
 def _copy(source: Source, temporary: str) -> None:
     """Copy an image's content, and times if it is a file, and wait until it is on the disk."""
     with open(temporary, "xb") as file:
-        if source.member is None:
+        if source.on_disk:
             with open(source.path, "rb") as image:
                 shutil.copyfileobj(image, file, 2**20)
         else:
             file.write(source.read())
         file.flush()
         os.fsync(file.fileno())
-    if source.member is None:
+    if source.on_disk:
         with suppress(OSError):  # not every file system has all of it
             shutil.copystat(source.path, temporary)
 
@@ -223,7 +224,7 @@ def _sync_folder(folder: str) -> None:
 
 def _is_same(place: str, source: Source, sha256: str) -> bool:
     """Whether the file at `place` is a copy of the image."""
-    if source.member is None and os.path.samefile(place, source.path):
+    if source.on_disk and os.path.samefile(place, source.path):
         return True
     with open(place, "rb") as file:
         digest = hashlib.sha256()

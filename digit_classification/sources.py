@@ -1,4 +1,4 @@
-"""Where pictures are: files, folders, globs and zips, named and read one by one.
+"""Where pictures are: files, folders, globs, zips and object stores, named and read one by one.
 
 A `Source` is cheap to list and to send to another process; nothing is opened before `read`.
 """
@@ -9,6 +9,7 @@ import functools
 import glob
 import itertools
 import os
+import posixpath
 import re
 import stat
 import sys
@@ -16,7 +17,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+from digit_classification import object_store
 from digit_classification.archive import Archive, ArchiveError
+from digit_classification.object_store import StoreError, StoreUnavailable, is_url
 
 # A file of this kind that cannot be read is an error; any other is merely a stray file.
 IMAGE_SUFFIXES = frozenset(
@@ -32,18 +35,27 @@ LITTER = frozenset({"__MACOSX", "__pycache__", "Thumbs.db", "thumbs.db", "deskto
 SORTED = 10_000  # entries of a folder: up to this many are read in the order of their names
 # More than any photo, and little enough to hold in memory.
 MAX_FILE_BYTES = 512 * 2**20
+ZIP_IN_STORE = "a zip in an object store is not opened: copy it to a disk"
 
 
 class SourceError(Exception):
     """A path cannot be read; the message is one sentence for the user, or a short reason."""
 
 
+class SourceUnavailable(SourceError):
+    """What holds the pictures is away: a sentence that is no picture's result, but ends the run."""
+
+
+class TooLarge(SourceError):
+    """A file has more bytes than were allowed."""
+
+
 @dataclass(frozen=True)
 class Source:
-    """One file that may be a picture: on disk, or the member of a zip."""
+    """One file that may be a picture: on disk, the member of a zip, or in an object store."""
 
     name: str  # as shown and stored: the path as given, or archive.zip/member
-    path: str  # the file on disk, or the zip
+    path: str  # the file on disk, the zip, or the object's URL
     member: str | None = None
     explicit: bool = False  # named by the user itself rather than found in a folder
     problem: str | None = None  # why a folder or a zip cannot be listed, if this is one
@@ -51,34 +63,58 @@ class Source:
     @property
     def claims_image(self) -> bool:
         """Whether somebody would be surprised to see this file passed over in silence."""
-        return (
-            self.explicit
-            or bool(self.problem)
-            or os.path.splitext(self.name)[1].lower() in IMAGE_SUFFIXES
-        )
+        return self.explicit or bool(self.problem) or _suffix(self.name) in IMAGE_SUFFIXES
 
-    def read(self) -> bytes:
-        """Return the content; SourceError with a short reason if it cannot be had."""
+    @property
+    def remote(self) -> bool:
+        """Whether this is in an object store."""
+        return is_url(self.path)
+
+    @property
+    def on_disk(self) -> bool:
+        """Whether this is a file of its own, which can be linked and moved."""
+        return self.member is None and not self.remote
+
+    def read(self, at_most: int = MAX_FILE_BYTES) -> bytes:
+        """Return the content, of up to `at_most` bytes.
+
+        Raises TooLarge, or SourceError with a short reason, if it cannot be had; and
+        SourceUnavailable, with a sentence, if the object store cannot be used at all.
+        """
         if self.problem is not None:
             raise SourceError(self.problem)
+        if self.remote:
+            return self._read_object(at_most)
         try:
-            return self._read_file() if self.member is None else self._read_member(self.member)
+            if self.member is not None:
+                return self._read_member(self.member, at_most)
+            return self._read_file(at_most)
         except OSError as error:
             raise SourceError(_reason(error)) from None
 
-    def _read_file(self) -> bytes:
+    def _read_object(self, at_most: int) -> bytes:
+        try:
+            return object_store.read_url(self.path, at_most)
+        except object_store.TooLarge as error:
+            raise TooLarge(str(error)) from None
+        except StoreUnavailable as error:
+            raise SourceUnavailable(_cannot("read", self.path, error)) from None
+        except StoreError as error:
+            raise SourceError(str(error)) from None
+
+    def _read_file(self, at_most: int) -> bytes:
         _check_regular(os.stat(self.path))  # merely opening a device may do something
         with open(self.path, "rb", opener=_open_at_once) as file:
             status = os.fstat(file.fileno())
             _check_regular(status)  # whoever may write to the folder could have changed it
-            if status.st_size > MAX_FILE_BYTES:
-                raise SourceError(f"larger than {MAX_FILE_BYTES >> 20} MiB")
+            if status.st_size > at_most:
+                raise TooLarge(f"larger than {at_most >> 20} MiB")
             return file.read(status.st_size)  # asked for more, Python makes room for all of that
 
-    def _read_member(self, member: str) -> bytes:
+    def _read_member(self, member: str, at_most: int) -> bytes:
         try:
             archive = _open_zip(self.path, os.stat(self.path).st_mtime_ns, os.getpid())
-            return archive.read_member(member, MAX_FILE_BYTES)
+            return archive.read_member(member, at_most)
         except KeyError:
             raise SourceError("no such file in the zip") from None
         except ArchiveError as error:
@@ -98,6 +134,10 @@ def _open_at_once(path: str, flags: int) -> int:
 
 def _reason(error: OSError) -> str:
     return (error.strerror or str(error)).lower()
+
+
+def _cannot(verb: str, url: str, error: StoreError) -> str:
+    return f"'{printable(url)}' cannot be {verb}: {error}."
 
 
 @functools.lru_cache(maxsize=4)
@@ -187,6 +227,9 @@ def expand(path: str) -> list[str]:
 
     Raises SourceError if that is nothing.
     """
+    if is_url(path):
+        _check_url(path)
+        return [path]
     if os.path.lexists(path):  # before the pattern: a name may hold brackets
         return [path]
     if not glob.has_magic(path):
@@ -197,17 +240,31 @@ def expand(path: str) -> list[str]:
     return found
 
 
+def _check_url(url: str) -> None:
+    """Ask the store whether there is an object, or one below it."""
+    try:
+        found = object_store.is_object(url) or any(True for _ in object_store.list_url(url))
+    except StoreError as error:
+        raise SourceError(_cannot("read", url, error)) from None
+    if not found:
+        raise SourceError(f"There is nothing at '{printable(url)}': check the URL.")
+
+
 def find_sources(paths: Iterable[str]) -> Iterator[Source]:
     """Yield the files that `paths` name, in that order, each once.
 
-    A path is a file, a folder (with all below it) or a zip.  A path that is not there is
-    yielded as well: reading it says why not.
+    A path is a file, a folder (with all below it), a zip, or the URL of one or all objects of a
+    store.  A path that is not there is yielded as well: reading it says why not.
+
+    Raises SourceError, with a sentence, if a store cannot be listed (to its end).
     """
     seen: set[str] = set()
     for path in paths:
         if _covered(path, seen):
             continue
-        if os.path.isdir(path):
+        if is_url(path):
+            yield from (s for s in _find_objects(path) if not (seen and _covered(s.path, seen)))
+        elif os.path.isdir(path):
             yield from (s for s in list_folder(path) if not (seen and _covered(s.path, seen)))
         elif is_zip(path):
             try:
@@ -216,14 +273,52 @@ def find_sources(paths: Iterable[str]) -> Iterator[Source]:
                 yield Source(name=path, path=path, explicit=True, problem=str(error))
         else:
             yield Source(name=path, path=path, explicit=True)
-        seen.add(os.path.abspath(path))
+        seen.add(_absolute(path))
+
+
+def _find_objects(url: str) -> Iterator[Source]:
+    """Yield the object at `url`, or all below it, in the store's order and without litter."""
+    try:
+        # A list of a million pictures should not cost a request each to see that they are none.
+        if _suffix(url) in IMAGE_SUFFIXES | {".zip"} or object_store.is_object(url):
+            yield _object(_absolute(url), explicit=True)
+            return
+        above = len("/".join(filter(None, object_store.split_url(url)))) + 1
+        found = False
+        for each in object_store.list_url(url):
+            found = True
+            if not any(map(_is_litter, each.url[above:].split("/"))) and not _is_marker(each):
+                yield _object(each.url)
+        if not found:
+            yield _object(url, explicit=True)
+    except StoreError as error:
+        raise SourceError(_cannot("listed", url, error)) from None
+
+
+def _object(url: str, *, explicit: bool = False) -> Source:
+    problem = ZIP_IN_STORE if _suffix(url) == ".zip" else None
+    return Source(name=url, path=url, explicit=explicit, problem=problem)
+
+
+def _is_marker(listed: object_store.StoredObject) -> bool:
+    """Whether an object merely stands for a folder: its key ends in /, which obstore leaves out."""
+    return not listed.size and _suffix(listed.url) not in IMAGE_SUFFIXES
+
+
+def _suffix(name: str) -> str:
+    return os.path.splitext(name)[1].lower()
+
+
+def _absolute(path: str) -> str:
+    return path.rstrip("/") if is_url(path) else os.path.abspath(path)
 
 
 def _covered(path: str, seen: set[str]) -> bool:
     """Whether `path`, or a folder that holds it, is in `seen`."""
-    path = os.path.abspath(path)
+    dirname = posixpath.dirname if is_url(path) else os.path.dirname
+    path = _absolute(path)
     while path not in seen:
-        parent = os.path.dirname(path)
+        parent = dirname(path)
         if parent == path:
             return False
         path = parent
@@ -243,10 +338,12 @@ def _escape_surrogate(match: re.Match[str]) -> str:
 
 
 def find_named(name: str) -> Source:
-    """Return the file, or the member of a zip, that a stored or written result names.
+    """Return the file, the member of a zip or the object that a stored or written result names.
 
     If there is none, reading what is returned says so.
     """
+    if is_url(name):
+        return Source(name=name, path=name, explicit=True)
     for path in (name, _unescape(name)):
         if os.path.lexists(path):
             return Source(name=name, path=path, explicit=True)
