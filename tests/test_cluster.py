@@ -14,7 +14,7 @@ import pytest
 import digit_classification_detector as detector
 import digit_classification_model_trainer as trainer
 from digit_classification.decode import DEFAULT_LIMITS
-from digit_classification.sources import Source
+from digit_classification.sources import MAX_FILE_BYTES, Source
 from tests.drawing import draw_digit, png, write_dataset
 from tests.faults.conftest import Detector, comparable, stored_rows, stored_runs
 from tests.ray_nodes import Nodes
@@ -123,7 +123,7 @@ def test_begun_on_a_cluster_and_finished_on_one_machine(
 class Deadly(Source):
     """A file that ends whichever process reads it."""
 
-    def read(self) -> bytes:
+    def read(self, at_most: int = MAX_FILE_BYTES) -> bytes:
         os._exit(1)
 
 
