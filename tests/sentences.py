@@ -51,7 +51,6 @@ PARTS = {
 HANDED_ON = {
     "_reason(error)",  # what the operating system says
     "answer['problem']",  # from _serve
-    "error",
     "self.problem",
     "str(error)",
 }
@@ -121,33 +120,49 @@ def plain(sentence: str) -> str:
     return re.sub("…( ?…)+", "…", " ".join(sentence.split()))
 
 
-def collect() -> tuple[dict[str, str], set[str]]:
-    """Return the sentences, each with its place in the code, and the arguments not understood."""
+def _said(module: Module, saying: set[str]) -> Iterator[tuple[int, ast.expr | None]]:
+    """Yield the expressions of a module that the user gets to read, each with its line."""
+    for node in ast.walk(module.tree):
+        if isinstance(node, ast.Call):
+            for keyword in node.keywords:
+                if keyword.arg in REASONS:
+                    yield node.lineno, keyword.value
+            if _name(node.func) in saying and node.args:
+                yield node.lineno, node.args[0]
+        elif isinstance(node, ast.FunctionDef) and node.name in PARTS:
+            for inner in ast.walk(node):
+                if isinstance(inner, ast.Return | ast.Assign):
+                    yield inner.lineno, inner.value
+        elif isinstance(node, ast.Assign) and _name(node.targets[0]) in PARTS:
+            yield node.lineno, node.value
+
+
+def collect() -> dict[str, str]:
+    """Return the sentences, each with its place in the code."""
     modules = [Module(path) for path in FILES]
     saying = _exceptions(modules) | SAYING
-    sentences: dict[str, str] = {}
-    unknown = set()
-    for module in modules:
-        for node in ast.walk(module.tree):
-            said: list[ast.expr | None] = []
-            if isinstance(node, ast.Call):
-                said += [keyword.value for keyword in node.keywords if keyword.arg in REASONS]
-                if _name(node.func) in saying and node.args:
-                    said.append(node.args[0])
-                    argument = node.args[0]
-                    handed_on = ast.unparse(argument) in HANDED_ON or (
-                        isinstance(argument, ast.Call) and _name(argument.func) in PARTS
-                    )
-                    if not handed_on and not [*module.texts(argument)]:
-                        unknown.add(f"{module.path.name}:{node.lineno}: {ast.unparse(argument)}")
-            elif isinstance(node, ast.FunctionDef) and node.name in PARTS:
-                inner = ast.walk(node)
-                said += [n.value for n in inner if isinstance(n, ast.Return | ast.Assign)]
-            elif isinstance(node, ast.Assign) and _name(node.targets[0]) in PARTS:
-                said.append(node.value)
-            for expression in said:
-                for text in module.texts(expression):
-                    if re.search("[a-z]{2}", text):
-                        place = f"{module.path.name}:{node.lineno}"
-                        sentences.setdefault(plain(text), place)
-    return sentences, unknown
+    return {
+        plain(text): f"{module.path.name}:{line}"
+        for module in modules
+        for line, expression in _said(module, saying)
+        for text in module.texts(expression)
+        if re.search("[a-z]{2}", text)
+    }
+
+
+def not_understood() -> list[str]:
+    """Return where the project raises an exception whose words `collect` cannot follow."""
+    modules = [Module(path) for path in FILES]
+    exceptions = _exceptions(modules)
+    return [
+        f"{module.path.name}:{call.lineno}: {ast.unparse(call.args[0])}"
+        for module in modules
+        for call in ast.walk(module.tree)
+        if isinstance(call, ast.Call) and _name(call.func) in exceptions and call.args
+        if not [*module.texts(call.args[0])] and not _is_handed_on(call.args[0])
+    ]
+
+
+def _is_handed_on(argument: ast.expr) -> bool:
+    from_parts = isinstance(argument, ast.Call) and _name(argument.func) in PARTS
+    return from_parts or ast.unparse(argument) in HANDED_ON
