@@ -16,7 +16,7 @@ from typing import Any
 
 from tests.documents import ROOT
 
-FILES = (*sorted((ROOT / "digit_classification").glob("*.py")), *sorted(ROOT.glob("*.py")))
+FILES = (*sorted((ROOT / "digit_classification").rglob("*.py")), *sorted(ROOT.glob("*.py")))
 
 # Calls whose first argument is said to the user, beside those of the project's own exceptions.
 SAYING = {
