@@ -18,41 +18,22 @@ import digit_classification_model_trainer as trainer
 from benchmarks import accuracy
 from digit_classification.config import FIELDS, config_text
 from digit_classification.results import ResultsDatabase
+from tests import documents
+from tests.documents import ROOT, commands, flags, masked, named_flags
 from tests.drawing import write_dataset
 
-ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
-
-
-def commands() -> list[tuple[str, str]]:
-    """Return the commands of the README's console blocks, each with the output shown below it."""
-    found = []
-    for block in re.findall(r"```console\n(.*?)```", README, re.DOTALL):
-        for part in block.split("$ ")[1:]:
-            command, _, output = part.partition("\n")
-            found.append((command, output))
-    return found
-
-
-def flags(parser: argparse.ArgumentParser) -> set[str]:
-    return {
-        option
-        for action in parser._actions
-        for option in action.option_strings
-        if option.startswith("--")
-    }
+README = documents.README.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("script", [trainer, detector])
 def test_every_flag_is_in_the_readme(script: object) -> None:
-    documented = set(re.findall(r"--[a-z][a-z-]+", README))
-    assert flags(script.build_parser()) <= documented  # type: ignore[attr-defined]
+    assert flags(script.build_parser()) <= named_flags(README)  # type: ignore[attr-defined]
 
 
 def test_the_readme_names_no_flag_that_does_not_exist() -> None:
     parsers = (trainer.build_parser(), detector.build_parser(), accuracy.build_parser())
     known = set().union(*map(flags, parsers)) | {"--dest"}  # argcomplete's own
-    assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", README)) <= known
+    assert named_flags(README) <= known
 
 
 def test_the_readme_names_no_setting_that_does_not_exist() -> None:
@@ -118,14 +99,6 @@ def run(desk: Path, command: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def masked(text: str) -> list[str]:
-    """What of an output stays the same whatever the network has learned, line by line."""
-    text = re.sub(r"run \S+", "run ID", text.replace(" (uncertain)", ""))
-    text = re.sub(r"\d[\d,]*(\.\d+)?", "N", text)
-    lines = [" ".join(line.split()) for line in text.splitlines()]
-    return [line for line in lines if line and not line.startswith(("uncertain:", "───"))]
-
-
 def stop_a_run(desk: Path) -> None:
     """Leave a run in the database as one that did not reach its end."""
     assert run(desk, "python digit_classification_detector.py scans").returncode == 0
@@ -135,7 +108,7 @@ def stop_a_run(desk: Path) -> None:
 
 @pytest.mark.parametrize(
     ("command", "output"),
-    [pair for pair in commands() if pair[0].startswith("python") and "mysql:" not in pair[0]],
+    [pair for pair in commands(README) if pair[0].startswith("python") and "mysql:" not in pair[0]],
 )
 def test_a_command_does_what_the_readme_says(desk: Path, command: str, output: str) -> None:
     if "--resume" in command:
@@ -149,14 +122,14 @@ def test_a_command_does_what_the_readme_says(desk: Path, command: str, output: s
 
 
 def test_the_mysql_command_works(desk: Path, mysql_url: str) -> None:
-    (command,) = [command for command, _ in commands() if "mysql:" in command]
+    (command,) = [command for command, _ in commands(README) if "mysql:" in command]
     done = run(desk, re.sub(r"mysql://\S+", mysql_url, command))
     assert done.returncode == 0, done.stderr
     assert f"Stored in {mysql_url}, run " in done.stderr
 
 
 def test_the_python_example_works(desk: Path) -> None:
-    (example,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    (example,) = documents.blocks(README, "python")
     done = subprocess.run(
         [sys.executable, "-c", example],
         cwd=desk,
@@ -180,6 +153,6 @@ def test_every_figure_of_the_readme_is_in_the_benchmark_s_table() -> None:
 
 def test_the_commands_for_make_are_targets() -> None:
     targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    named = {command.split()[1] for command, _ in commands() if command.startswith("make ")}
+    named = {command.split()[1] for command, _ in commands(README) if command.startswith("make ")}
     assert named == {"demo", "test"}
     assert named <= targets

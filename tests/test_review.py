@@ -10,8 +10,6 @@ import io
 import json
 import os
 import re
-import shlex
-import shutil
 import sys
 import threading
 import time
@@ -724,33 +722,7 @@ def test_a_correction_made_in_the_page_changes_the_next_training(
     assert [label for seen, label in learned if np.array_equal(seen, digit)] == [5]
 
 
-# ---------------------------------------------------------------------------- docs and benchmark
-
-
-def test_the_commands_of_the_docs_work(
-    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    shutil.copy(model, "digit_classification.keras")
-    shutil.copytree(ROOT / "samples", "samples")
-    write_dataset(Path("digits"), per_class=6)
-    Path("corrections.csv").write_text("path,digit\nsamples/two-digits.png,2\n")
-    settings = {
-        "DATASET_PATH": "digits",
-        "DATABASE_URL": "sqlite:///d.db",
-        "MODEL_PATH": "digit_classification.keras",
-        "TRAINING_EPOCHS": "1",
-        "TRAINING_BATCH_SIZE": "16",
-    }
-    for name, value in settings.items():
-        monkeypatch.setenv(f"DIGITS_{name}", value)
-    docs = (ROOT / "docs/review.md").read_text("utf-8")
-    commands = re.findall(r"^\$ python (\w+)\.py (.*)$", docs, re.MULTILINE)
-    scripts = {module.__name__: module for module in (detector, trainer)}
-    codes = [scripts[script].main(shlex.split(options)) for script, options in commands]
-    assert codes == [1, 0, 0]  # samples/ holds a blank page
-    assert Path("review.html").exists()
-    assert Path("again.html").exists()
+# ------------------------------------------------------------------------------------- benchmark
 
 
 def test_the_benchmark_opens_and_scrolls_a_page(

@@ -1,0 +1,318 @@
+"""The pages in docs/ are tried, not believed."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import shlex
+import shutil
+import sqlite3
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import digit_classification_detector as detector
+import digit_classification_model_trainer as trainer
+from benchmarks import accuracy, speed
+from digit_classification.config import FIELDS, load_settings
+from digit_classification.results import Result, ResultsDatabase, RunInfo
+from tests.conftest import PASSWORD_VARIABLE, execute_on_mysql, mysql_database
+from tests.documents import (
+    PAGES,
+    README,
+    ROOT,
+    anchors,
+    blocks,
+    commands,
+    flags,
+    masked,
+    named_flags,
+)
+from tests.drawing import draw_digit, png, write_dataset
+from tests.sentences import collect, not_understood, plain
+
+SCRIPTS = {f"{script.__name__}.py": script for script in (detector, trainer)}
+TEXTS = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
+
+
+# ------------------------------------------------------------------------------------- commands
+
+
+@pytest.fixture(scope="module")
+def office(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What the readers of all pages have: samples, datasets of their own, a model, corrections."""
+    office = tmp_path_factory.mktemp("office")
+    shutil.copytree(ROOT / "samples", office / "samples")
+    for script in (*SCRIPTS, "config.yaml"):
+        shutil.copy(ROOT / script, office)
+    write_dataset(office / "scans", per_class=1, first_seed=900)
+    write_dataset(office / "others_digits", per_class=3, first_seed=800)
+    mine = write_dataset(office / "my_digits", per_class=12)
+    (mine / "4/cut-off.png").write_bytes(png(draw_digit(4, 99))[:100])
+    shutil.copy(mine / "7/003.png", mine / "7/copy of 003.png")
+    shutil.copy(office / "samples/blank-page.jpg", mine / "9")
+    (mine / "notes.txt").write_text("Collected in October.\n")
+    (office / "corrections.csv").write_text("path,digit\nsamples/two-digits.png,2\n")
+    options = ["--dataset", str(mine), "--epochs", "1", "--batch-size", "16"]
+    model = ["--model", str(office / "digit_classification.keras"), "--quiet"]
+    assert trainer.main([*options, *model]) == 0
+    return office
+
+
+@pytest.fixture
+def desk(office: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the office for one page, with settings that make a training short."""
+    desk = tmp_path / "desk"
+    shutil.copytree(office, desk)
+    monkeypatch.chdir(desk)
+    settings = {
+        "DATASET_PATH": "my_digits",
+        "DATASET_CACHE": "false",
+        "DATABASE_URL": "sqlite:///digit_classification.db",
+        "DETECTION_MIN_CONFIDENCE": "0",  # the network of one epoch is sure of nothing
+        "MODEL_PATH": "digit_classification.keras",
+        "TRAINING_EPOCHS": "1",
+        "TRAINING_BATCH_SIZE": "16",
+        "TRAINING_HIDDEN_UNITS": "64",
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(f"DIGITS_{name}", value)
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    return desk
+
+
+def run(command: str) -> tuple[int, str]:
+    """Run a command of a page; return its exit code, and what a terminal would show."""
+    python, *words = shlex.split(command)
+    if python == "python" and words[0] in SCRIPTS and not re.search("[|;<>]", command):
+        # In this process, which has imported TensorFlow already.
+        shown = io.StringIO()
+        with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(shown):
+            code = SCRIPTS[words[0]].main(words[1:])
+        return code, shown.getvalue()
+    this_python = f'python() {{ {shlex.quote(sys.executable)} "$@"; }}\n'
+    done = subprocess.run(
+        ["sh", "-c", this_python + command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+def prepare(command: str) -> None:
+    """Leave behind what a command goes on with: a run, or a training, that was interrupted."""
+    if "--resume-training" in command:
+        dataset = ["--dataset", "my_digits"] if "--dataset my_digits" in command else []
+        parsed = trainer.build_parser().parse(dataset)
+        classifier = trainer.DigitClassifier(load_settings(parsed), quiet=True)
+        classifier.interrupted = True
+        classifier.train()
+    elif "--resume" in command:
+        assert detector.main(["scans", "--quiet"]) == 0
+        with ResultsDatabase.open("sqlite:///digit_classification.db") as database:
+            database.finish_run(database.runs()[0].info.id, "interrupted")
+
+
+def expected_code(command: str) -> int:
+    """The folder samples/ holds a blank page and a file that is no picture."""
+    words = shlex.split(command)
+    reads_samples = "samples" in words and words[0] == "python" and "|" not in words
+    return 1 if reads_samples and "echo" not in words and "--dry-run" not in words else 0
+
+
+def is_as_shown(output: str, on_the_page: str) -> bool:
+    """Whether an output is as a page shows it; a line … there stands for any lines."""
+    shown, seen = masked(on_the_page), masked(output)
+    return set(shown) - {"…"} <= set(seen) if "…" in shown else shown == seen
+
+
+def can_run(command: str) -> bool:
+    program = shlex.split(command)[0]
+    if program == "export" or "mysql:" in command:
+        return False
+    return program in ("python", "make") or "=" in program or shutil.which(program) is not None
+
+
+def is_tried_before(page: str, command: str) -> bool:
+    """Whether this is a training, which takes seconds, that an earlier page shows as well."""
+    earlier = [text for name, text in TEXTS.items() if name < page]
+    shown = {pair[0] for text in earlier for pair in commands(text)}
+    return "model_trainer.py" in command and command in shown
+
+
+@pytest.mark.skipif(os.name == "nt", reason="the commands are for a POSIX shell")
+@pytest.mark.parametrize("page", [name for name, text in TEXTS.items() if commands(text)])
+def test_the_commands_of_a_page_do_what_it_says(page: str, desk: Path) -> None:
+    for command, on_the_page in commands(TEXTS[page]):
+        if not can_run(command) or is_tried_before(page, command):
+            continue
+        prepare(command)
+        code, output = run(command)
+        assert code == expected_code(command), f"{command}\n{output}"
+        assert not on_the_page or is_as_shown(output, on_the_page), f"{command}\n{output}"
+        for written in re.findall(r"--(?:report|output|sort-into) (\S+)", command):
+            assert Path(written).exists() or "--dry-run" in command
+
+
+def test_the_mysql_command_works(
+    desk: Path, mysql_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (command,) = [command for command, _ in commands(TEXTS["databases.md"]) if "mysql:" in command]
+    words = shlex.split(re.sub(r"mysql://\S+", mysql_url, command))
+    assert detector.main(words[2:]) == 0
+    assert f"Stored in {mysql_url}, run " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("page", [name for name, text in TEXTS.items() if blocks(text, "python")])
+def test_the_python_examples_of_a_page_print_what_it_shows(page: str, desk: Path) -> None:
+    examples = re.findall(
+        r"^```python\n(.*?)^```\n\n```text\n(.*?)^```", TEXTS[page], re.DOTALL | re.MULTILINE
+    )
+    assert len(examples) == len(blocks(TEXTS[page], "python"))
+    for example, output in examples:
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            exec(compile(example, page, "exec"), {"__name__": "__main__"})
+        assert masked(printed.getvalue()) == masked(output), example
+
+
+# ------------------------------------------------------------------------------------- databases
+
+
+@pytest.fixture
+def filled(database_url: str) -> str:
+    """A database with all that the questions of the page ask for."""
+    ten = (0.0, 0.4, *[0.0] * 5, 0.6, 0.0, 0.0)
+    seven = Result("a/7.png", "ok", 7, 0.6, None, ten, "a" * 64)
+    rows = [
+        seven,
+        Result("a/copy.png", "ok", 7, 0.6, None, ten, "a" * 64),
+        Result("a/1.png", "uncertain", 1, 0.5, None, ten, "b" * 64),
+        Result("a/blank.png", "rejected", reason="blank image", probabilities=ten),
+        Result("a/none.png", "error", reason="the file is empty"),
+    ]
+    other = Result("a/7.png", "ok", 1, 0.6, None, ten, "a" * 64)
+    password = os.environ.get(PASSWORD_VARIABLE)
+    with ResultsDatabase.open(database_url, password=password) as database:
+        for number, batch in enumerate([rows, [other]]):
+            info = RunInfo(["a"], "m.keras", id=f"20261122-18550{number}-a3f9cd21b")
+            database.add(database.start_run(info), batch)
+            database.finish_run(info.id, "finished")
+    return database_url
+
+
+def execute(url: str, statement: str) -> list[tuple[object, ...]]:
+    if url.startswith("mysql"):
+        return execute_on_mysql(url, statement)
+    with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+        return connection.execute(statement).fetchall()
+
+
+def test_the_questions_to_a_database_have_answers(filled: str) -> None:
+    statements = blocks(TEXTS["databases.md"], "sql")
+    assert len(statements) > 5
+    for statement in statements:
+        assert execute(filled, statement), statement
+
+
+def columns_on_the_page() -> Iterator[tuple[str, str, str]]:
+    """Yield each column in the order of the page: its name, its SQLite and its MySQL type."""
+    row = r"^\| (`[^|]+`) \| `([^|`]+)` \| `([^|`]+)` \|"
+    for names, sqlite_type, mysql_type in re.findall(row, TEXTS["databases.md"], re.MULTILINE):
+        first, *last = re.findall("`([^`]+)`", names)
+        each = [f"p{digit}" for digit in range(10)] if last == ["p9"] else [first]
+        for name in each:
+            yield name, sqlite_type, mysql_type
+
+
+def test_the_page_has_every_column_with_its_type(filled: str) -> None:
+    tables = ("classified_images", "classification_runs")
+    found = []
+    for table in tables:
+        if filled.startswith("sqlite"):
+            found += [row[1:3] for row in execute(filled, f"PRAGMA table_info({table})")]
+        else:
+            found += execute(
+                filled,
+                "SELECT column_name, CAST(column_type AS CHAR) FROM information_schema.columns"
+                f" WHERE table_schema = '{mysql_database(filled)}' AND table_name = '{table}'"
+                " ORDER BY ordinal_position",
+            )
+    kind = 1 if filled.startswith("sqlite") else 2
+    # MariaDB says int(11), MySQL int.
+    without_width = [(name, re.sub(r"^int\(\d+\)", "int", str(type_))) for name, type_ in found]
+    assert without_width == [(column[0], column[kind]) for column in columns_on_the_page()]
+
+
+# ------------------------------------------------------------------------- links, flags, figures
+
+
+@pytest.mark.parametrize("page", [README, *PAGES], ids=lambda page: page.name)
+def test_links_of_a_page_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(\s*([^)\s]+)\s*\)", page.read_text(encoding="utf-8")):
+        if target.startswith("https://"):
+            continue
+        name, _, anchor = target.partition("#")
+        file = page.parent / name if name else page
+        assert file.exists(), target
+        if anchor:
+            assert anchor in anchors(file.read_text(encoding="utf-8")), target
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    readme = README.read_text(encoding="utf-8")
+    assert [page.name for page in PAGES if f"](docs/{page.name}" not in readme] == []
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_a_page_names_no_flag_and_no_setting_that_does_not_exist(page: str) -> None:
+    parsers = [module.build_parser() for module in (detector, trainer, accuracy, speed)]
+    known = set().union(*map(flags, parsers)) | {"--upgrade"}  # pip's
+    assert named_flags(TEXTS[page]) <= known
+    sections = "|".join({key.split(".")[0] for key in FIELDS})
+    assert set(re.findall(rf"`((?:{sections})\.[a-z_]+)`", TEXTS[page])) <= set(FIELDS)
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_every_figure_with_a_deviation_is_in_the_benchmark_s_table(page: str) -> None:
+    table = (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
+    figures = re.findall(r"\d+(?:\.\d+)? ± \d+(?:\.\d+)? (?:%|s)", TEXTS[page])
+    assert [figure for figure in figures if figure not in table] == []
+
+
+def test_each_row_of_the_comparison_is_shown() -> None:
+    page = TEXTS["comparison.md"]
+    rows = re.findall(r"^\| \[\d+\]\(#(\d+)\)", page, re.MULTILINE)
+    shown = re.findall(r"^### (\d+)\n\n(?:.+\n+)*?```(?:console|python)\n", page, re.MULTILINE)
+    assert rows == shown == [str(number) for number in range(1, 13)]
+    cells = [line.split("|")[1:-1] for line in page.splitlines() if line.startswith("|")]
+    assert {len(row) for row in cells} == {9}
+    assert all(row[1].strip() for row in cells)
+
+
+# ------------------------------------------------------------------------------- troubleshooting
+
+
+def test_no_sentence_is_overlooked() -> None:
+    assert not_understood() == [], "teach tests/sentences.py where these get their words from"
+
+
+def test_troubleshooting_has_every_sentence_of_the_program_and_no_other() -> None:
+    # Code that begins a line and ends, with a backslash, the same or a later one.
+    entries = re.findall(
+        r"^[- ] (`{1,2}) ?((?:(?!\1).)+?) ?\1 \\$",
+        TEXTS["troubleshooting.md"],
+        re.DOTALL | re.MULTILINE,
+    )
+    shown = [plain(sentence) for _, sentence in entries]
+    assert len(shown) == len(set(shown))
+    said = collect()
+    missing = [f"{place}: {sentence}" for sentence, place in said.items() if sentence not in shown]
+    assert missing == [], "put them into docs/troubleshooting.md, each as the others are"
+    assert set(shown) - set(said) == set(), "the program does not say this any more"
