@@ -33,6 +33,7 @@ REASONS = {"error", "note", "problem", "reason", "rejection"}
 # Functions, tables and variables with parts of sentences.
 PARTS = {
     "_ADVICE",
+    "_cannot",
     "_compared",
     "_find_strokes",
     "_hint",
@@ -41,7 +42,9 @@ PARTS = {
     "_noise",
     "_serve",
     "_suggestion",
+    "_store_error",
     "_too_large",
+    "_unusable",
     "_why_no_archive",
     "_why_no_pickle",
     "kept",
