@@ -209,10 +209,10 @@ def _rename(temporary: str, place: str) -> None:
         with open(place, "xb"):
             pass
         os.replace(temporary, place)
-    _sync_folder(os.path.dirname(place))
+    sync_folder(os.path.dirname(place))
 
 
-def _sync_folder(folder: str) -> None:
+def sync_folder(folder: str) -> None:
     """Wait until a folder's new entry is on the disk, where a folder can be opened."""
     with suppress(OSError):
         descriptor = os.open(folder, os.O_RDONLY)

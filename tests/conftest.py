@@ -1,8 +1,9 @@
-"""Databases for the tests: an SQLite file, and a private MySQL or MariaDB server."""
+"""For the tests: an SQLite file, a private MySQL or MariaDB server, and a private S3."""
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 import shutil
@@ -11,6 +12,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -242,6 +244,68 @@ def execute_on_mysql(url: str, *statements: str, use_database: bool = True) -> l
             cursor.execute(statement)
             rows = cursor.fetchall() if cursor.with_rows else []
     return rows
+
+
+@dataclass
+class Bucket:
+    """An empty bucket of a private S3, whose endpoint and credentials are in the environment."""
+
+    client: Any  # boto3's, to look at the bucket from outside the program
+    name: str = field(default_factory=lambda: f"digits-{secrets.token_hex(6)}")
+    requests: list[str] = field(default_factory=list)  # such as `GET /bucket/7.png?`
+
+    @property
+    def url(self) -> str:
+        return f"s3://{self.name}"
+
+    def put(self, key: str, content: bytes) -> None:
+        self.client.put_object(Bucket=self.name, Key=key, Body=content)
+
+    def keys(self) -> list[str]:
+        pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self.name)
+        return [each["Key"] for page in pages for each in page.get("Contents", ())]
+
+
+@pytest.fixture(scope="session")
+def s3_endpoint() -> Iterator[str]:
+    """The URL of a private S3 server, which runs in this process."""
+    pytest.importorskip("obstore")
+    moto_server = pytest.importorskip("moto.server")
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it tells of each request
+    server = moto_server.ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    yield f"http://{host}:{port}"
+    server.stop()
+
+
+@pytest.fixture
+def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
+    """A bucket of its own for each test."""
+    import boto3
+    from moto.server import DomainDispatcherApplication
+
+    from digit_classification import object_store
+
+    for variable in [name for name in os.environ if name.startswith("AWS_")]:
+        monkeypatch.delenv(variable)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", s3_endpoint)
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "s3cr3t")
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    object_store._open_bucket.cache_clear()
+    bucket = Bucket(boto3.client("s3", region_name="us-east-1"))
+    bucket.client.create_bucket(Bucket=bucket.name)
+    answer = DomainDispatcherApplication.__call__
+
+    def listen(self: Any, environ: dict[str, Any], start_response: Any) -> Any:
+        query = environ["QUERY_STRING"]
+        bucket.requests.append(f"{environ['REQUEST_METHOD']} {environ['PATH_INFO']}?{query}")
+        return answer(self, environ, start_response)
+
+    monkeypatch.setattr(DomainDispatcherApplication, "__call__", listen)
+    yield bucket
+    object_store._open_bucket.cache_clear()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
