@@ -1,0 +1,410 @@
+#!/usr/bin/env python3
+"""Measure what reading on a cluster costs, and predict from its parts how long clusters take.
+
+    python benchmarks/cluster.py --model digit_classification.keras
+    python benchmarks/cluster.py --quick
+
+The nodes are processes on this machine, of one core each.  The tables go to standard output,
+progress to standard error.  How each figure is measured is said in benchmarks/cluster.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import pickle
+import shutil
+import statistics
+import sys
+import tempfile
+import time
+import zipfile
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # run from a checkout, which is not installed
+
+from benchmarks import speed  # noqa: E402
+from benchmarks.accuracy import TEST_SET, BenchmarkError, write_markdown  # noqa: E402
+from digit_classification.judging import judge_batch  # noqa: E402
+from digit_classification.model_file import load_model  # noqa: E402
+from digit_classification.parquet_results import ParquetDataset  # noqa: E402
+from digit_classification.pipeline import default_workers, prepare_many  # noqa: E402
+from digit_classification.records import RunInfo  # noqa: E402
+from digit_classification.sources import Source, find_sources  # noqa: E402
+from digit_classification.terminal import make_console  # noqa: E402
+
+START, END = "<!-- results: written by benchmarks/cluster.py -->", "<!-- end of results -->"
+CHUNK = 1000  # pictures, as detection.batch_size is by default
+EMPTY_CHUNKS = 300
+MIN_CONFIDENCE = 0.6
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How much is measured."""
+
+    few: int = 20_000
+    flood: int = 200_000
+    nodes: tuple[int, ...] = (1, 2, 4)
+    repeats: int = 3
+
+
+QUICK = Sizes(few=600, flood=1_200, nodes=(1,), repeats=1)
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a run on a cluster is made of, each measured on its own."""
+
+    start: float  # seconds until the first chunk is being read
+    image: dict[int, float]  # seconds a picture on one core, when so many cores work
+    chunk: float  # seconds that Ray adds to a chunk
+    driver: float  # seconds of the driver for a chunk
+    name: float  # seconds to list a picture
+    row: float  # seconds to store a row in MariaDB over one connection
+
+    def seconds(self, images: int, readers: int, cores: int) -> float:
+        """Predict a run into Parquet by `readers`, which have `cores` cores of this kind."""
+        return self.start + images * self.limit(readers, cores)[1]
+
+    def limit(self, readers: int, cores: int, connections: int = 0) -> tuple[str, float]:
+        """Return what limits the rate, and the seconds a picture."""
+        working = min(readers, cores)
+        busiest = self.image[min(working, max(self.image))]
+        limits = {
+            "reading": (busiest + self.chunk / CHUNK) / working,
+            "the driver": self.driver / CHUNK,
+            "listing": self.name,
+        }
+        if connections:
+            limits["inserting"] = self.row / connections
+        name = max(limits, key=lambda each: limits[each])
+        return name, limits[name]
+
+
+# -------------------------------------------------------------------------------------- parts
+
+
+def read_some(folder: str, model: str, dataset: str, first: int, ready: Any, go: Any) -> float:
+    """Read, judge and store five chunks as a task does, without Ray; return seconds a picture."""
+    sources = list(find_sources([folder]))
+    network = load_model(Path(model)).network
+    with ParquetDataset.open(f"parquet:{dataset}") as database:
+        run_id = database.start_run(RunInfo(sources=[folder], model_path=model))
+        chunks = [sources[n % len(sources) :][:CHUNK] for n in range(0, 6 * CHUNK, CHUNK)]
+        for number, chunk in enumerate(chunks):
+            if number == 1:  # the first one warms up
+                ready.release()
+                go.wait()
+                begin = time.perf_counter()
+            batch = judge_batch(prepare_many(chunk), network, MIN_CONFIDENCE)
+            database.add(run_id, batch.results, part=first + number)
+    return (time.perf_counter() - begin) / sum(map(len, chunks[1:]))
+
+
+def image_seconds(folder: Path, model: Path, scratch: Path, processes: int) -> float:
+    """Return the seconds a picture takes a core while so many cores work."""
+    context = multiprocessing.get_context("spawn")
+    with context.Manager() as manager, context.Pool(processes) as pool:
+        ready, go = manager.Semaphore(0), manager.Event()
+        places = [str(scratch / f"parts-{processes}-{n}") for n in range(processes)]
+        runs = [
+            pool.apply_async(read_some, (str(folder), str(model), place, 0, ready, go))
+            for place in places
+        ]
+        for _ in runs:
+            ready.acquire()
+        go.set()
+        return statistics.mean(run.get() for run in runs)
+
+
+def empty_chunk(sources: Sequence[Source]) -> tuple[None, int]:
+    return None, len(sources)
+
+
+def chunk_seconds(address: str, sources: list[Source], readers: int) -> float:
+    """Return the seconds from chunk to chunk when there is nothing to do for them."""
+    import ray
+
+    ray.init(address=address, log_to_driver=False, logging_level="ERROR")
+    try:
+        task = ray.remote(num_cpus=1, num_returns=2)(empty_chunk)
+        ray.get([task.remote(sources)[1] for _ in range(4 * readers)])
+        begin = time.perf_counter()
+        flying = [task.remote(sources)[1] for _ in range(3 * readers)]
+        for _ in range(EMPTY_CHUNKS):
+            (done,), flying = ray.wait(flying, num_returns=1)
+            ray.get(done)
+            flying.append(task.remote(sources)[1])
+        ray.get(flying)
+        return (time.perf_counter() - begin) / (EMPTY_CHUNKS + len(flying))
+    finally:
+        ray.shutdown()
+
+
+def row_seconds(url: str, model: Path, folder: Path) -> float:
+    """Return the seconds that a row takes one connection."""
+    from digit_classification.results import ResultsDatabase
+    from tests.conftest import MYSQL_PASSWORD
+
+    network = load_model(model).network
+    sources = list(find_sources([str(folder)]))[:CHUNK]
+    results = judge_batch(prepare_many(sources), network, MIN_CONFIDENCE).results
+    with ResultsDatabase.open(url, password=MYSQL_PASSWORD) as database:
+        times = []
+        for _ in range(6):
+            run_id = database.start_run(RunInfo(sources=[], model_path=""))
+            begin = time.perf_counter()
+            database.add(run_id, results)
+            times.append(time.perf_counter() - begin)
+    return statistics.median(times[1:]) / len(results)
+
+
+def crossing_bytes(sources: list[Source], model: Path) -> tuple[float, float]:
+    """Return the pickled bytes a picture: to and from the driver, and of a row to its writer."""
+    from digit_classification.cluster import Report
+    from digit_classification.summary import Summary
+
+    batch = judge_batch(prepare_many(sources), load_model(model).network, MIN_CONFIDENCE)
+    summary = Summary(named=10)
+    for result in batch.results:
+        summary.add(result)
+    report = Report("0" * 56, 1.0, summary, [])
+    driver = len(pickle.dumps(sources, 5)) + len(pickle.dumps(report, 5))
+    return driver / len(sources), len(pickle.dumps(batch.results, 5)) / len(sources)
+
+
+# ---------------------------------------------------------------------------------- whole runs
+
+
+@dataclass(frozen=True)
+class Benchmark:
+    """Measures with a model, in a scratch folder."""
+
+    folder: Path
+    model: Path
+    sizes: Sizes
+    messages: Console
+
+    def lay_out(self) -> None:
+        """Link MNIST's test images into folders of the sizes to be measured."""
+        with zipfile.ZipFile(TEST_SET) as members:
+            members.extractall(self.folder / "test")
+        pictures = sorted((self.folder / "test").rglob("*.png"))
+        for name, count in (("few", self.sizes.few), ("flood", self.sizes.flood)):
+            (self.folder / name).mkdir()
+            for number in range(count):
+                speed.link(
+                    pictures[number % len(pictures)], self.folder / name / f"{number:06}.png"
+                )
+
+    def detect(self, pictures: Path, *options: object, database: str, memory: bool = False) -> Any:
+        command = (speed.DETECTOR, pictures, "--model", self.model, "--database", database)
+        return speed.run(*command, "--quiet", *options, memory=memory, accept=(0, 1))
+
+    def parquet(self) -> str:
+        place = self.folder / "results"
+        shutil.rmtree(place, ignore_errors=True)
+        return f"parquet:{place}"
+
+    def against_one_machine(self) -> speed.Row:
+        flood, cores = self.folder / "flood", default_workers()
+        ours, others = [], []
+        with running(1, cores) as address:
+            for _ in range(self.sizes.repeats):
+                alone = self.detect(flood, "--workers", cores, database=self.parquet()).seconds
+                others.append(self.sizes.flood / alone)
+                options = ("--cluster", address)
+                together = self.detect(flood, *options, database=self.parquet()).seconds
+                ours.append(self.sizes.flood / together)
+        name = f"{self.sizes.flood:,} images into Parquet, whole command, a node of {cores} cores"
+        return speed.Row(name, ours, "/s", "the same without a cluster", others, "share", 0.7, 0.9)
+
+    def driver_memory(self) -> speed.Row:
+        """The detector's own process and what it starts; the nodes are not among these."""
+        peaks: dict[str, list[float]] = {"few": [], "flood": []}
+        with running(1, default_workers()) as address:
+            for name, values in peaks.items():
+                options = ("--cluster", address)
+                run = self.detect(
+                    self.folder / name, *options, database=self.parquet(), memory=True
+                )
+                values.append(run.peak_bytes / 1e6)
+        return speed.Row(
+            f"memory of the driver, {self.sizes.flood:,} images",
+            peaks["flood"],
+            "MB",
+            f"{self.sizes.few:,} images",
+            peaks["few"],
+            "growth",
+            0.10,
+            0.02,
+        )
+
+    def parts(self) -> Parts:
+        few, sources = self.folder / "few", list(find_sources([str(self.folder / "few")]))[:CHUNK]
+        cores = default_workers()
+        image = {n: image_seconds(few, self.model, self.folder, n) for n in range(1, cores + 1)}
+        with running(1, 1) as address:
+            chunk = chunk_seconds(address, sources, 1)
+        with running(1, cores) as address:
+            driver = chunk_seconds(address, sources, cores)
+        one_chunk = self.folder / "one-chunk"
+        one_chunk.mkdir()
+        for source in sources:
+            speed.link(Path(source.path), one_chunk / Path(source.path).name)
+        starts = []
+        for _ in range(self.sizes.repeats):
+            with running(1, 1) as address:
+                whole = self.detect(one_chunk, "--cluster", address, database=self.parquet())
+            starts.append(whole.seconds - len(sources) * image[1] - chunk)
+        begin = time.perf_counter()
+        names = sum(1 for _ in find_sources([str(self.folder / "flood")]))
+        name = (time.perf_counter() - begin) / names
+        with speed.server() as base:
+            row = 0.0 if base is None else row_seconds(f"{base}digits_rows", self.model, few)
+        return Parts(statistics.median(starts), image, chunk, driver, name, row)
+
+    def scaling(self, parts: Parts) -> list[tuple[int, float, float]]:
+        """Return, for numbers of nodes of one core, predicted and measured seconds."""
+        found = []
+        for nodes in self.sizes.nodes:
+            times = []
+            for _ in range(self.sizes.repeats):
+                with running(nodes, 1) as address:
+                    options = ("--cluster", address)
+                    flood = self.folder / "flood"
+                    times.append(self.detect(flood, *options, database=self.parquet()).seconds)
+            predicted = parts.seconds(self.sizes.flood, nodes, default_workers())
+            found.append((nodes, predicted, statistics.median(times)))
+        return found
+
+
+@contextmanager
+def running(nodes: int, cores: int) -> Iterator[str]:
+    """Run a cluster of so many nodes on this machine; yield its address."""
+    from tests.ray_nodes import Nodes
+
+    with closing(Nodes(nodes, cores)) as cluster:
+        yield cluster.address
+
+
+# ---------------------------------------------------------------------------------- the report
+
+
+def as_markdown(
+    rows: Sequence[speed.Row],
+    parts: Parts,
+    crossing: tuple[float, float],
+    scaling: Sequence[tuple[int, float, float]],
+    notes: str,
+) -> str:
+    cores = max(parts.image)
+    lines = [
+        speed.as_markdown(rows, [], notes).partition("\n| the machine")[0],
+        "| a part | |",
+        "| --- | ---: |",
+        f"| start, until the first chunk is read | {parts.start:.2f} s |",
+        *(
+            f"| a picture on a core, {n} working | {1e6 * seconds:.0f} µs |"
+            for n, seconds in parts.image.items()
+        ),
+        f"| what Ray adds to a chunk of {CHUNK:,} on a core | {1e3 * parts.chunk:.1f} ms |",
+        f"| the driver, for a chunk | {1e3 * parts.driver:.1f} ms |",
+        f"| listing a name in a folder | {1e6 * parts.name:.1f} µs |",
+        f"| a row into MariaDB over one connection | {1e6 * parts.row:.0f} µs |",
+        f"| bytes a picture between driver and nodes | {crossing[0]:.0f} |",
+        f"| bytes of a row, from its reader to a writer (MySQL only) | {crossing[1]:.0f} |",
+        "",
+        f"| nodes of one core, on {cores} cores | predicted | measured | difference |",
+        "| ---: | ---: | ---: | ---: |",
+    ]
+    for nodes, predicted, measured in scaling:
+        difference = f"{predicted / measured - 1:+.0%}"
+        lines.append(f"| {nodes} | {predicted:.1f} s | {measured:.1f} s | {difference} |")
+    lines += [
+        "",
+        "| nodes of 8 cores | into Parquet | limited by | 100 million pictures | into MariaDB "
+        "| limited by |",
+        "| ---: | ---: | --- | ---: | ---: | --- |",
+    ]
+    for nodes in (1, 2, 4, 10, 30, 100, 300, 1000):
+        limit, seconds = parts.limit(8 * nodes, 8 * nodes)
+        stored, slower = parts.limit(8 * nodes, 8 * nodes, connections=8)
+        hours = 1e8 * seconds / 3600
+        lines.append(
+            f"| {nodes:,} | {1 / seconds:,.0f}/s | {limit} | {hours:.2f} h | {1 / slower:,.0f}/s "
+            f"| {stored} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def build_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description="Measure what reading on a cluster costs.",
+        epilog="example:\n  %(prog)s --markdown benchmarks/cluster.md",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--model", type=Path, required=True, metavar="FILE", help="a trained model")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures as JSON")
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="also write the tables between FILE's marks"
+    )
+    parser.add_argument("--quick", action="store_true", help="smoke test with few images")
+    return parser
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the benchmark; return the exit status: 0, 2 if something fails, 130 interrupted."""
+    arguments = build_parser().parse_args(argv)
+    messages = make_console(stderr=True)
+    sizes = QUICK if arguments.quick else Sizes()
+    try:
+        with tempfile.TemporaryDirectory(prefix="digits-cluster-") as folder:
+            benchmark = Benchmark(Path(folder), arguments.model.resolve(), sizes, messages)
+            messages.print("Laying out the pictures")
+            benchmark.lay_out()
+            messages.print("Measuring the parts")
+            parts = benchmark.parts()
+            sources = list(find_sources([str(Path(folder) / "few")]))[:CHUNK]
+            crossing = crossing_bytes(sources, benchmark.model)
+            messages.print("Reading on one to four nodes")
+            scaling = benchmark.scaling(parts)
+            messages.print("Reading beside one machine")
+            rows = [benchmark.against_one_machine(), benchmark.driver_memory()]
+    except (BenchmarkError, OSError) as error:
+        messages.print(f"Error: {error}")
+        return 2
+    except KeyboardInterrupt:
+        return 130
+    text = as_markdown(rows, parts, crossing, scaling, speed_notes(sizes, arguments.quick))
+    if arguments.markdown:
+        write_markdown(arguments.markdown, text, START, END)
+    if arguments.json:
+        content = {
+            "rows": [{**asdict(row), "result": speed.result(row)} for row in rows],
+            "parts": asdict(parts),
+            "crossing": crossing,
+            "scaling": scaling,
+        }
+        arguments.json.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+    sys.stdout.write(text)
+    return 0
+
+
+def speed_notes(sizes: Sizes, quick: bool) -> str:
+    own = speed.Sizes(repeats=sizes.repeats, long_repeats=sizes.repeats)
+    return speed.describe(own, quick=quick)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
