@@ -349,6 +349,10 @@ class ResultsDatabase:
             found |= {keys[row.path_key]: row for row in rows if row.path_key is not None}
         return found
 
+    def stored(self, run_id: str, paths: Sequence[str]) -> set[str]:
+        """Those of these paths that the run has a row of; best a few hundred at a time."""
+        return set(self.find(run_id, paths))
+
     def latest(self, limit: int = 20) -> list[StoredResult]:
         """The rows stored last, of any run and of the ancestor, the newest first."""
         rows = self._select(f"{_SELECT_IMAGES} ORDER BY id DESC LIMIT ?", limit)
