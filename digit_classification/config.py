@@ -167,7 +167,8 @@ class DetectionSettings(Section):
 class DatabaseSettings(Section):
     url: str = Field(
         "sqlite:///digit_classification.db",
-        description="where results go: sqlite:///FILE, mysql://USER@HOST:PORT/NAME, or none",
+        description="where results go: sqlite:///FILE, mysql://USER@HOST:PORT/NAME, "
+        "parquet:FOLDER or parquet:s3://BUCKET/FOLDER, or none",
     )
     option_file: Path | None = Field(
         None, description="MySQL option file whose [client] group holds user and password"
@@ -348,6 +349,9 @@ def _relative_to(folder: Path, name: str, value: object) -> object:
     sqlite = "sqlite:///"
     if name == "database.url" and value.startswith(sqlite):
         return sqlite + (folder / value.removeprefix(sqlite)).as_posix()
+    parquet = "parquet:"
+    if name == "database.url" and value.startswith(parquet) and "://" not in value:
+        return parquet + (folder / value.removeprefix(parquet)).as_posix()
     return value
 
 

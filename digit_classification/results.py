@@ -350,7 +350,7 @@ class ResultsDatabase:
         return found
 
     def stored(self, run_id: str, paths: Sequence[str]) -> set[str]:
-        """Those of `paths` that the run has results of."""
+        """Those of these paths that the run has a row of; best a few hundred at a time."""
         return set(self.find(run_id, paths))
 
     def latest(self, limit: int = 20) -> list[StoredResult]:
