@@ -73,6 +73,7 @@ from digit_classification.formats import FORMATS, make_writer
 from digit_classification.history import print_runs, review_run, show_run
 from digit_classification.judging import Batch, judge, judge_batch
 from digit_classification.model_file import ModelError, load_model
+from digit_classification.object_store import is_url
 from digit_classification.pipeline import Prepared, prepare, prepare_all
 from digit_classification.results import DatabaseError, Result, ResultsDatabase, Run, RunInfo
 from digit_classification.resuming import (
@@ -891,6 +892,10 @@ def _check_sorting(arguments: argparse.Namespace, settings: Settings, paths: Seq
         if arguments.move:
             raise SettingsError("--move says how to sort: name the folder with --sort-into.")
         return
+    if is_url(folder):
+        raise SettingsError(
+            f"--sort-into '{printable(folder)}' is in an object store: name a folder on this machine."
+        )
     if not can_be_changed(settings.database):
         raise SettingsError(
             "--sort-into needs a database that records where each picture goes, which a Parquet "

@@ -179,7 +179,7 @@ def test_the_server_goes_and_comes_back(
     times, runs, damage = 0, 0, NONE
     while times < wanted:
         with detector.start("pictures", "--workers", 1, database=url) as process:
-            while not started(url):
+            while process.poll() is None and not started(url):
                 time.sleep(0.02)
             while process.poll() is None and times < wanted:
                 getattr(server, how)()
@@ -214,7 +214,7 @@ def test_a_server_that_does_not_come_back(
 ) -> None:
     detector.settings["DIGITS_DATABASE_RETRY_SECONDS"] = "1"
     with detector.start("pictures", database=url) as process:
-        while not started(url):
+        while process.poll() is None and not started(url):
             time.sleep(0.05)
         server.stop()
         _, messages = process.communicate(timeout=120)
@@ -362,7 +362,7 @@ def test_a_detector_gives_up_on_a_busy_file(
     open_database(sqlite_url).close()
     other = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
     with contextlib.closing(other), detector.start("pictures", database=sqlite_url) as process:
-        while not started(sqlite_url):
+        while process.poll() is None and not started(sqlite_url):
             time.sleep(0.02)
         other.execute("BEGIN IMMEDIATE")
         _, messages = process.communicate(timeout=120)
@@ -377,7 +377,7 @@ def test_a_detector_gives_up_on_a_busy_file(
 @pytest.mark.parametrize("how", ["INT", "INT INT"])
 def test_ctrl_c(how: str, detector: Detector, database_url: str, undisturbed: Rows) -> None:
     with detector.start("pictures", database=database_url) as process:
-        while not started(database_url):
+        while process.poll() is None and not started(database_url):
             time.sleep(0.02)
         for _ in how.split():
             process.send_signal(signal.SIGINT)
