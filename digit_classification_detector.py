@@ -894,7 +894,8 @@ def _check_sorting(arguments: argparse.Namespace, settings: Settings, paths: Seq
         return
     if is_url(folder):
         raise SettingsError(
-            f"--sort-into '{printable(folder)}' is in an object store: name a folder on this machine."
+            f"--sort-into '{printable(folder)}' is in an object store: name a folder on this"
+            " machine."
         )
     if not can_be_changed(settings.database):
         raise SettingsError(
