@@ -310,7 +310,7 @@ def test_an_interrupted_run_without_a_database(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(DigitPredictor, "_judge", interrupted)
+    monkeypatch.setattr(detector, "judge_batch", interrupted)
     assert detect("scans", database="none") == 130
     assert refusal(capsys) == "Interrupted."
 

@@ -172,7 +172,7 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
     assert any("Stopping after this epoch" in line for line in iter(process.stderr.readline, ""))
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 130
+    assert process.returncode == 130, err
     assert err.endswith("Interrupted: no model was saved.\n")
     assert "Test accuracy" not in out
     assert model.read_bytes() == b"the old model"

@@ -6,6 +6,7 @@ With DIGITS_TEST_SOAK=1 (`make soak`) they run at full length.  Each records its
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
@@ -21,6 +22,9 @@ from typing import Any
 import pytest
 
 import digit_classification_model_trainer as trainer
+from digit_classification import databases
+from digit_classification.config import DatabaseSettings
+from digit_classification.databases import Database
 from digit_classification.records import Run, StoredResult
 from digit_classification.results import ResultsDatabase
 from tests.conftest import PASSWORD_VARIABLE
@@ -134,14 +138,20 @@ def open_database(url: str, *, read_only: bool = False) -> ResultsDatabase:
     return ResultsDatabase.open(url, password=password, read_only=read_only)
 
 
+def open_any_database(url: str) -> Database:
+    database = databases.open_database(DatabaseSettings(url=url))
+    assert database is not None
+    return database
+
+
 def stored_runs(url: str) -> list[Run]:
-    with open_database(url) as database:
+    with contextlib.closing(open_any_database(url)) as database:
         return database.runs()
 
 
 def stored_rows(url: str, run_id: str | None = None) -> list[StoredResult]:
     """The rows of a run, or of the only one there is."""
-    with open_database(url) as database:
+    with contextlib.closing(open_any_database(url)) as database:
         if run_id is None:
             (run,) = database.runs()
             run_id = run.info.id
