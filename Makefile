@@ -1,6 +1,7 @@
 # make demo   trains on the bundled MNIST, reads samples/, shows the stored rows
 # make test   runs the tests        make lint   checks the code
-# make soak   runs the tests of faults in full, which takes about 20 minutes
+# make soak   runs the tests of faults in full, which takes about 20 minutes; with
+#             requirements-cluster.txt installed, those of a cluster, too
 # make bench  measures              make clean  removes what the other targets made
 # make venv   only installs
 #

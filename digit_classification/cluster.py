@@ -106,6 +106,7 @@ class _Chunk:
     losses: int = 0  # of what it ran on
     rows: Any = None  # a reference to its results, wherever in the cluster they are
     report: Report | None = None  # once it is read
+    storing: bool = False  # whether its rows are with a writer
     named_slow: bool = False
 
 
@@ -263,7 +264,8 @@ class Cluster:
         following = job.first_part
         with contextlib.closing(self._run(job, model, sources, in_order=True)) as chunks:
             for chunk, batch in chunks:
-                waiting[chunk.number] = batch or self._ray.get(chunk.rows)
+                assert batch is not None  # the job stores nothing out there
+                waiting[chunk.number] = batch
                 while following in waiting:
                     yield waiting.pop(following)
                     following += 1
@@ -285,9 +287,9 @@ class Cluster:
     def _run(
         self, job: Job, model: bytes, sources: Iterable[Source], *, in_order: bool = False
     ) -> Generator[tuple[_Chunk, Batch | None], None, None]:
-        """Yield chunks once they are read and, if the job says so, stored.
+        """Yield chunks once they are read, with their results unless those are stored already.
 
-        A chunk that kept crashing what reads it comes with its Batch, and is not stored yet.
+        Not stored is also what a chunk holds that kept crashing what reads it.
         With `in_order` no chunk starts that is far ahead of the oldest one on its way, so that
         few have to wait for it.
         """
@@ -301,7 +303,7 @@ class Cluster:
                 while (
                     following is not None
                     and len(flights) < room
-                    and not (in_order and following.number - flights.oldest >= 2 * room)
+                    and not (in_order and flights.is_far_ahead(following, 2 * room))
                 ):
                     flights.start(following)
                     following = next(chunks, None)
@@ -368,13 +370,13 @@ class _Flights:
     def __len__(self) -> int:
         return len(self._flying)
 
-    @property
-    def oldest(self) -> int:
-        """The lowest number of a chunk on its way; there is one."""
-        return min((chunk.number for chunk in self._flying.values()), default=0)
+    def is_far_ahead(self, chunk: _Chunk, limit: int) -> bool:
+        """Whether so many others would have to wait for a chunk that is on its way."""
+        numbers = [other.number for other in self._flying.values()]
+        return bool(numbers) and chunk.number - min(numbers) >= limit
 
     def start(self, chunk: _Chunk) -> None:
-        chunk.begun, chunk.report = time.monotonic(), None
+        chunk.begun, chunk.report, chunk.storing = time.monotonic(), None, False
         chunk.rows, report = self._read.remote(self._job, self._model, chunk.number, chunk.sources)
         self._flying[report] = chunk
 
@@ -388,7 +390,7 @@ class _Flights:
         for reference in ready:
             chunk = self._flying.pop(reference)
             try:
-                outcome = self._ray.get(reference)
+                batch = self._arrived(chunk, self._ray.get(reference))
             except exceptions.RayTaskError as error:
                 if not isinstance(error.cause, exceptions.RayError):
                     raise error.cause from None
@@ -402,8 +404,8 @@ class _Flights:
             except exceptions.RayError as error:
                 self._start_again(chunk, error)  # it was lost with its node
             else:
-                if self._arrived(chunk, outcome):
-                    yield chunk, None
+                if not chunk.storing:
+                    yield chunk, batch
 
     def _start_again(self, chunk: _Chunk, error: Exception) -> None:
         chunk.losses += 1
@@ -411,18 +413,22 @@ class _Flights:
             raise error
         self.start(chunk)
 
-    def _arrived(self, chunk: _Chunk, report: Report | None) -> bool:
-        """Take note of a step that is done; return whether it was the last one."""
+    def _arrived(self, chunk: _Chunk, report: Report | None) -> Batch | None:
+        """Take note of a step that is done; return the results if they are wanted here."""
         if report is None:  # a writer has stored the rows
-            chunk.rows = None
-            return True
+            chunk.storing, chunk.rows = False, None
+            return None
         chunk.report = report
         self._durations.append(time.monotonic() - chunk.begun)
-        if not self._writers:
-            return True
-        stored = next(self._turns).add.remote(chunk.rows)
-        self._flying[stored] = chunk
-        return False
+        if self._job.database is None:
+            batch: Batch = self._ray.get(chunk.rows)
+            chunk.rows = None
+            return batch
+        if self._writers:
+            chunk.storing = True
+            stored = next(self._turns).add.remote(chunk.rows)
+            self._flying[stored] = chunk
+        return None
 
     def _one_by_one(self, chunk: _Chunk) -> Batch:
         """Read a chunk that kept crashing what reads it, each picture in a task of its own."""
@@ -462,10 +468,10 @@ class _Flights:
         """End the reading, and let what is being stored be stored."""
         storing = []
         for reference, chunk in self._flying.items():
-            if chunk.report is None:
-                self._ray.cancel(reference, force=True)
-            else:
+            if chunk.storing:
                 storing.append(reference)
+            else:
+                self._ray.cancel(reference, force=True)
         if storing:
             self._ray.wait(storing, num_returns=len(storing), timeout=DRAIN_SECONDS)
 

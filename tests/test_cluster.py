@@ -55,7 +55,7 @@ def desk(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def here(desk: Path) -> Detector:
-    return Detector(desk, desk / "m.keras", {"DIGITS_DETECTION_BATCH_SIZE": "40"})
+    return Detector(desk, desk / "m.keras", {"DIGITS_DETECTION_BATCH_SIZE": "8"})
 
 
 @needs_ray
