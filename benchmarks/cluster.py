@@ -43,7 +43,6 @@ from digit_classification.terminal import make_console  # noqa: E402
 
 START, END = "<!-- results: written by benchmarks/cluster.py -->", "<!-- end of results -->"
 CHUNK = 1000  # pictures, as detection.batch_size is by default
-CHUNKS = 20  # read to measure what a picture takes
 EMPTY_CHUNKS = 300
 MIN_CONFIDENCE = 0.6
 
@@ -65,7 +64,7 @@ QUICK = Sizes(few=600, flood=1_200, nodes=(1,), repeats=1)
 class Parts:
     """What a run on a cluster is made of, each measured on its own."""
 
-    start: dict[int, float]  # seconds until chunks are being read, by the number of nodes
+    start: float  # seconds until the first chunk is being read
     image: dict[int, float]  # seconds a picture on one core, when so many cores work
     chunk: float  # seconds that Ray adds to a chunk
     driver: float  # seconds of the driver for a chunk
@@ -74,7 +73,7 @@ class Parts:
 
     def seconds(self, images: int, readers: int, cores: int) -> float:
         """Predict a run into Parquet by `readers`, which have `cores` cores of this kind."""
-        return self.start[readers] + images * self.limit(readers, cores)[1]
+        return self.start + images * self.limit(readers, cores)[1]
 
     def limit(self, readers: int, cores: int, connections: int = 0) -> tuple[str, float]:
         """Return what limits the rate, and the seconds a picture."""
@@ -95,21 +94,19 @@ class Parts:
 
 
 def read_some(folder: str, model: str, dataset: str, first: int, ready: Any, go: Any) -> float:
-    """Read, judge and store chunks as a task does, without Ray; return seconds a picture."""
+    """Read, judge and store five chunks as a task does, without Ray; return seconds a picture."""
     sources = list(find_sources([folder]))
     network = load_model(Path(model)).network
     with ParquetDataset.open(f"parquet:{dataset}") as database:
         run_id = database.start_run(RunInfo(sources=[folder], model_path=model))
-        # From all over the folder: a name that was looked up before is found sooner.
-        places = [n * len(sources) // CHUNKS for n in range(CHUNKS)]
-        chunks = [sources[place + first :][:CHUNK] for place in places]
+        chunks = [sources[n % len(sources) :][:CHUNK] for n in range(0, 6 * CHUNK, CHUNK)]
         for number, chunk in enumerate(chunks):
             if number == 1:  # the first one warms up
                 ready.release()
                 go.wait()
                 begin = time.perf_counter()
             batch = judge_batch(prepare_many(chunk), network, MIN_CONFIDENCE)
-            database.add(run_id, batch.results, part=number)
+            database.add(run_id, batch.results, part=first + number)
     return (time.perf_counter() - begin) / sum(map(len, chunks[1:]))
 
 
@@ -120,8 +117,8 @@ def image_seconds(folder: Path, model: Path, scratch: Path, processes: int) -> f
         ready, go = manager.Semaphore(0), manager.Event()
         places = [str(scratch / f"parts-{processes}-{n}") for n in range(processes)]
         runs = [
-            pool.apply_async(read_some, (str(folder), str(model), place, n * CHUNK, ready, go))
-            for n, place in enumerate(places)
+            pool.apply_async(read_some, (str(folder), str(model), place, 0, ready, go))
+            for place in places
         ]
         for _ in runs:
             ready.acquire()
@@ -253,37 +250,28 @@ class Benchmark:
         )
 
     def parts(self) -> Parts:
-        flood = self.folder / "flood"
-        begin = time.perf_counter()
-        sources = list(find_sources([str(flood)]))
-        name = (time.perf_counter() - begin) / len(sources)
+        few, sources = self.folder / "few", list(find_sources([str(self.folder / "few")]))[:CHUNK]
         cores = default_workers()
-        image = {n: image_seconds(flood, self.model, self.folder, n) for n in range(1, cores + 1)}
+        image = {n: image_seconds(few, self.model, self.folder, n) for n in range(1, cores + 1)}
         with running(1, 1) as address:
-            chunk = chunk_seconds(address, sources[:CHUNK], 1)
+            chunk = chunk_seconds(address, sources, 1)
         with running(1, cores) as address:
-            driver = chunk_seconds(address, sources[:CHUNK], cores)
-        with speed.server() as base:
-            row = 0.0 if base is None else row_seconds(f"{base}digits_rows", self.model, flood)
-        parts = Parts({}, image, chunk, driver, name, row)
-        for nodes in self.sizes.nodes:
-            parts.start[nodes] = self.start_seconds(sources, nodes, parts)
-        return parts
-
-    def start_seconds(self, sources: list[Source], nodes: int, parts: Parts) -> float:
-        """Return what a run of one chunk a node takes, less the chunks."""
-        chunks = self.folder / f"chunks-{nodes}"
-        chunks.mkdir()
-        some = sources[: nodes * CHUNK]
-        for source in some:
-            speed.link(Path(source.path), chunks / Path(source.path).name)
-        times = []
+            driver = chunk_seconds(address, sources, cores)
+        one_chunk = self.folder / "one-chunk"
+        one_chunk.mkdir()
+        for source in sources:
+            speed.link(Path(source.path), one_chunk / Path(source.path).name)
+        starts = []
         for _ in range(self.sizes.repeats):
-            with running(nodes, 1) as address:
-                whole = self.detect(chunks, "--cluster", address, database=self.parquet())
-            times.append(whole.seconds)
-        reading = len(some) * parts.limit(nodes, default_workers())[1]
-        return statistics.median(times) - reading
+            with running(1, 1) as address:
+                whole = self.detect(one_chunk, "--cluster", address, database=self.parquet())
+            starts.append(whole.seconds - len(sources) * image[1] - chunk)
+        begin = time.perf_counter()
+        names = sum(1 for _ in find_sources([str(self.folder / "flood")]))
+        name = (time.perf_counter() - begin) / names
+        with speed.server() as base:
+            row = 0.0 if base is None else row_seconds(f"{base}digits_rows", self.model, few)
+        return Parts(statistics.median(starts), image, chunk, driver, name, row)
 
     def scaling(self, parts: Parts) -> list[tuple[int, float, float]]:
         """Return, for numbers of nodes of one core, predicted and measured seconds."""
@@ -324,7 +312,7 @@ def as_markdown(
         speed.as_markdown(rows, [], notes).partition("\n| the machine")[0],
         "| a part | |",
         "| --- | ---: |",
-        *(f"| start, on nodes: {n} | {seconds:.2f} s |" for n, seconds in parts.start.items()),
+        f"| start, until the first chunk is read | {parts.start:.2f} s |",
         *(
             f"| a picture on a core, {n} working | {1e6 * seconds:.0f} µs |"
             for n, seconds in parts.image.items()
