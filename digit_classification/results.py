@@ -28,6 +28,7 @@ import json
 import os
 import socket
 import sqlite3
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from datetime import datetime, timezone
@@ -607,13 +608,25 @@ class _SQLiteStore:
             raise sqlite_sentence(error, self.url) from error
         try:
             if not read_only:
-                self._connection.execute("PRAGMA journal_mode = WAL")
+                self._switch_to_wal()
             self._connection.execute("PRAGMA synchronous = FULL")
             self._path = path.absolute()
             self._file = os.stat(path)
         except sqlite3.Error as error:
             self._connection.close()
             raise sqlite_sentence(error, self.url) from error
+
+    def _switch_to_wal(self) -> None:
+        """Switch, again if need be: while another switches, SQLite refuses without waiting."""
+        stop = time.monotonic() + SQLITE_BUSY_TIMEOUT_S
+        while True:
+            try:
+                self._connection.execute("PRAGMA journal_mode = WAL")
+                return
+            except sqlite3.OperationalError:
+                if time.monotonic() > stop:
+                    raise
+                time.sleep(0.02)
 
     def _check_still_there(self) -> None:
         """SQLite would go on in a file that was removed, and that is gone with the connection."""
