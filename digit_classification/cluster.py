@@ -465,13 +465,8 @@ class _Flights:
                 )
 
     def drain(self) -> None:
-        """End the reading, and let what is being stored be stored."""
-        storing = []
-        for reference, chunk in self._flying.items():
-            if chunk.storing:
-                storing.append(reference)
-            else:
-                self._ray.cancel(reference, force=True)
+        """Let what is being stored be stored; what is being read ends with the connection."""
+        storing = [reference for reference, chunk in self._flying.items() if chunk.storing]
         if storing:
             self._ray.wait(storing, num_returns=len(storing), timeout=DRAIN_SECONDS)
 
