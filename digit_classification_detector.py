@@ -274,10 +274,7 @@ class DigitPredictor:
         sources = find_sources(paths)
         with self._run(named, run_settings(self.settings, None, False), resume):
             if resume is not None:
-                before = Summary(named=name_at_most)
-                for result in self._stored_results():
-                    before.add(result)
-                yield before
+                yield Summary.of(self._stored_results(), name_at_most)
                 sources = self._not_stored(sources, None)
             assert self.run_id is not None
             job = self._job(

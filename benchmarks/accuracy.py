@@ -720,7 +720,12 @@ def _check(arguments: argparse.Namespace) -> None:
             f"'{mistakes}' lies in the repository, where pictures of other people's handwriting "
             "do not belong: name a folder elsewhere with --mistakes."
         )
-    for file in filter(None, (arguments.json, arguments.markdown)):
+    check_outputs(arguments.json, arguments.markdown)
+
+
+def check_outputs(*files: Path | None) -> None:
+    """Raise BenchmarkError if one of the files that are asked for has no folder."""
+    for file in filter(None, files):
         if not file.resolve().parent.is_dir():
             raise BenchmarkError(f"'{file}' cannot be written: make its folder first.")
 

@@ -32,7 +32,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run from a checkout, which is not installed
 
 from benchmarks import speed  # noqa: E402
-from benchmarks.accuracy import TEST_SET, BenchmarkError, write_markdown  # noqa: E402
+from benchmarks.accuracy import TEST_SET, BenchmarkError, check_outputs, write_markdown  # noqa: E402
 from digit_classification.judging import judge_batch  # noqa: E402
 from digit_classification.model_file import load_model  # noqa: E402
 from digit_classification.parquet_results import ParquetDataset  # noqa: E402
@@ -174,10 +174,7 @@ def crossing_bytes(sources: list[Source], model: Path) -> tuple[float, float]:
     from digit_classification.summary import Summary
 
     batch = judge_batch(prepare_many(sources), load_model(model).network, MIN_CONFIDENCE)
-    summary = Summary(named=10)
-    for result in batch.results:
-        summary.add(result)
-    report = Report("0" * 56, 1.0, summary, [])
+    report = Report("0" * 56, 1.0, Summary.of(batch.results), [])
     driver = len(pickle.dumps(sources, 5)) + len(pickle.dumps(report, 5))
     return driver / len(sources), len(pickle.dumps(batch.results, 5)) / len(sources)
 
@@ -200,11 +197,7 @@ class Benchmark:
             members.extractall(self.folder / "test")
         pictures = sorted((self.folder / "test").rglob("*.png"))
         for name, count in (("few", self.sizes.few), ("flood", self.sizes.flood)):
-            (self.folder / name).mkdir()
-            for number in range(count):
-                speed.link(
-                    pictures[number % len(pictures)], self.folder / name / f"{number:06}.png"
-                )
+            speed.link_many(pictures, self.folder / name, count)
 
     def detect(self, pictures: Path, *options: object, database: str, memory: bool = False) -> Any:
         command = (speed.DETECTOR, pictures, "--model", self.model, "--database", database)
@@ -258,9 +251,7 @@ class Benchmark:
         with running(1, cores) as address:
             driver = chunk_seconds(address, sources, cores)
         one_chunk = self.folder / "one-chunk"
-        one_chunk.mkdir()
-        for source in sources:
-            speed.link(Path(source.path), one_chunk / Path(source.path).name)
+        speed.link_many([Path(source.path) for source in sources], one_chunk, len(sources))
         starts = []
         for _ in range(self.sizes.repeats):
             with running(1, 1) as address:
@@ -369,6 +360,7 @@ def main(argv: list[str] | None = None) -> int:
     messages = make_console(stderr=True)
     sizes = QUICK if arguments.quick else Sizes()
     try:
+        check_outputs(arguments.json, arguments.markdown)
         with tempfile.TemporaryDirectory(prefix="digits-cluster-") as folder:
             benchmark = Benchmark(Path(folder), arguments.model.resolve(), sizes, messages)
             messages.print("Laying out the pictures")

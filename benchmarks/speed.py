@@ -41,6 +41,7 @@ from benchmarks.accuracy import (  # noqa: E402
     TEST_SET,
     TRAINING_SET,
     BenchmarkError,
+    check_outputs,
     thin_out,
     write_markdown,
 )
@@ -274,11 +275,16 @@ def prepare(folder: Path, sizes: Sizes) -> Material:
             members.extractall(folder / name)
     pictures = sorted((folder / "test").rglob("*.png"))
     for name, count in (("many", sizes.many), ("flood", sizes.flood)):
-        (folder / name).mkdir()
-        for number in range(count):
-            link(pictures[number % len(pictures)], folder / name / f"{number:06}.png")
+        link_many(pictures, folder / name, count)
     parts = {name: folder / name for name in ("training", "test", "many", "flood")}
     return Material(folder, **parts, archive=archive, sizes=sizes)
+
+
+def link_many(pictures: Sequence[Path], folder: Path, count: int) -> None:
+    """Make a folder of so many links to pictures, these over and over again."""
+    folder.mkdir()
+    for number in range(count):
+        link(pictures[number % len(pictures)], folder / f"{number:06}.png")
 
 
 def link(source: Path, target: Path) -> None:
@@ -598,9 +604,7 @@ def main(argv: list[str] | None = None) -> int:
     arguments = build_parser().parse_args(argv)
     messages = make_console(stderr=True)
     try:
-        for file in filter(None, (arguments.json, arguments.markdown)):
-            if not file.resolve().parent.is_dir():
-                raise BenchmarkError(f"'{file}' cannot be written: make its folder first.")
+        check_outputs(arguments.json, arguments.markdown)
         with tempfile.TemporaryDirectory(prefix="digits-speed-", dir=arguments.folder) as folder:
             found = measure(arguments, Path(folder), messages)
         notes = describe(QUICK if arguments.quick else Sizes(), quick=arguments.quick)

@@ -133,9 +133,7 @@ def read_chunk(
     network = _network(job, model)
     prepared = prepare_many(sources, job.invert, job.limits, thumbnail=job.with_thumbnails)
     batch = judge_batch(prepared, network, job.min_confidence)
-    summary = Summary(named=job.named)
-    for result in batch.results:
-        summary.add(result)
+    summary = Summary.of(batch.results, job.named)
     rows: Any = None
     if job.stored_by_readers:
         _add(_database(job), job, number, batch.results)
@@ -435,7 +433,7 @@ class _Flights:
         job = replace(self._job, database=None)
         task = self._read.options(max_retries=ATTEMPTS - 1)
         single = [task.remote(job, self._model, chunk.number, [source]) for source in chunk.sources]
-        whole, summary = Batch([], [], []), Summary(named=job.named)
+        whole = Batch([], [], [])
         for source, (rows, _) in zip(chunk.sources, single, strict=True):
             try:
                 batch = self._ray.get(rows)
@@ -447,9 +445,7 @@ class _Flights:
             whole.pictures.extend(batch.pictures)
             whole.results.extend(batch.results)
             whole.strays.extend(batch.strays)
-        for result in whole.results:
-            summary.add(result)
-        chunk.report = Report("", 0.0, summary, whole.strays)
+        chunk.report = Report("", 0.0, Summary.of(whole.results, job.named), whole.strays)
         return whole
 
     def name_slow_ones(self, notice: Callable[[str], None]) -> None:
@@ -490,7 +486,7 @@ def _numbered_chunks(sources: Iterable[Source], size: int, first: int) -> Iterat
 
 def _from_anywhere(source: Source) -> Source:
     """Return a source that means the same in another working directory; its name stays."""
-    if "://" in source.path:
+    if source.remote:
         return source
     return replace(source, path=os.path.abspath(source.path))
 

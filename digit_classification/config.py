@@ -28,6 +28,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from pydantic.fields import FieldInfo
 
 ENVIRONMENT_PREFIX = "DIGITS_"
+PARQUET = "parquet:"  # begins the URL of a database that is a Parquet dataset
 PASSWORD_VARIABLE = "DIGITS_DATABASE_PASSWORD"
 # Variables that begin like a setting but are none: the secret, and what only the tests read.
 OTHER_VARIABLES = (PASSWORD_VARIABLE, "DIGITS_TEST_")

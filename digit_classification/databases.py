@@ -6,15 +6,14 @@ import os
 from collections.abc import Callable
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from digit_classification.config import PASSWORD_VARIABLE, DatabaseSettings
+from digit_classification.config import PARQUET, PASSWORD_VARIABLE, DatabaseSettings
+from digit_classification.object_store import is_url
 from digit_classification.results import ResultsDatabase
 
 if TYPE_CHECKING:
     from digit_classification.parquet_results import ParquetDataset
 
 Database: TypeAlias = Union[ResultsDatabase, "ParquetDataset"]
-
-PARQUET = "parquet:"
 
 
 def open_database(
@@ -70,7 +69,7 @@ def reachable_by_nodes(settings: DatabaseSettings) -> bool:
 def at_the_nodes(settings: DatabaseSettings) -> DatabaseSettings:
     """Return the settings as they are to be understood in another working directory."""
     path = settings.url.removeprefix(PARQUET)
-    if not is_parquet(settings) or "://" in path:
+    if not is_parquet(settings) or is_url(path):
         return settings
     return settings.model_copy(update={"url": PARQUET + os.path.abspath(path)})
 

@@ -40,6 +40,7 @@ from typing import Any, Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 
+from digit_classification.config import PARQUET
 from digit_classification.database_errors import DatabaseError, Unavailable, until_available
 from digit_classification.object_store import (
     INSTALL,
@@ -64,7 +65,6 @@ from digit_classification.records import (
 from digit_classification.sorting import sync_folder
 from digit_classification.sources import escape_undecodable
 
-PREFIX = "parquet:"
 RUN_FILE = "_run.json"  # Hive's readers skip what begins with _
 RUN_FOLDER = re.compile(r"run_id=([A-Za-z0-9][A-Za-z0-9._-]{0,63})")
 PART = re.compile(r"part-(\d{8,})-(\d+)\.(\d+)\.(\d+)\.(\d+)-([0-9a-f]{16})\.parquet")
@@ -122,12 +122,12 @@ class ParquetDataset:
         Raises:
             DatabaseError: the URL is none, the place cannot be used, or pyarrow is missing.
         """
-        where = url.removeprefix(PREFIX)
+        where = url.removeprefix(PARQUET)
         if where == url or not where or ("://" in where and not is_url(where)):
             # Not repeated: it may hold a password.
             raise DatabaseError(
-                f"The database URL is no valid {PREFIX} URL; write it like {PREFIX}results or"
-                f" {PREFIX}s3://bucket/results."
+                f"The database URL is no valid {PARQUET} URL; write it like {PARQUET}results or"
+                f" {PARQUET}s3://bucket/results."
             )
         _check_pyarrow(url)
         if not is_url(where):

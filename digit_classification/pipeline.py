@@ -219,18 +219,13 @@ def crashed(source: Source) -> Prepared:
 
 
 def map_in_order(
-    function: Callable[[Item], Output],
-    items: Iterable[Item],
-    workers: int = 0,
-    crashed: Callable[[Item], Output] | None = None,
+    function: Callable[[Item], Output], items: Iterable[Item], workers: int = 0
 ) -> Iterator[Output]:
     """Yield `function` of each item, in order, computed by processes unless the items are few.
 
-    An item that ends its process time and again gives `crashed(item)`.
-
-    Raises BrokenProcessPool if there is one, and no `crashed`.
+    Raises BrokenProcessPool if an item ends its process time and again.
     """
-    return map_chunks_in_order(functools.partial(_each, function), items, workers, crashed)
+    return map_chunks_in_order(functools.partial(_each, function), items, workers)
 
 
 def _each(function: Callable[[Item], Output], chunk: list[Item]) -> list[Output]:
@@ -243,7 +238,10 @@ def map_chunks_in_order(
     workers: int = 0,
     crashed: Callable[[Item], Output] | None = None,
 ) -> Iterator[Output]:
-    """As `map_in_order`, with a function that takes some items and returns as many outputs."""
+    """As `map_in_order`, with a function that takes some items and returns as many outputs.
+
+    An item that ends its process time and again gives `crashed(item)`, if that is given.
+    """
     items = iter(items)
     workers = workers or default_workers()
     start = list(itertools.islice(items, SMALL + 1))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from rich.console import Console
@@ -26,6 +26,14 @@ class Summary:
     unreadable: list[Result] = field(default_factory=list)  # the first few errors and rejections
     begin: float = field(default_factory=time.monotonic)
     named: int | None = NAMED  # None names all
+
+    @classmethod
+    def of(cls, results: Iterable[Result], named: int | None = NAMED) -> Summary:
+        """Return what these results come to."""
+        summary = cls(named=named)
+        for result in results:
+            summary.add(result)
+        return summary
 
     def add(self, result: Result) -> None:
         self.statuses[result.status] += 1

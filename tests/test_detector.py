@@ -17,7 +17,6 @@ import pytest
 from PIL import Image
 
 import digit_classification_detector as detector
-import digit_classification_model_trainer as trainer
 from digit_classification.config import Settings
 from digit_classification.results import ResultsDatabase, StoredResult
 from digit_classification_detector import DigitPredictor
@@ -27,16 +26,6 @@ ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "digit_classification_detector.py"
 
 Run = Callable[..., int]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small model that reads drawn digits well."""
-    folder = tmp_path_factory.mktemp("model")
-    dataset, path = write_dataset(folder / "digits", per_class=40), folder / "digits.keras"
-    options = ["--hidden-units", "64", "--epochs", "20", "--batch-size", "16", "--quiet"]
-    assert trainer.main(["--dataset", str(dataset), "--model", str(path), *options]) == 0
-    return path
 
 
 @pytest.fixture

@@ -18,7 +18,6 @@ from pathlib import Path
 import pytest
 
 import digit_classification_detector as detector
-import digit_classification_model_trainer as trainer
 from digit_classification import object_store, pipeline
 from digit_classification.dataset import DatasetError, read_dataset
 from digit_classification.object_store import is_url, split_url
@@ -33,7 +32,7 @@ from digit_classification.sources import (
     find_sources,
 )
 from tests.conftest import Bucket
-from tests.drawing import draw_digit, png, write_dataset
+from tests.drawing import draw_digit, png
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "digit_classification_detector.py"
@@ -48,15 +47,6 @@ ODD_KEYS = (
 )
 
 Detect = Callable[..., int]
-
-
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    dataset, path = write_dataset(folder / "digits", per_class=40), folder / "digits.keras"
-    options = ["--hidden-units", "64", "--epochs", "20", "--batch-size", "16", "--quiet"]
-    assert trainer.main(["--dataset", str(dataset), "--model", str(path), *options]) == 0
-    return path
 
 
 @pytest.fixture
