@@ -71,10 +71,16 @@ from digit_classification.databases import (
 from digit_classification.decode import Limits, Picture, decode
 from digit_classification.formats import FORMATS, make_writer
 from digit_classification.history import print_runs, review_run, show_run
-from digit_classification.judging import Batch, judge, judge_batch
+from digit_classification.judging import (
+    Batch,
+    judge,
+    judge_crashed,
+    judge_each,
+    read_and_judge,
+)
 from digit_classification.model_file import ModelError, load_model
 from digit_classification.object_store import is_url
-from digit_classification.pipeline import Prepared, prepare, prepare_all
+from digit_classification.pipeline import Prepared, map_chunks_in_order, prepare, prepare_all
 from digit_classification.results import DatabaseError, Result, ResultsDatabase, Run, RunInfo
 from digit_classification.resuming import (
     LATEST,
@@ -225,7 +231,11 @@ class DigitPredictor:
                 yield from self._stored_results()
                 sources = self._not_stored(sources, sorter)
             if cluster is None:
-                batches = self._read(sources, thumbnails=review is not None)
+                batches = self._read(
+                    sources,
+                    with_thumbnails=review is not None,
+                    with_digits=review is not None or save_normalized is not None,
+                )
             else:
                 job = self._job(
                     with_thumbnails=review is not None,
@@ -288,14 +298,35 @@ class DigitPredictor:
                 self.strays += report.strays
                 yield report.summary
 
-    def _read(self, sources: Iterable[Source], *, thumbnails: bool) -> Iterator[Batch]:
+    def _read(
+        self, sources: Iterable[Source], *, with_thumbnails: bool, with_digits: bool
+    ) -> Iterator[Batch]:
         """Read and classify on this machine, a batch at a time."""
-        detection = self.settings.detection
-        prepared = prepare_all(
-            sources, detection.invert, detection.workers, self.limits, thumbnails=thumbnails
+        detection, network = self.settings.detection, self.model.network
+        size = detection.batch_size
+        if self.model.made_elsewhere:
+            prepared = prepare_all(
+                sources,
+                detection.invert,
+                detection.workers,
+                self.limits,
+                thumbnails=with_thumbnails,
+            )
+            while images_read := list(itertools.islice(prepared, size)):
+                yield Batch.of(judge_each(images_read, network, detection.min_confidence))
+            return
+        read = partial(
+            read_and_judge,
+            network=network,
+            min_confidence=detection.min_confidence,
+            invert=detection.invert,
+            limits=self.limits,
+            with_thumbnails=with_thumbnails,
+            with_digits=with_digits,
         )
-        while batch := list(itertools.islice(prepared, detection.batch_size)):
-            yield judge_batch(batch, self.model.network, detection.min_confidence)
+        judged = map_chunks_in_order(read, sources, detection.workers, judge_crashed)
+        while some := list(itertools.islice(judged, size)):
+            yield Batch.of(some)
 
     def _job(self, **more: Any) -> Job:
         """Return what the nodes of a cluster should know."""

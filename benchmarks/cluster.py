@@ -33,10 +33,12 @@ sys.path.insert(0, str(ROOT))  # run from a checkout, which is not installed
 
 from benchmarks import speed  # noqa: E402
 from benchmarks.accuracy import TEST_SET, BenchmarkError, check_outputs, write_markdown  # noqa: E402
-from digit_classification.judging import judge_batch  # noqa: E402
+from digit_classification.decode import DEFAULT_LIMITS  # noqa: E402
+from digit_classification.dense import Network  # noqa: E402
+from digit_classification.judging import Batch, read_and_judge  # noqa: E402
 from digit_classification.model_file import load_model  # noqa: E402
 from digit_classification.parquet_results import ParquetDataset  # noqa: E402
-from digit_classification.pipeline import default_workers, prepare_many  # noqa: E402
+from digit_classification.pipeline import default_workers  # noqa: E402
 from digit_classification.records import RunInfo  # noqa: E402
 from digit_classification.sources import Source, find_sources  # noqa: E402
 from digit_classification.terminal import make_console  # noqa: E402
@@ -93,6 +95,10 @@ class Parts:
 # -------------------------------------------------------------------------------------- parts
 
 
+def read(sources: list[Source], network: Network) -> Batch:
+    return Batch.of(read_and_judge(sources, network, MIN_CONFIDENCE, "auto", DEFAULT_LIMITS))
+
+
 def read_some(folder: str, model: str, dataset: str, first: int, ready: Any, go: Any) -> float:
     """Read, judge and store five chunks as a task does, without Ray; return seconds a picture."""
     sources = list(find_sources([folder]))
@@ -105,7 +111,7 @@ def read_some(folder: str, model: str, dataset: str, first: int, ready: Any, go:
                 ready.release()
                 go.wait()
                 begin = time.perf_counter()
-            batch = judge_batch(prepare_many(chunk), network, MIN_CONFIDENCE)
+            batch = read(chunk, network)
             database.add(run_id, batch.results, part=first + number)
     return (time.perf_counter() - begin) / sum(map(len, chunks[1:]))
 
@@ -157,7 +163,7 @@ def row_seconds(url: str, model: Path, folder: Path) -> float:
 
     network = load_model(model).network
     sources = list(find_sources([str(folder)]))[:CHUNK]
-    results = judge_batch(prepare_many(sources), network, MIN_CONFIDENCE).results
+    results = read(sources, network).results
     with ResultsDatabase.open(url, password=MYSQL_PASSWORD) as database:
         times = []
         for _ in range(6):
@@ -173,7 +179,7 @@ def crossing_bytes(sources: list[Source], model: Path) -> tuple[float, float]:
     from digit_classification.cluster import Report
     from digit_classification.summary import Summary
 
-    batch = judge_batch(prepare_many(sources), load_model(model).network, MIN_CONFIDENCE)
+    batch = read(sources, load_model(model).network)
     report = Report("0" * 56, 1.0, Summary.of(batch.results), [])
     driver = len(pickle.dumps(sources, 5)) + len(pickle.dumps(report, 5))
     return driver / len(sources), len(pickle.dumps(batch.results, 5)) / len(sources)

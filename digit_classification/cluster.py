@@ -37,9 +37,9 @@ from digit_classification.config import DatabaseSettings
 from digit_classification.databases import Database, is_parquet, open_database
 from digit_classification.decode import Limits
 from digit_classification.dense import Network
-from digit_classification.judging import Batch, judge_batch
+from digit_classification.judging import Batch, judge_crashed, read_and_judge
 from digit_classification.model_file import load_model
-from digit_classification.pipeline import ATTEMPTS, crashed, prepare_many
+from digit_classification.pipeline import ATTEMPTS
 from digit_classification.records import Result
 from digit_classification.results import ResultsDatabase
 from digit_classification.sources import Source, printable
@@ -131,8 +131,17 @@ def read_chunk(
     begin = time.monotonic()
     cv2.setNumThreads(1)  # a task has one core
     network = _network(job, model)
-    prepared = prepare_many(sources, job.invert, job.limits, thumbnail=job.with_thumbnails)
-    batch = judge_batch(prepared, network, job.min_confidence)
+    batch = Batch.of(
+        read_and_judge(
+            sources,
+            network,
+            job.min_confidence,
+            job.invert,
+            job.limits,
+            with_thumbnails=job.with_thumbnails,
+            with_digits=job.with_digits,
+        )
+    )
     summary = Summary.of(batch.results, job.named)
     rows: Any = None
     if job.stored_by_readers:
@@ -140,7 +149,7 @@ def read_chunk(
     elif job.database is not None:
         rows = batch.results
     else:
-        rows = batch if job.with_digits else _without_digits(batch)
+        rows = batch
     return rows, Report(_this_node(), time.monotonic() - begin, summary, batch.strays)
 
 
@@ -164,11 +173,6 @@ def _database(job: Job) -> Database:
     if url not in _databases:
         _databases[url] = job.open_database()
     return _databases[url]
-
-
-def _without_digits(batch: Batch) -> Batch:
-    """Leave out what only a page or a folder of normalised pictures would show."""
-    return replace(batch, pictures=[replace(image, digit=None) for image in batch.pictures])
 
 
 def _this_node() -> str:
@@ -440,8 +444,7 @@ class _Flights:
             except self._ray.exceptions.RayError as error:
                 if isinstance(error, self._ray.exceptions.RayTaskError):
                     raise error.cause from None
-                picture = crashed(source)
-                batch = Batch([picture], [Result(source.name, "error", reason=picture.error)], [])
+                batch = Batch.of([judge_crashed(source)])
             whole.pictures.extend(batch.pictures)
             whole.results.extend(batch.results)
             whole.strays.extend(batch.strays)

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeAlias
 
 import numpy as np
 
+from digit_classification import images
+from digit_classification.decode import Limits
 from digit_classification.dense import Network
-from digit_classification.pipeline import Prepared
+from digit_classification.pipeline import Prepared, crashed, prepare_many
 from digit_classification.records import Result
+from digit_classification.sources import Source
+
+Judged: TypeAlias = tuple[Prepared, Result | None]  # a file that is no picture has no result
 
 
 @dataclass(frozen=True)
@@ -20,12 +26,46 @@ class Batch:
     results: list[Result]
     strays: list[str]  # names
 
+    @classmethod
+    def of(cls, judged: Sequence[Judged]) -> Batch:
+        return cls(
+            [picture for picture, result in judged if result is not None],
+            [result for _, result in judged if result is not None],
+            [picture.source.name for picture, result in judged if result is None],
+        )
 
-def judge_batch(prepared: Sequence[Prepared], network: Network, min_confidence: float) -> Batch:
-    """Return the results of what was prepared; files that are no pictures have none."""
-    pictures = [image for image in prepared if not image.stray]
-    strays = [image.source.name for image in prepared if image.stray]
-    return Batch(pictures, judge(pictures, network, min_confidence), strays)
+
+def read_and_judge(
+    sources: Sequence[Source],
+    network: Network,
+    min_confidence: float,
+    invert: images.Invert,
+    limits: Limits,
+    *,
+    with_thumbnails: bool = False,
+    with_digits: bool = False,
+) -> list[Judged]:
+    """Prepare and judge each source; only a page of pictures needs their thumbnails and digits."""
+    prepared = prepare_many(sources, invert, limits, thumbnail=with_thumbnails)
+    judged = judge_each(prepared, network, min_confidence)
+    if not with_digits:
+        for picture, _ in judged:
+            picture.digit = None
+    return judged
+
+
+def judge_crashed(source: Source) -> Judged:
+    """Return what becomes of a source that ends each process that reads it."""
+    picture = crashed(source)
+    return picture, Result(source.name, "error", reason=picture.error)
+
+
+def judge_each(
+    prepared: Sequence[Prepared], network: Network, min_confidence: float
+) -> list[Judged]:
+    """Return what was prepared with its results, in order."""
+    results = iter(judge([each for each in prepared if not each.stray], network, min_confidence))
+    return [(each, None if each.stray else next(results)) for each in prepared]
 
 
 def judge(batch: Sequence[Prepared], network: Network, min_confidence: float) -> list[Result]:

@@ -13,6 +13,7 @@ every member is bounded before it is unpacked, and nothing in it is run.
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import platform
@@ -53,6 +54,11 @@ class Model:
     sha256: str  # of the file
     card: Mapping[str, Any] | None  # None for a .keras file made elsewhere
     network: Network
+
+    @property
+    def made_elsewhere(self) -> bool:
+        """Whether Keras computes its network, in a process that only this one can ask."""
+        return self.card is None
 
 
 # ------------------------------------------------------------------------------------- saving
@@ -183,19 +189,19 @@ def _read_model(archive: Archive, path: Path, notice: Callable[[str], None]) -> 
 
 def _checked(network: Network, path: Path) -> Network:
     """Return the network, which then raises ModelError rather than return what is no number."""
+    return functools.partial(_read_checked, network, path)
 
-    def checked(digits: np.ndarray) -> np.ndarray:
-        try:
-            probabilities = network(digits)
-        except NetworkError as error:
-            raise ModelError(f"The network in '{path}' cannot be used: {_shown(error)}.") from None
-        if not np.isfinite(probabilities).all():
-            raise ModelError(
-                f"The network in '{path}' computes no probabilities: train the model again."
-            )
-        return probabilities
 
-    return checked
+def _read_checked(network: Network, path: Path, digits: np.ndarray) -> np.ndarray:
+    try:
+        probabilities = network(digits)
+    except NetworkError as error:
+        raise ModelError(f"The network in '{path}' cannot be used: {_shown(error)}.") from None
+    if not np.isfinite(probabilities).all():
+        raise ModelError(
+            f"The network in '{path}' computes no probabilities: train the model again."
+        )
+    return probabilities
 
 
 def _read_card(archive: Archive, path: Path) -> dict[str, Any]:

@@ -20,9 +20,9 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from multiprocessing.context import BaseContext
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import cv2
 import numpy as np
@@ -46,7 +46,7 @@ Item = TypeVar("Item")
 Output = TypeVar("Output")
 
 
-@dataclass(frozen=True)
+@dataclass(slots=True)
 class Prepared:
     """A source, read and normalised, or the reason why it is not."""
 
@@ -106,8 +106,8 @@ def prepare_many(
         for position, seen in zip(
             small, images.normalize_small([*small.values()], invert=invert), strict=True
         ):
-            image = prepared[position]
-            prepared[position] = replace(image, digit=seen.digit, rejection=seen.rejection)
+            prepared[position].digit = seen.digit
+            prepared[position].rejection = seen.rejection
     return prepared
 
 
@@ -182,7 +182,8 @@ def _decode(
         if images.is_small(decoded.pixels):
             return prepared, decoded.pixels
         seen = images.normalize(decoded.pixels, invert=invert)
-        return replace(prepared, digit=seen.digit, rejection=seen.rejection), None
+        prepared.digit, prepared.rejection = seen.digit, seen.rejection
+        return prepared, None
     except (SourceError, images.ImageError) as error:
         stray = sha256 is not None and not source.claims_image
         return Prepared(source, sha256, error=str(error), stray=stray), None
@@ -206,8 +207,7 @@ def prepare_all(
 ) -> Iterator[Prepared]:
     """Yield each source prepared, in the order given; 0 workers means the cores there are.
 
-    At most a few chunks are in flight, however many sources there are.  What the workers should
-    know travels with each chunk, so that it does not matter how they are started.
+    At most a few chunks are in flight, however many sources there are.
     """
     task = functools.partial(prepare_many, invert=invert, limits=limits, thumbnail=thumbnails)
     return map_chunks_in_order(task, sources, workers, crashed)
@@ -240,7 +240,8 @@ def map_chunks_in_order(
 ) -> Iterator[Output]:
     """As `map_in_order`, with a function that takes some items and returns as many outputs.
 
-    An item that ends its process time and again gives `crashed(item)`, if that is given.
+    The function is pickled once for each process, so that it may bring much with it.  An item that
+    ends its process time and again gives `crashed(item)`, if that is given.
     """
     items = iter(items)
     workers = workers or default_workers()
@@ -267,12 +268,12 @@ def _map_in_processes(
     its items are computed one by one, so that one of them cannot end the run.
     """
     ahead = max(AHEAD // CHUNK, 3 * workers)
-    pool = _start_pool(workers)
+    pool = _start_pool(workers, function)
     pending: deque[tuple[list[Item], Future[list[Output]]]] = deque()
     try:
         while True:
             while len(pending) <= ahead and (chunk := list(itertools.islice(items, CHUNK))):
-                pending.append((chunk, _submit(pool, function, chunk)))
+                pending.append((chunk, _submit(pool, chunk)))
             if not pending:
                 return
             chunk, future = pending.popleft()
@@ -280,21 +281,19 @@ def _map_in_processes(
                 yield from future.result()
             except BrokenProcessPool:
                 pool.shutdown(wait=False)
-                pool = _start_pool(workers)
-                pending = deque((other, _submit(pool, function, other)) for other, _ in pending)
+                pool = _start_pool(workers, function)
+                pending = deque((other, _submit(pool, other)) for other, _ in pending)
                 yield from _map_one_by_one(function, chunk, crashed)
     finally:
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _submit(
-    pool: ProcessPoolExecutor, function: Callable[[list[Item]], list[Output]], chunk: list[Item]
-) -> Future[list[Output]]:
+def _submit(pool: ProcessPoolExecutor, chunk: list[Item]) -> Future[list[Any]]:
     """Give a chunk to the pool; if that is broken, asking for the result will say so."""
     try:
-        return pool.submit(function, chunk)
+        return pool.submit(_work, chunk)
     except BrokenProcessPool as error:
-        failed: Future[list[Output]] = Future()
+        failed: Future[list[Any]] = Future()
         failed.set_exception(error)
         return failed
 
@@ -305,18 +304,18 @@ def _map_one_by_one(
     crashed: Callable[[Item], Output] | None,
 ) -> Iterator[Output]:
     """Yield what `function` makes of each item alone, computed by one process."""
-    pool = _start_pool(1)
+    pool = _start_pool(1, function)
     try:
         for item in chunk:
             for attempt in range(1, ATTEMPTS + 1):
                 try:
-                    (output,) = _submit(pool, function, [item]).result()
+                    (output,) = _submit(pool, [item]).result()
                     break
                 except BrokenProcessPool:
                     if attempt == ATTEMPTS and crashed is None:
                         raise
                     pool.shutdown(wait=False)
-                    pool = _start_pool(1)
+                    pool = _start_pool(1, function)
             else:
                 assert crashed is not None
                 output = crashed(item)
@@ -325,8 +324,10 @@ def _map_one_by_one(
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _start_pool(workers: int) -> ProcessPoolExecutor:
-    return ProcessPoolExecutor(workers, mp_context=_context(), initializer=_start_worker)
+def _start_pool(workers: int, function: Callable[[list[Item]], list[Any]]) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(
+        workers, mp_context=_context(), initializer=_start_worker, initargs=(function,)
+    )
 
 
 def _context() -> BaseContext:
@@ -338,11 +339,20 @@ def _context() -> BaseContext:
     return context
 
 
-def _start_worker() -> None:
+_function: Callable[[list[Any]], list[Any]]  # of a worker, what it is there for
+
+
+def _work(chunk: list[Any]) -> list[Any]:
+    return _function(chunk)
+
+
+def _start_worker(function: Callable[[list[Any]], list[Any]]) -> None:
     """One core is one worker's: OpenCV's own threads would only get in their way.
 
     Ctrl-C reaches all processes of a terminal; the parent alone decides what it means.
     """
+    global _function
+    _function = function
     cv2.setNumThreads(1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()

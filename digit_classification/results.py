@@ -82,6 +82,9 @@ CONNECT_TIMEOUT_S = 10
 ANSWER_TIMEOUT_S = 180  # more than the 50 seconds that InnoDB waits for a lock
 MIGRATION_LOCK_TIMEOUT_S = 60
 SQLITE_BUSY_TIMEOUT_S = 5
+# Checksums as keys scatter over the pages of their index, so that each batch changes most of them.
+# 32 MiB of changes gathered before they go to the main file: 27 microseconds a row, not 34.
+SQLITE_WAL_PAGES = 8192
 ROWS_PER_PAGE = 1_000
 # Measured on MariaDB: 10,400 rows/s with 10 rows a statement, 20,700 with 100, 20,600 with 200.
 ROWS_PER_STATEMENT = 100
@@ -610,6 +613,7 @@ class _SQLiteStore:
             if not read_only:
                 self._switch_to_wal()
             self._connection.execute("PRAGMA synchronous = FULL")
+            self._connection.execute(f"PRAGMA wal_autocheckpoint = {SQLITE_WAL_PAGES}")
             self._path = path.absolute()
             self._file = os.stat(path)
         except sqlite3.Error as error:

@@ -307,10 +307,10 @@ def test_an_output_that_cannot_be_written(
 def test_an_interrupted_run_without_a_database(
     detect: Detect, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(*_: object) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(detector, "judge_batch", interrupted)
+    monkeypatch.setattr(detector, "read_and_judge", interrupted)
     assert detect("scans", database="none") == 130
     assert refusal(capsys) == "Interrupted."
 
