@@ -56,6 +56,7 @@ from digit_classification.command_line import CommandLine
 from digit_classification.config import (
     Settings,
     SettingsError,
+    TrainingSettings,
     add_setting,
     load_settings,
     settings_text,
@@ -267,7 +268,8 @@ class DigitClassifier:
         keras.utils.set_random_seed(self.settings.training.seed)
         # Otherwise sums are added in the order in which threads happen to finish.
         tf.config.experimental.enable_op_determinism()
-        self.model = build_learning_network(self.settings.training.hidden_units)
+        training = self.settings.training
+        self.model = build_learning_network(training.hidden_units, training.ensemble)
 
     def train(self) -> None:
         """Train on freshly distorted images each epoch, and keep the best epoch's network.
@@ -277,6 +279,7 @@ class DigitClassifier:
         epoch, a second one at once (KeyboardInterrupt).
         """
         training = self.settings.training
+        _check_size(training)
         kept = load_checkpoint(self.checkpoint, self._to_keep()) if self.resume else None
         if not self._loaded:
             self._load_and_preprocess_data()
@@ -613,6 +616,7 @@ def build_parser() -> CommandLine:
     training = parser.add_group("training", example="--hidden-units 800 400 --epochs 50 --seed 7")
     add_setting(training, "--epochs", "training.epochs", metavar="N")
     add_setting(training, "--hidden-units", "training.hidden_units", metavar="N", nargs="+")
+    add_setting(training, "--ensemble", "training.ensemble", metavar="N")
     add_setting(training, "--batch-size", "training.batch_size", metavar="N")
     add_setting(training, "--learning-rate", "training.learning_rate", metavar="RATE")
     add_setting(training, "--seed", "training.seed", metavar="N")
@@ -720,6 +724,18 @@ def _check_combination(parser: CommandLine, arguments: argparse.Namespace) -> No
         parser.error(f"--export-to needs --export {'|'.join(FORMATS)}")
 
 
+def _check_size(training: TrainingSettings) -> None:
+    """Raise TrainingError if the network would be larger than a model file may hold."""
+    widths = [training.ensemble * units for units in training.hidden_units]
+    try:
+        dense.packed_size([images.SIDE**2, *widths, len(CLASSES)])
+    except dense.NetworkError as error:
+        raise TrainingError(
+            f"A network with hidden layers of {', '.join(f'{width:,}' for width in widths)} cannot "
+            f"be saved ({error}): choose smaller --hidden-units, or a smaller --ensemble."
+        ) from None
+
+
 def _check_destinations(arguments: argparse.Namespace, settings: Settings) -> None:
     """Find out before the training whether what comes of it can be written."""
     check_destination(settings.model.path)
@@ -754,9 +770,11 @@ def _print_plan(classifier: DigitClassifier, arguments: argparse.Namespace) -> N
         done = len(load_checkpoint(checkpoint, classifier._to_keep()).history)
     classifier._load_and_preprocess_data()
     shape = " - ".join(map(str, [images.SIDE**2, *training.hidden_units, len(CLASSES)]))
+    count = training.ensemble
+    networks = f"{count} networks, each" if count > 1 else "a network"
     steps = steps_per_epoch(training, len(classifier.train_labels))
     plan = [
-        f"Would train a network of {shape} for {training.epochs} epochs of "
+        f"Would train {networks} of {shape} for {training.epochs} epochs of "
         f"{steps:,} batches of {training.batch_size}",
     ]
     if training.early_stopping:

@@ -75,9 +75,13 @@ class Parts:
     row: float  # seconds to store a row in MariaDB over one connection
 
     def seconds(self, images: int, readers: int, cores: int) -> float:
-        """Predict a run into Parquet on one machine, whose cores the driver shares."""
-        together = (self.image[cores] + self.name) / cores + self.driver / CHUNK
-        return self.start[readers] + images * max(together, self.limit(readers, cores)[1])
+        """Predict a run into Parquet on one machine."""
+        return self.start[readers] + images * self.each_on_one_machine(readers, cores)
+
+    def each_on_one_machine(self, readers: int, cores: int) -> float:
+        """Return the seconds a picture when the driver shares its cores with the readers."""
+        shared = (self.image[cores] + self.name) / cores + self.driver / CHUNK
+        return max(shared, self.limit(readers, cores)[1])
 
     def limit(self, readers: int, cores: int, connections: int = 0) -> tuple[str, float]:
         """Return what limits the rate, and the seconds a picture."""
@@ -279,8 +283,8 @@ class Benchmark:
             with running(nodes, 1) as address:
                 whole = self.detect(chunks, "--cluster", address, database=self.parquet())
             times.append(whole.seconds)
-        # Without its start, as that is what is looked for.
-        return statistics.median(times) - replace(parts, start={nodes: 0.0}).seconds(len(some), nodes, default_workers())
+        each = parts.each_on_one_machine(nodes, default_workers())
+        return statistics.median(times) - len(some) * each
 
     def scaling(self, parts: Parts) -> list[tuple[int, float, float]]:
         """Return, for numbers of nodes of one core, predicted and measured seconds."""
