@@ -348,7 +348,7 @@ class DigitPredictor:
             return self.model.path.read_bytes()
         except OSError as error:
             raise ModelError(
-                f"The model '{self.model.path}' cannot be read: {error.strerror}."
+                f"The model '{self.model.path}' cannot be read: {error.strerror}: check --model."
             ) from None
 
     def _stored_results(self) -> Iterator[Result]:
@@ -587,7 +587,8 @@ def main(argv: list[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status, message = 130, Text("Interrupted: standard output was closed.")
     except OSError as error:  # the disk with the output file is full
-        status, message = 2, error_text(f"The results cannot be written: {error.strerror}.")
+        status = 2
+        message = error_text(f"The results cannot be written: {error.strerror}: check --output.")
     else:
         detection.print_summary()
         return 0 if detection.summary.complete else 1
@@ -941,7 +942,7 @@ def _check_sorting(arguments: argparse.Namespace, settings: Settings, paths: Seq
         os.makedirs(folder, exist_ok=True)
     except OSError as error:
         raise SettingsError(
-            f"The folder '{printable(folder)}' cannot be made: {error.strerror}."
+            f"The folder '{printable(folder)}' cannot be made: {error.strerror}: name another."
         ) from None
 
 
@@ -974,7 +975,9 @@ def _output_stream(output: str | None, stack: contextlib.ExitStack) -> TextIO:
     try:
         return stack.enter_context(open(path, "w", encoding="utf-8", newline=""))
     except OSError as error:
-        raise SettingsError(f"'{path}' cannot be written: {error.strerror}.") from None
+        raise SettingsError(
+            f"'{path}' cannot be written: {error.strerror}: name another file with --output."
+        ) from None
 
 
 def _open_database(
@@ -995,7 +998,9 @@ def _make_new_folder(folder: Path, *, may_hold_files: bool) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         empty = not any(folder.iterdir())
     except OSError as error:
-        raise SettingsError(f"The folder '{folder}' cannot be made: {error.strerror}.") from None
+        raise SettingsError(
+            f"The folder '{folder}' cannot be made: {error.strerror}: name another."
+        ) from None
     if not empty and not may_hold_files:
         raise SettingsError(f"The folder '{folder}' is not empty: name a new one.")
 

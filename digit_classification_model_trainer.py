@@ -800,7 +800,8 @@ def _write_metrics(path: Path, evaluation: dict[str, Any]) -> None:
         path.write_text(json.dumps(evaluation, indent=2) + "\n", encoding="utf-8")
     except OSError as error:
         raise SettingsError(
-            f"The model is saved, but the figures cannot be written to '{path}': {error.strerror}."
+            f"The model is saved, but the figures cannot be written to '{path}': {error.strerror}: "
+            "find them in its digit_classification/card.json."
         ) from None
 
 

@@ -77,7 +77,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
                 raise
     except OSError as error:
         raise CheckpointError(
-            f"The checkpoint '{path}' cannot be written: {error.strerror}."
+            f"The checkpoint '{path}' cannot be written: {error.strerror}: without it the training "
+            "cannot be resumed; make room."
         ) from None
 
 
@@ -117,7 +118,9 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
             "--resume-training."
         ) from None
     except OSError as error:
-        raise CheckpointError(f"'{path}' cannot be read: {error.strerror}.") from None
+        raise CheckpointError(
+            f"'{path}' cannot be read: {error.strerror}: train without --resume-training."
+        ) from None
     except (*DAMAGED, KeyError, TypeError):
         raise damaged(path) from None
 

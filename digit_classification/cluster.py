@@ -159,7 +159,9 @@ def _network(job: Job, model: list[Any]) -> Network:
 
         content = ray.get(model[0])
         if hashlib.sha256(content).hexdigest() != job.model_sha256:
-            raise ClusterError(f"The model '{job.model_path}' has changed on its way to a node.")
+            raise ClusterError(
+                f"The model '{job.model_path}' has changed on its way to a node: resume the run."
+            )
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.keras"
             path.write_bytes(content)
@@ -315,7 +317,9 @@ class Cluster:
                 flights.name_slow_ones(self._notice)
         except self._ray.exceptions.RayError as error:
             reason = str(error).partition("\n")[0].rstrip(".")
-            raise ClusterError(f"The cluster failed: {reason}.") from None
+            raise ClusterError(
+                f"The cluster failed: {reason}: look at its nodes, and resume the run."
+            ) from None
         finally:
             with contextlib.suppress(self._ray.exceptions.RayError):
                 flights.drain()

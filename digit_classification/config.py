@@ -290,7 +290,9 @@ def _read_config(file: Path) -> dict[str, Origin]:
     try:
         content = yaml.safe_load(file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
-        raise SettingsError(f"The settings file '{file}' cannot be read: {error}.") from None
+        raise SettingsError(
+            f"The settings file '{file}' cannot be read: {error}: check --config."
+        ) from None
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark else ""

@@ -112,9 +112,11 @@ def _read_rows(path: Path) -> Iterator[_Row]:
             f"There is no file of corrections '{path}': check --corrections."
         ) from None
     except OSError as error:
-        raise DatasetError(f"'{path}' cannot be read: {error.strerror}.") from None
+        raise DatasetError(
+            f"'{path}' cannot be read: {error.strerror}: check --corrections."
+        ) from None
     except (UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"'{path}' is no CSV file in UTF-8: {error}.") from None
+        raise DatasetError(f"'{path}' is no CSV file in UTF-8: {error}: save it as one.") from None
 
 
 def _parse(path: Path, lines: Any) -> Iterator[_Row]:

@@ -199,7 +199,9 @@ def _list_files(path: Path) -> list[tuple[Parts, Source]]:
                 f"The dataset '{path}' cannot be read: {error}. Name a folder or a zip."
             ) from None
     if path.exists():
-        raise DatasetError(f"The dataset '{path}' is neither a folder nor a .zip file.")
+        raise DatasetError(
+            f"The dataset '{path}' is neither a folder nor a .zip file: check --dataset."
+        )
     if {scheme.rstrip("/") for scheme in SCHEMES} & set(path.parts):  # Path("s3://b") is s3:/b
         raise DatasetError(
             f"The dataset '{path}' is in an object store, which the trainer does not read: copy it"

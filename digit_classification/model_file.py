@@ -105,7 +105,9 @@ def folder_beside(path: Path) -> Iterator[Path]:
         with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
             yield Path(folder)
     except OSError as error:
-        raise ModelError(f"The model cannot be saved at '{path}': {error.strerror}.") from None
+        raise ModelError(
+            f"The model cannot be saved at '{path}': {error.strerror}: name another place."
+        ) from None
 
 
 def stamped(card: Mapping[str, Any]) -> dict[str, Any]:
@@ -155,7 +157,9 @@ def load_model(path: Path, notice: Callable[[str], None] = lambda text: None) ->
     except ArchiveError as error:
         raise ModelError(_why_no_archive(path, error)) from None
     except OSError as error:
-        raise ModelError(f"The model '{path}' cannot be read: {error.strerror}.") from None
+        raise ModelError(
+            f"The model '{path}' cannot be read: {error.strerror}: check --model."
+        ) from None
 
 
 def _read_model(archive: Archive, path: Path, notice: Callable[[str], None]) -> Model:

@@ -245,7 +245,9 @@ def _reporting(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        raise ReviewError(f"The report '{path}' cannot be written: {reason}.") from None
+        raise ReviewError(
+            f"The report '{path}' cannot be written: {reason}: name another place with --report."
+        ) from None
 
 
 def _refuse_to_overwrite(path: Path) -> None:

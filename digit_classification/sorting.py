@@ -83,7 +83,9 @@ class Sorter:
             if self.move and source.on_disk:
                 os.unlink(source.path)
         except SourceError as error:
-            raise SortingError(f"'{printable(source.name)}' cannot be copied: {error}.") from None
+            raise SortingError(
+                f"'{printable(source.name)}' cannot be copied: {error}: put it right, and resume."
+            ) from None
         except OSError as error:
             verb = "moved" if self.move else "copied"
             raise SortingError(

@@ -69,7 +69,8 @@ def check_report(folder: Path) -> None:
     nearest = next(parent for parent in folder.absolute().parents if parent.exists())
     if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
         raise ModelError(
-            f"The report cannot be written to '{folder}': '{nearest}' is no folder that takes it."
+            f"The report cannot be written to '{folder}': '{nearest}' is no folder that takes it: "
+            "name another place."
         )
     training_charts.quiet_matplotlib()
 
@@ -120,7 +121,9 @@ def _new_folder(folder: Path) -> Iterator[Path]:
             new.mkdir()
             yield new
     except OSError as error:
-        raise ModelError(f"The report cannot be written to '{folder}': {error.strerror}.") from None
+        raise ModelError(
+            f"The report cannot be written to '{folder}': {error.strerror}: name another place."
+        ) from None
 
 
 # ------------------------------------------------------------------------------- tables and text

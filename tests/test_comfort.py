@@ -655,7 +655,7 @@ def test_a_full_disk_does_not_end_the_training(
     assert run(*small, "--epochs", 2, "--model", tmp_path / "m.keras") == 0
     assert (
         f"Warning: The checkpoint '{tmp_path / 'm.keras.checkpoint'}' cannot be written: "
-        "No space left on device.\n"
+        "No space left on device: without it the training cannot be resumed; make room.\n"
     ) in capsys.readouterr().err
     assert [file.name for file in tmp_path.iterdir()] == ["m.keras"]
 

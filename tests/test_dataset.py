@@ -137,7 +137,10 @@ def test_no_dataset() -> None:
 def test_neither_folder_nor_zip(tmp_path: Path) -> None:
     file = tmp_path / "digits.txt"
     file.write_text("0123456789")
-    assert message(file) == f"The dataset '{file}' is neither a folder nor a .zip file."
+    assert (
+        message(file)
+        == f"The dataset '{file}' is neither a folder nor a .zip file: check --dataset."
+    )
 
 
 def test_a_zip_that_is_none(tmp_path: Path) -> None:

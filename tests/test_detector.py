@@ -374,7 +374,8 @@ def test_the_default_path_imports_no_tensorflow(model: Path, folder: Path) -> No
         (
             ["7.png", "--output", "missing/results.csv"],
             2,
-            "'missing/results.csv' cannot be written: No such file or directory.",
+            "'missing/results.csv' cannot be written: No such file or directory: name another "
+            "file with --output.",
         ),
         (
             ["7.png", "--save-normalized", "full"],

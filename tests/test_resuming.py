@@ -300,7 +300,9 @@ def test_an_output_that_cannot_be_written(
     """The run itself is complete: there is nothing to go on with."""
     output = ["--format", "csv", "--output", "/dev/full"]
     assert detect("scans", *output, database=sqlite_url) == 2
-    assert refusal(capsys) == ("Error: The results cannot be written: No space left on device.")
+    assert refusal(capsys) == (
+        "Error: The results cannot be written: No space left on device: check --output."
+    )
     assert read(sqlite_url)[0].state == "finished"
 
 

@@ -344,7 +344,8 @@ def test_a_page_that_is_there_is_not_overwritten(
         ("scans", f"'scans' is a folder: name a file, such as '{Path('scans/review.html')}'."),
         (
             "none/r.html",
-            f"The report '{Path('none/r.html')}' cannot be written: No such file or directory.",
+            f"The report '{Path('none/r.html')}' cannot be written: No such file or directory: "
+            "name another place with --report.",
         ),
     ],
 )

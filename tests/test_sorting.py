@@ -383,7 +383,7 @@ def test_what_cannot_be_copied_is_named(tmp_path: Path, picture: tuple[Result, S
         ),
         (
             ["scans", "--sort-into", "file"],
-            "The folder 'file' cannot be made: File exists.",
+            "The folder 'file' cannot be made: File exists: name another.",
         ),
     ],
 )

@@ -356,7 +356,7 @@ def test_a_report_that_cannot_be_written(
     assert run(*small, "--model", tmp_path / "m.keras", "--report", folder) == 2
     assert capsys.readouterr().err == (
         f"Error: The report cannot be written to '{folder}': '{tmp_path / 'file'}' is no folder "
-        "that takes it.\n"
+        "that takes it: name another place.\n"
     )
 
 
