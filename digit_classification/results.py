@@ -118,7 +118,8 @@ _RUN_COLUMNS = (
     "program_version",
     "settings",
 )
-_SELECT_IMAGES = f"SELECT id, {', '.join(_IMAGE_COLUMNS)} FROM classified_images"
+_STORED_COLUMNS = ", ".join(["id", *_IMAGE_COLUMNS])
+_SELECT_IMAGES = f"SELECT {_STORED_COLUMNS} FROM classified_images"
 _SELECT_RUNS = (
     f"SELECT {', '.join(_RUN_COLUMNS)}, finished_at, images, ok, uncertain, rejected, errors"
     " FROM classification_runs"
@@ -344,18 +345,26 @@ class ResultsDatabase:
 
     def find(self, run_id: str, paths: Sequence[str]) -> dict[str, StoredResult]:
         """The rows that a run has for these paths, by path; best a few hundred at a time."""
-        found: dict[str, StoredResult] = {}
-        for first in range(0, len(paths), KEYS_PER_QUERY):
-            keys = {path_key(path): path for path in paths[first : first + KEYS_PER_QUERY]}
-            places = ", ".join("?" * len(keys))
-            statement = f"{_SELECT_IMAGES} WHERE run_id = ? AND path_key IN ({places})"
-            rows = map(_stored_result, self._select(statement, run_id, *keys))
-            found |= {keys[row.path_key]: row for row in rows if row.path_key is not None}
-        return found
+        rows = map(_stored_result, self._select_paths(_STORED_COLUMNS, run_id, paths))
+        found = {row.path_key: row for row in rows}
+        return {path: found[key] for path in paths if (key := path_key(path)) in found}
 
     def stored(self, run_id: str, paths: Sequence[str]) -> set[str]:
         """Those of these paths that the run has a row of; best a few hundred at a time."""
-        return set(self.find(run_id, paths))
+        found = {key for (key,) in self._select_paths("path_key", run_id, paths)}
+        return {path for path in paths if path_key(path) in found}
+
+    def _select_paths(
+        self, columns: str, run_id: str, paths: Sequence[str]
+    ) -> Iterator[Sequence[Any]]:
+        for first in range(0, len(paths), KEYS_PER_QUERY):
+            keys = [path_key(path) for path in paths[first : first + KEYS_PER_QUERY]]
+            places = ", ".join("?" * len(keys))
+            statement = (
+                f"SELECT {columns} FROM classified_images WHERE run_id = ?"
+                f" AND path_key IN ({places})"
+            )
+            yield from self._select(statement, run_id, *keys)
 
     def latest(self, limit: int = 20) -> list[StoredResult]:
         """The rows stored last, of any run and of the ancestor, the newest first."""

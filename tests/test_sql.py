@@ -21,7 +21,6 @@ SQL = re.compile(
 # What may stand in a statement beside fixed text: tables, columns, types, places of parameters.
 # Nothing that a user, a file or a server chose, but for the columns of a table found, quoted.
 NO_DATA = {
-    "', '.join(_IMAGE_COLUMNS)",
     "', '.join(_RUN_COLUMNS)",
     "', '.join(changes)",
     "', '.join(columns)",
@@ -29,9 +28,12 @@ NO_DATA = {
     "', '.join([row] * rows)",  # a row is (?, ?, …)
     "_SELECT_IMAGES",
     "_SELECT_RUNS",
+    "_STORED_COLUMNS",
+    "SQLITE_WAL_PAGES",
     "_quote(name)",
     "_MYSQL_TEXT",
     "change",  # ADD or MODIFY
+    "columns",
     "found[name]",
     "key",
     "names",
