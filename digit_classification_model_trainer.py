@@ -195,16 +195,17 @@ class DigitClassifier:
 
         New pictures go to the training part: a test stays the same with and without them.
         """
-        changed = 0
+        changed: set[str] = set()
         for name, dataset in self.datasets.items():
-            self.datasets[name], count = relabel(dataset, corrections)
-            changed += count
+            self.datasets[name], of_these = relabel(dataset, corrections)
+            changed |= of_these
         new = only_new(corrections, self.datasets.values())
         self.datasets["corrections"] = corrections
         if not self.quiet:
             self.messages.print(
                 f"Corrections in {corrections.path}: {len(corrections):,}; "
-                f"images added: {len(new):,}; labels replaced: {changed:,}"
+                f"images added: {len(new):,}; labels replaced: {len(changed):,}; "
+                f"labelled so already: {len(corrections) - len(new) - len(changed):,}"
             )
             self._print_report(corrections.report)
         return new
@@ -537,6 +538,7 @@ class DigitClassifier:
             },
             drawn=self.drawn,
             datasets=[*self.datasets.values()],
+            test_path=self.settings.dataset.test_path or self.settings.dataset.path,
             test_digits=self.test_digits,
             test_names=self.test_names,
             probabilities=self.test_probabilities,

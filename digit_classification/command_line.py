@@ -11,7 +11,7 @@ import difflib
 import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from digit_classification import __version__
 
@@ -56,6 +56,10 @@ class CommandLine(argparse.ArgumentParser):
         if unknown:
             self.error(f"unrecognized arguments: {' '.join(unknown)}{self._suggestion(unknown)}")
         return arguments
+
+    def error(self, message: str) -> NoReturn:
+        """Exit with status 2 and the one line that matters; the usage would hide it."""
+        self.exit(2, f"{self.prog}: error: {message}\n")
 
     def _suggestion(self, unknown: Sequence[str]) -> str:
         known = [option for option in self._option_string_actions if option.startswith("--")]

@@ -35,6 +35,15 @@ OTHER_VARIABLES = (PASSWORD_VARIABLE, "DIGITS_TEST_")
 CONFIG_NAME = "config.yaml"
 
 
+# Where pydantic's own words are for programmers.
+REASONS = {
+    "int_parsing": "it should be a whole number",
+    "int_from_float": "it should be a whole number",
+    "float_parsing": "it should be a number",
+    "bool_parsing": "it should be true or false",
+}
+
+
 class SettingsError(Exception):
     """A setting is wrong; the message is one sentence for the user."""
 
@@ -344,7 +353,7 @@ def _validate(values: Mapping[str, Origin]) -> Settings:
         name = ".".join(str(part) for part in problem["loc"][:2])
         value, source = values[name]
         message = problem["msg"].removeprefix("Value error, ")
-        reason = message[0].lower() + message[1:]
+        reason = REASONS.get(problem["type"], message[0].lower() + message[1:])
         raise SettingsError(
             f"{name} = {_as_text(value)} (from {source}) is not valid: {reason}."
         ) from None

@@ -54,7 +54,7 @@ def read_corrections(path: Path, *, workers: int = 0) -> Dataset:
         if picture.digit is None or picture.sha256 is None:
             raise DatasetError(
                 f"{shown} cannot be read ({picture.error}): train in the folder in which the "
-                "detector ran, or delete the row."
+                "detector ran, correct the path if the picture was moved, or delete the row."
             )
         if row.sha256 not in (None, picture.sha256):
             raise DatasetError(
@@ -68,7 +68,7 @@ def read_corrections(path: Path, *, workers: int = 0) -> Dataset:
             )
         if earlier is not row:
             report.duplicates.append((row.path, earlier.path))
-        elif not picture.digit.any():
+        elif not picture.shows_ink:
             report.left_out.append((row.path, picture.rejection or "no ink"))
         else:
             digits.append(picture.digit)
@@ -82,12 +82,16 @@ def read_corrections(path: Path, *, workers: int = 0) -> Dataset:
     return Dataset(path, np.stack(digits), np.array(labels, np.uint8), names, report, checksums)
 
 
-def relabel(dataset: Dataset, corrections: Dataset) -> tuple[Dataset, int]:
-    """Give the pictures of `dataset` the labels of `corrections`; return how many that changed."""
+def relabel(dataset: Dataset, corrections: Dataset) -> tuple[Dataset, set[str]]:
+    """Give the pictures of `dataset` the labels of `corrections`.
+
+    Returns the dataset, and the checksums of the pictures that have another label than before.
+    """
     corrected = dict(zip(corrections.checksums, corrections.labels, strict=True))
     pairs = zip(dataset.checksums, dataset.labels, strict=True)
     labels = np.array([corrected.get(checksum, label) for checksum, label in pairs], np.uint8)
-    return replace(dataset, labels=labels), int((labels != dataset.labels).sum())
+    changed = {dataset.checksums[i] for i in np.flatnonzero(labels != dataset.labels)}
+    return replace(dataset, labels=labels), changed
 
 
 def only_new(corrections: Dataset, datasets: Iterable[Dataset]) -> Dataset:

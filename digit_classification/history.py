@@ -58,7 +58,8 @@ def review_run(
 ) -> None:
     """Write the review page of a run to `path`, and show its progress.
 
-    A picture that is gone, or has changed since, is on the page with that as its reason.
+    A picture that was moved is read where it is now; one that is gone, or has changed since, is on
+    the page with that as its reason.
 
     Raises DatabaseError if there is no such run, ReviewError if the page cannot be written.
     """
@@ -67,7 +68,7 @@ def review_run(
     with Review.open(path) as review:
         total = run.counts.images if run.counts is not None else None
         task = progress.add_task("Reading pictures", total=total)
-        results, named = itertools.tee(_results(database, run))
+        results, named = itertools.tee(map(_where_it_is, _results(database, run)))
         sources = (find_named(result.path) for result in named)
         invert = detection.get("invert", "auto")
         for picture in prepare_all(sources, invert, workers, limits, thumbnails=True):
@@ -84,6 +85,14 @@ def review_run(
             ),
             partial(progress.track, description="Writing the review page"),
         )
+
+
+def _where_it_is(result: Result) -> Result:
+    """Return the result of a picture that was moved with the path that it was moved to."""
+    source = find_named(result.path)
+    if result.sorted_to is None or source.remote or os.path.exists(source.path):
+        return result
+    return replace(result, path=result.sorted_to)
 
 
 def _compared(result: Result, picture: Prepared) -> tuple[Result, Prepared]:

@@ -37,6 +37,8 @@ BOX = 20  # pixels: the digit's longer side
 PREPARATION = {"version": 2, "side": SIDE, "box": BOX, "deslant": True}
 Invert = Literal["auto", "always", "never"]
 
+BLANK = "blank image"  # the rejection of a picture without ink, or with faint traces only
+
 _WORK = 384  # pixels: the longer side of a picture in which strokes are looked for
 _SMALL = 48  # pixels: up to this side grey means coverage, light is even, nothing surrounds
 _FINE = 4  # the digit is drawn this many times larger than SIDE, then averaged down
@@ -330,10 +332,10 @@ def _find_strokes(grey: np.ndarray, dark_ink: bool) -> tuple[np.ndarray | None, 
     ink = _ink_strength(work, dark_ink)
     mask, level = _threshold(ink)
     if not level:
-        return None, "blank image"
+        return None, BLANK
     digit, digits = _one_digit(_without_ruled_lines(mask))
     if not digit.any():
-        return None, "blank image"
+        return None, BLANK
     rejection = _noise(ink, mask, digit, level)
     if digits > 1:
         rejection = rejection or f"found {digits} digits"
@@ -372,7 +374,7 @@ def _noise(ink: np.ndarray, mask: np.ndarray, digit: np.ndarray, level: float) -
     blurred = edge_slope * _stroke_width(digit) < 0.6 * level
     textured = large and edge_slope < 2.1 * float(slope[paper].mean())
     if faint or blurred or textured:
-        return "blank image" if level < 64 else "noise"
+        return BLANK if level < 64 else "noise"
     holes = cv2.connectedComponents(1 - digit, connectivity=4)[0] - 2
     border = np.concatenate([digit[0], digit[-1], digit[:, 0], digit[:, -1]])
     if holes > (80 if large else 8) or (large and border.mean() > 0.4):

@@ -59,6 +59,11 @@ class Prepared:
     thumbnail: bytes | None = None  # the picture, small, as a WebP file; made only when asked for
     note: str | None = None  # what a person should know of how the picture was read
 
+    @property
+    def shows_ink(self) -> bool:
+        """Whether there is something to learn, rather than what is left of a blank page."""
+        return self.digit is not None and self.rejection != images.BLANK and bool(self.digit.any())
+
 
 def default_workers() -> int:
     """Return the number of cores that this process may use."""

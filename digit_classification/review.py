@@ -144,8 +144,7 @@ class Review:
         begin = self._scratch.tell()
         with _reporting(self._path):
             self._scratch.write(picture.digit.tobytes() + picture.thumbnail)
-        end, has_ink = self._scratch.tell(), bool(picture.digit.any())
-        return replace(entry, begin=begin, end=end, has_ink=has_ink)
+        return replace(entry, begin=begin, end=self._scratch.tell(), has_ink=picture.shows_ink)
 
     def write(self, about: About, track: Callable[[range], Iterable[int]] = iter) -> None:
         """Write the page, whole or not at all; `track` goes through the steps of that.
@@ -190,7 +189,7 @@ class Review:
             "sources": [printable(source) for source in about.sources],
             "model": printable(about.model),
             "minConfidence": about.min_confidence,
-            "finished": about.finished.astimezone().isoformat(timespec="seconds"),
+            "finished": f"{about.finished.astimezone():%Y-%m-%d %H:%M UTC%z}",
             "run": about.run,
             "total": self._statuses.total(),
             "statuses": {status: self._statuses[status] for status in STATUSES},

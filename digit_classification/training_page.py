@@ -64,12 +64,17 @@ def make_page(training: Training, metrics: Mapping[str, Any], charts: Mapping[st
 
 
 def _datasets_in_words(training: Training) -> str:
-    paths = [
-        f'<span class="path">{_safe(data.path.as_posix())}</span>' for data in training.datasets
-    ]
-    if len(paths) == 1:
-        return f"{paths[0]}, a part of which was held back for the test"
-    return f"{paths[0]}, tested on {paths[1]}"
+    def shown(path: Path) -> str:
+        return f'<span class="path">{_safe(path.as_posix())}</span>'
+
+    dataset, *others = training.datasets
+    corrections = [data for data in others if data.path != training.test_path]
+    words = shown(dataset.path)
+    for data in corrections:
+        words += f" with the {len(data):,} corrections of {shown(data.path)}"
+    if training.test_path == dataset.path:
+        return f"{words}; a part was held back for the test"
+    return f"{words}, tested on {shown(training.test_path)}"
 
 
 def _safe(text: str) -> str:
@@ -223,7 +228,7 @@ def _worst_mistakes(training: Training) -> str:
 
 
 def _mistake(training: Training, index: int) -> str:
-    dataset, name = training.datasets[-1].path, training.test_names[index]
+    dataset, name = training.test_path, training.test_names[index]
     truth, read = training.truth[index], training.read[index]
     seen = training.test_digits[index]
     views = f'<img class="raw" src="{_png_url(seen)}" alt="as the network sees it">'

@@ -36,7 +36,8 @@ class Training:
     settings: str  # those in effect, as YAML
     parts: Mapping[str, np.ndarray]  # labels of the training, validation and test part
     drawn: int  # digits drawn by the program among those of the training part
-    datasets: Sequence[Dataset]  # as read; the test images are of the last one
+    datasets: Sequence[Dataset]  # as read
+    test_path: Path  # of the dataset that the test images are of
     test_digits: np.ndarray  # (n, 28, 28) uint8
     test_names: Sequence[str]  # relative to their dataset
     probabilities: np.ndarray  # (n, 10), of the test images

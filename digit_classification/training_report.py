@@ -151,7 +151,7 @@ def _mistakes_csv(training: Training) -> str:
         ("path", "digit", "read_as", "confidence", "probability_of_digit"),
         (
             (
-                full_name(training.datasets[-1].path, training.test_names[index]),
+                full_name(training.test_path, training.test_names[index]),
                 training.truth[index],
                 training.read[index],
                 f"{training.confidences[index]:.6f}",
@@ -205,7 +205,7 @@ def _as_text(training: Training, metrics: Mapping[str, Any]) -> str:
         *(
             f"  {training.truth[index]} read as {training.read[index]},"
             f" {training.confidences[index]:.1%} confident: "
-            + printable(full_name(training.datasets[-1].path, training.test_names[index]))
+            + printable(full_name(training.test_path, training.test_names[index]))
             for index in training.mistakes[:MISTAKES]
         ),
         "",

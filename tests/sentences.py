@@ -32,6 +32,7 @@ SAYING = {
 REASONS = {"error", "note", "problem", "reason", "rejection"}
 # Functions, tables and variables with parts of sentences.
 PARTS = {
+    "BLANK",
     "_ADVICE",
     "_cannot",
     "_compared",

@@ -136,7 +136,7 @@ def test_a_wrong_setting_elsewhere_says_where(tmp_path: Path) -> None:
         load(tmp_path, DIGITS_TRAINING_EPOCHS="many")
     assert str(caught.value) == (
         "training.epochs = many (from DIGITS_TRAINING_EPOCHS) is not valid: "
-        "input should be a valid integer, unable to parse string as an integer."
+        "it should be a whole number."
     )
     with pytest.raises(SettingsError) as caught:
         load(tmp_path, "", "--epochs -1")

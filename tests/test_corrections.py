@@ -125,12 +125,14 @@ def test_a_picture_without_ink_is_left_out_and_named(scans: Path) -> None:
         (
             "path,digit\nscans/4.png,9\ngone.png,9\n",
             "'c.csv', line 3: 'gone.png' cannot be read (no such file or directory): train in the "
-            "folder in which the detector ran, or delete the row.",
+            "folder in which the detector ran, correct the path if the picture was moved, or "
+            "delete the row.",
         ),
         (
             "path,digit\nc.csv,9\n",
             "'c.csv', line 2: 'c.csv' cannot be read (not an image, or of an unknown format): "
-            "train in the folder in which the detector ran, or delete the row.",
+            "train in the folder in which the detector ran, correct the path if the picture was "
+            "moved, or delete the row.",
         ),
         (
             f"path,digit,sha256\nscans/4.png,9,{'0' * 64}\n",
@@ -170,8 +172,8 @@ def test_a_picture_of_the_dataset_gets_its_new_label_and_no_copy(scans: Path) ->
     corrections = read_corrections(
         write("path,digit\ncopy.png,7\ndigits/2/000.png,2\nscans/4.png,9\n")
     )
-    relabelled, count = relabel(dataset, corrections)
-    assert count == 1
+    relabelled, checksums = relabel(dataset, corrections)
+    assert checksums == {dataset.checksums[dataset.names.index("1/000.png")]}
     assert relabelled.names == dataset.names
     changed = np.flatnonzero(relabelled.labels != dataset.labels)
     assert [dataset.names[i] for i in changed] == ["1/000.png"]
@@ -230,7 +232,10 @@ def test_the_trainer_says_how_many_and_the_card_keeps_it(
     small = ["--epochs", 1, "--hidden-units", 16, "--batch-size", 16]
     assert trainer.main([str(option) for option in [*options, *small]]) == 0
     said = capsys.readouterr()
-    assert "Corrections in c.csv: 3; images added: 2; labels replaced: 1\n" in said.err
+    assert (
+        "Corrections in c.csv: 3; images added: 2; labels replaced: 1; labelled so already: 0\n"
+        in said.err
+    )
     with zipfile.ZipFile("m.keras") as model:
         card = json.loads(model.read(CARD))
     assert card["datasets"]["dataset"]["counts"]["7"] == 11

@@ -401,6 +401,17 @@ def test_what_an_earlier_run_saw_and_is_no_more(run: Run) -> None:
     assert items["scans/7/000.png"][5].endswith("not shown: changed since")
 
 
+def test_what_an_earlier_run_moved_is_shown_where_it_is(run: Run) -> None:
+    run("scans", "--sort-into", "sorted", "--move")
+    assert run("--show", "latest", "--report", "r.html") == 0
+    items = data_of("r.html")["items"]
+    assert items
+    assert all(item[7] for item in items if item[1] != 2)  # but for what is no picture
+    for path in (item[0] for item in items if item[7]):
+        assert path.startswith("sorted")
+        assert Path(path).exists()
+
+
 # ----------------------------------------------------------------------------------- in a browser
 
 Open = Callable[..., webdriver.Chrome]
@@ -490,7 +501,7 @@ def test_the_page_shows_counts_sections_and_pictures(
     assert filters == ["All 40", "Uncertain 10", "Rejected 3", "Errors 2", "OK 25", "Corrected 0"]
     about = browser.find_element(By.ID, "about").text
     assert about.startswith(
-        "40 pictures: 10 uncertain, 3 rejected, 2 error, 25 ok. Read with digits.keras, 2026-11-2"
+        "40 pictures: 10 uncertain, 3 rejected, 2 errors, 25 ok. Read with digits.keras, 2026-11-2"
     )
     assert names_shown(browser)[:2] == ["scans/u0.png", "scans/u1.png"]
     first = browser.find_element(By.CSS_SELECTOR, ".card")
@@ -579,6 +590,57 @@ def test_filters_by_status_digit_and_name(browser: webdriver.Chrome, mixed: Path
     assert browser.find_element(By.ID, "none").is_displayed()
     browser.find_element(By.ID, "reset").click()
     assert names_shown(browser)[0] == "scans/u0.png"
+
+
+def pressed(browser: webdriver.Chrome) -> list[str]:
+    """The filters that are chosen."""
+    buttons = browser.find_elements(By.CSS_SELECTOR, "nav [aria-pressed='true']")
+    return [button.text for button in buttons]
+
+
+def test_the_dock_follows_the_filter(browser: webdriver.Chrome, mixed: Path) -> None:
+    """What is asked about, and what an answer is for, is what is shown."""
+    browser.get(mixed.as_uri())
+    assert pressed(browser) == ["All 40", "Any"]
+    browser.find_elements(By.CSS_SELECTOR, "#digits button")[1 + 7].click()
+    assert pressed(browser) == ["All 40", "7"]
+    assert browser.find_element(By.ID, "path").text == "scans/u7.png"
+    assert browser.find_element(By.ID, "reading").text.startswith("Read as 7 with 37.0 %")
+    browser.find_element(By.ID, "find").send_keys("nothing")
+    assert not browser.find_element(By.ID, "dock").is_displayed()
+    browser.find_element(By.ID, "reset").click()
+    browser.find_element(By.ID, "list").send_keys("r")
+    assert pressed(browser) == ["Rejected 3", "Any"]
+    assert browser.find_element(By.ID, "path").text == "scans/r0.png"
+    assert browser.find_element(By.ID, "question").text == "Which digit is on the right?"
+    press(browser, "e", "u", "o", "a")
+    assert pressed(browser) == ["All 40", "Any"]
+
+
+def test_the_last_answer_is_taken_back(
+    desk: tuple[webdriver.Chrome, Path], browser: webdriver.Chrome, mixed: Path
+) -> None:
+    browser.get(mixed.as_uri())
+    press(browser, "7", "8", Keys.BACKSPACE)  # u0 and u1 answered; u2, the current one, is not
+    assert current(browser) == "scans/u1.png"
+    assert "scans/u1.png: correction taken back" in said_aloud(browser)
+    press(browser, "4", "5", Keys.HOME)
+    tapped = browser.find_elements(By.CSS_SELECTOR, "#answers button")[7]
+    assert tapped.get_attribute("aria-pressed") == "true"
+    tapped.click()  # a second time
+    assert "scans/u0.png: correction taken back" in said_aloud(browser)
+    with downloaded(desk).open(encoding="utf-8", newline="") as file:
+        rows = [(row["path"], row["digit"]) for row in csv.DictReader(file)]
+    assert rows == [("scans/u1.png", "4"), ("scans/u2.png", "5")]
+    press(browser, *[Keys.BACKSPACE] * 3)
+    assert "There is nothing to take back." in said_aloud(browser)
+    assert not browser.find_element(By.ID, "download").is_enabled()
+
+
+def said_aloud(browser: webdriver.Chrome) -> str:
+    """What a screen reader was told last."""
+    text: str = browser.execute_script("return document.getElementById('said').textContent")
+    return text
 
 
 def test_only_rows_near_the_view_are_drawn(browser: webdriver.Chrome, tmp_path: Path) -> None:
@@ -718,7 +780,10 @@ def test_a_correction_made_in_the_page_changes_the_next_training(
     options = ["--dataset", dataset, "--model", "m.keras", "--epochs", 1, "--batch-size", 16]
     options += ["--hidden-units", 16, "--corrections", corrections]
     assert trainer.main([str(option) for option in options]) == 0
-    assert "1; images added: 1; labels replaced: 0\n" in capsys.readouterr().err
+    assert (
+        "1; images added: 1; labels replaced: 0; labelled so already: 0\n"
+        in capsys.readouterr().err
+    )
     digit = images.normalize(wrong).digit
     assert [label for seen, label in learned if np.array_equal(seen, digit)] == [5]
 

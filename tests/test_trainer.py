@@ -200,7 +200,7 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
         (
             ["--seed", "x"],
             "Error: training.seed = x (from the command line) is not valid: "
-            "input should be a valid integer, unable to parse string as an integer.\n",
+            "it should be a whole number.\n",
         ),
     ],
 )

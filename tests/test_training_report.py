@@ -94,6 +94,25 @@ def test_a_report_has_everything(report: Path) -> None:
         assert pixels.std() > 5, f"{file.name} shows nothing"
 
 
+def test_with_corrections_the_mistakes_are_still_those_of_the_test(
+    small: list[object], dataset: Path, tmp_path: Path
+) -> None:
+    test = write_dataset(tmp_path / "test", per_class=6, first_seed=500)
+    corrections = tmp_path / "c.csv"
+    corrections.write_text(f"path,digit\n{dataset / '7' / '003.png'},7\n")
+    report = tmp_path / "report"
+    options = ["--test-dataset", test, "--corrections", corrections, "--report", report]
+    assert run(*small, *options, "--model", tmp_path / "m.keras", "--quiet") == 0
+    paths = [row["path"] for row in rows(report / "mistakes.csv")]
+    assert paths
+    assert all(Path(path).is_relative_to(test) for path in paths)
+    assert all(Path(path).exists() for path in paths)
+    words = (report / "index.html").read_text(encoding="utf-8")
+    subtitle = re.sub("<[^>]+>", "", words)
+    assert f"Trained on {dataset} with the 1 corrections of {corrections}" in subtitle
+    assert f", tested on {test}." in subtitle
+
+
 def test_the_metrics_agree_with_one_another(report: Path) -> None:
     metrics = json.loads((report / "metrics.json").read_text())
     matrix = np.array(metrics["confusion_matrix"])

@@ -8,7 +8,7 @@ const NAMES = {
   corrected: "Corrected",
 };
 const MEANINGS = {
-  uncertain: `read, but with less than ${Math.round(data.minConfidence * 1000) / 10} % confidence`,
+  uncertain: `confidence below ${Math.round(data.minConfidence * 1000) / 10} %`,
   rejected: "not one digit",
   error: "no picture could be read",
   ok: "read, the least certain first",
@@ -32,6 +32,7 @@ const items = data.items.map((row, index) => {
 const sizes = Object.fromEntries(STATUSES.map((status) => (
   [status, items.filter((item) => item.status === status).length])));
 const corrections = new Map(); // item index -> digit
+const answered = []; // the items of each answer, in the order in which they were given
 const ticked = new Set(); // item indices
 const filter = { status: "all", digit: null, text: "" };
 let saved = true; // whether the corrections are downloaded as they are
@@ -55,6 +56,10 @@ function make(tag, properties = {}, ...children) {
 
 function percent(share) {
   return share > 0.9995 && share < 1 ? "> 99.9 %" : `${(100 * share).toFixed(1)} %`;
+}
+
+function noun(status, number) {
+  return status === "error" && number > 1 ? "errors" : status;
 }
 
 function count(number) {
@@ -120,15 +125,16 @@ function fill(frame, item, side, normalised) {
 
 function drawHead() {
   const counts = STATUSES.filter((status) => data.statuses[status])
-    .map((status) => `${count(data.statuses[status])} ${status}`);
+    .map((status) => `${count(data.statuses[status])} ${noun(status, data.statuses[status])}`);
   const sentences = [
     `${count(data.total)} ${data.total === 1 ? "picture" : "pictures"}: ${counts.join(", ")}.`,
-    `Read with ${data.model}, ${data.finished.replace("T", " ").slice(0, 16)}.`,
+    `Read with ${data.model}, ${data.finished}.`,
   ];
   if (data.run) sentences.push(`Run ${data.run}.`);
   if (items.length < data.total) {
     sentences.push(`The ${count(items.length)} least certain are shown.`);
   }
+  sentences.push("On the left the picture, on the right what the network saw of it.");
   byId("about").textContent = sentences.join(" ");
   document.querySelector("h1").title = data.sources.join("\n");
 
@@ -196,6 +202,7 @@ function choose(changes) {
     && (!text || candidate.name.toLowerCase().includes(text)));
   current = anchor = Math.max(0, shown.indexOf(item));
   layOut();
+  updateDock();
   if (byId("list").getBoundingClientRect().top < 0) reveal(0);
 }
 
@@ -427,7 +434,8 @@ function drawAnswers() {
   byId("answers").append(...[0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map((digit) => {
     const button = make("button", { type: "button" }, String(digit), make("small"), make("i"));
     button.addEventListener("click", () => {
-      answer(digit);
+      const given = !ticked.size && corrections.get(shown[current].index) === digit;
+      answer(given ? null : digit); // a second tap takes the first one back
       byId("list").focus({ preventScroll: true });
     });
     return button;
@@ -449,7 +457,8 @@ function updateDock() {
     ? `${ticked.size} pictures ticked` : capital(describe(item));
   byId("path").textContent = ticked.size > 1 ? "" : item.name;
   byId("question").textContent = ticked.size > 1 ? "Which digit are they?"
-    : item.hasInk ? "Which digit is it?" : "Nothing was found that could be learned.";
+    : !item.hasInk ? "Nothing was found that could be learned."
+    : item.status === "rejected" ? "Which digit is on the right?" : "Which digit is it?";
   [...byId("answers").children].forEach((button, number) => {
     const share = item.shares[number] ?? 0;
     button.children[0].textContent = ticked.size > 1 || !share ? "\u00a0" : `${share} %`;
@@ -467,7 +476,14 @@ function capital(text) {
 
 /** Say which digit the ticked pictures show, or else the current one; `null` takes it back. */
 function answer(digit) {
-  const targets = ticked.size ? items.filter((item) => ticked.has(item.index)) : [shown[current]];
+  let targets = ticked.size ? items.filter((item) => ticked.has(item.index)) : [shown[current]];
+  if (digit === null && !targets.some((item) => corrections.has(item.index))) {
+    targets = lastAnswered();
+    if (!targets.length) {
+      say("There is nothing to take back.", true);
+      return;
+    }
+  }
   const learnable = targets.filter((item) => item?.hasInk);
   if (!learnable.length) {
     say("Nothing was found in this picture that could be learned.", true);
@@ -477,6 +493,7 @@ function answer(digit) {
     if (digit === null) corrections.delete(item.index);
     else corrections.set(item.index, digit);
   }
+  if (digit !== null) answered.push(learnable);
   saved = corrections.size === 0;
   const what = learnable.length === 1 ? learnable[0].name : `${learnable.length} pictures`;
   say(digit === null ? `${what}: correction taken back` : `${what}: ${digit}`);
@@ -485,8 +502,19 @@ function answer(digit) {
   for (const [position, card] of cards) {
     if (typeof position === "number") drawWords(card, shown[position]);
   }
+  const place = shown.indexOf(learnable[0]);
   if (alone && digit !== null && current < shown.length - 1) moveTo(current + 1);
+  else if (digit === null && place >= 0) moveTo(place);
   else refresh();
+}
+
+/** What the last answer was given to that is not taken back yet. */
+function lastAnswered() {
+  while (answered.length) {
+    const last = answered.pop().filter((item) => corrections.has(item.index));
+    if (last.length) return last;
+  }
+  return [];
 }
 
 function tick(position, range) {
@@ -508,11 +536,11 @@ function refresh() {
 let silence = 0;
 
 /** Tell a screen reader; and the eye as well, where nothing else on the page shows it. */
-function say(text, toTheEye = false) {
+function say(text, toTheEye = false, milliseconds = 6000) {
   clearTimeout(silence);
   byId("said").textContent = text;
   byId("said").className = toTheEye ? "seen" : "";
-  silence = setTimeout(() => { byId("said").textContent = ""; }, 6000);
+  silence = setTimeout(() => { byId("said").textContent = ""; }, milliseconds);
 }
 
 /** The corrections as CSV (RFC 4180), in the order of the page: path, digit, sha256. */
@@ -535,7 +563,9 @@ function download() {
   make("a", { href: url, download: "corrections.csv" }).click();
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
   saved = true;
-  say("Train on them: digit_classification_model_trainer.py --corrections corrections.csv", true);
+  byId("list").focus({ preventScroll: true });
+  say("Saved as corrections.csv, where your browser keeps downloads. Train on it: "
+    + "python digit_classification_model_trainer.py --corrections corrections.csv", true, 30_000);
 }
 
 // -------------------------------------------------------------------------- keyboard and pointer
@@ -577,6 +607,10 @@ function page(position, step) {
   return position;
 }
 
+const CHOICES = {
+  a: "all", u: "uncertain", r: "rejected", e: "error", o: "ok", c: "corrected",
+};
+
 const MOVES = {
   ArrowLeft: () => current - 1,
   ArrowRight: () => current + 1,
@@ -589,8 +623,12 @@ const MOVES = {
 };
 
 function onKey(event) {
-  if (event.ctrlKey || event.metaKey || event.altKey || !shown.length) return;
-  if (MOVES[event.key]) {
+  if (event.ctrlKey || event.metaKey || event.altKey) return;
+  if (CHOICES[event.key]) {
+    choose({ status: CHOICES[event.key] });
+  } else if (!shown.length) {
+    return;
+  } else if (MOVES[event.key]) {
     const target = MOVES[event.key]();
     if (event.shiftKey) tick(Math.max(0, Math.min(shown.length - 1, target)), true);
     else anchor = Math.max(0, Math.min(shown.length - 1, target));
