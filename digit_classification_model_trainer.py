@@ -269,8 +269,7 @@ class DigitClassifier:
         keras.utils.set_random_seed(self.settings.training.seed)
         # Otherwise sums are added in the order in which threads happen to finish.
         tf.config.experimental.enable_op_determinism()
-        training = self.settings.training
-        self.model = build_learning_network(training.hidden_units, training.ensemble)
+        self.model = build_learning_network(self.settings.training.hidden_units)
 
     def train(self) -> None:
         """Train on freshly distorted images each epoch, and keep the best epoch's network.
@@ -618,7 +617,6 @@ def build_parser() -> CommandLine:
     training = parser.add_group("training", example="--hidden-units 800 400 --epochs 50 --seed 7")
     add_setting(training, "--epochs", "training.epochs", metavar="N")
     add_setting(training, "--hidden-units", "training.hidden_units", metavar="N", nargs="+")
-    add_setting(training, "--ensemble", "training.ensemble", metavar="N")
     add_setting(training, "--batch-size", "training.batch_size", metavar="N")
     add_setting(training, "--learning-rate", "training.learning_rate", metavar="RATE")
     add_setting(training, "--seed", "training.seed", metavar="N")
@@ -728,13 +726,13 @@ def _check_combination(parser: CommandLine, arguments: argparse.Namespace) -> No
 
 def _check_size(training: TrainingSettings) -> None:
     """Raise TrainingError if the network would be larger than a model file may hold."""
-    widths = [training.ensemble * units for units in training.hidden_units]
     try:
-        dense.packed_size([images.SIDE**2, *widths, len(CLASSES)])
+        dense.packed_size([images.SIDE**2, *training.hidden_units, len(CLASSES)])
     except dense.NetworkError as error:
+        widths = ", ".join(f"{units:,}" for units in training.hidden_units)
         raise TrainingError(
-            f"A network with hidden layers of {', '.join(f'{width:,}' for width in widths)} cannot "
-            f"be saved ({error}): choose smaller --hidden-units, or a smaller --ensemble."
+            f"A network with hidden layers of {widths} cannot be saved ({error}): choose smaller "
+            "--hidden-units."
         ) from None
 
 
@@ -772,11 +770,9 @@ def _print_plan(classifier: DigitClassifier, arguments: argparse.Namespace) -> N
         done = len(load_checkpoint(checkpoint, classifier._to_keep()).history)
     classifier._load_and_preprocess_data()
     shape = " - ".join(map(str, [images.SIDE**2, *training.hidden_units, len(CLASSES)]))
-    count = training.ensemble
-    networks = f"{count} networks, each" if count > 1 else "a network"
     steps = steps_per_epoch(training, len(classifier.train_labels))
     plan = [
-        f"Would train {networks} of {shape} for {training.epochs} epochs of "
+        f"Would train a network of {shape} for {training.epochs} epochs of "
         f"{steps:,} batches of {training.batch_size}",
     ]
     if training.early_stopping:

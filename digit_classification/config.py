@@ -91,13 +91,6 @@ class TrainingSettings(Section):
     hidden_units: tuple[int, ...] = Field(
         (800,), min_length=1, description="width of each hidden layer, one number a layer"
     )
-    ensemble: int = Field(
-        1,
-        ge=1,
-        le=100,
-        description="networks that learn side by side and are saved as one, whose answer is the "
-        "mean of theirs: as many times slower, more accurate",
-    )
     epochs: int = Field(100, ge=1, description="passes over the training images")
     batch_size: int = Field(512, ge=2, description="images per step of the optimiser")
     learning_rate: float = Field(1.0, gt=0, le=10, description="peak step size of the optimiser")

@@ -247,24 +247,14 @@ def test_a_training_that_diverges(
     assert not model.exists()
 
 
-def test_an_ensemble_is_saved_as_one_network(small: list[object], tmp_path: Path) -> None:
-    model = tmp_path / "m.keras"
-    options = ["--hidden-units", 12, 8, "--ensemble", 3, "--epochs", 2]
-    assert run(*small, *options, "--model", model, "--quiet") == 0
-    card = load_model(model).card
-    assert card is not None
-    assert card["widths"] == [784, 36, 24, 10]
-
-
 def test_a_network_that_is_too_large(
     small: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = tmp_path / "m.keras"
-    options = ["--hidden-units", 5000, 5000, "--ensemble", 3]
-    assert run(*small, *options, "--model", model, "--quiet") == 2
+    assert run(*small, "--hidden-units", 15000, 15000, "--model", model, "--quiet") == 2
     assert capsys.readouterr().err == (
         "Error: A network with hidden layers of 15,000, 15,000 cannot be saved (more than "
-        "134,217,728 weights): choose smaller --hidden-units, or a smaller --ensemble.\n"
+        "134,217,728 weights): choose smaller --hidden-units.\n"
     )
     assert not model.exists()
 

@@ -33,7 +33,6 @@ from digit_classification.archive import Archive
 from digit_classification.dense import NetworkError, packed_size
 from digit_classification.model_file import CARD, WEIGHTS, ModelError, load_model
 from digit_classification.pipeline import prepare
-from digit_classification.quiet import import_keras
 from digit_classification.sources import Source, find_sources
 from tests.drawing import draw_digit
 
@@ -128,22 +127,11 @@ def sound_model() -> bytes:
 @functools.cache
 def foreign_model() -> bytes:
     """A model file as Keras saves it."""
-    keras = import_keras()
-    layers = keras.layers
-    network = keras.Sequential(
-        [
-            keras.Input((28, 28)),
-            layers.Rescaling(1 / 255),
-            layers.Flatten(),
-            layers.Dense(16, use_bias=False),
-            layers.BatchNormalization(momentum=0.9),
-            layers.ReLU(),
-            layers.Dense(10, activation="softmax"),
-        ]
-    )
+    from digit_classification.network import build_learning_network
+
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "foreign.keras"
-        network.save(path)
+        build_learning_network([16]).save(path)
         return path.read_bytes()
 
 
