@@ -334,6 +334,7 @@ class DigitPredictor:
 
         detection = self.settings.detection
         return Job(
+            folder=os.getcwd(),
             model_path=str(self.model.path),
             model_sha256=self.model.sha256,
             invert=detection.invert,

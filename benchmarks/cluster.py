@@ -11,6 +11,7 @@ progress to standard error.  How each figure is measured is said in benchmarks/c
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import multiprocessing
 import pickle
@@ -26,6 +27,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import psutil
 from rich.console import Console
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -47,6 +49,7 @@ START, END = "<!-- results: written by benchmarks/cluster.py -->", "<!-- end of 
 CHUNK = 1000  # pictures, as detection.batch_size is by default
 CHUNKS = 20  # read to measure what a picture takes
 EMPTY_CHUNKS = 300
+SETTLED, IDLE = 5.0, 10.0  # seconds
 MIN_CONFIDENCE = 0.6
 
 
@@ -68,6 +71,7 @@ class Parts:
     """What a run on a cluster is made of, each measured on its own."""
 
     start: dict[int, float]  # seconds until chunks are being read, by the number of nodes
+    idle: dict[int, float]  # cores that so many nodes take when there is nothing to do
     image: dict[int, float]  # seconds a picture on one core, when so many cores work
     chunk: float  # seconds that Ray adds to a chunk
     driver: float  # seconds of the driver for a chunk
@@ -80,7 +84,8 @@ class Parts:
 
     def each_on_one_machine(self, readers: int, cores: int) -> float:
         """Return the seconds a picture when the driver shares its cores with the readers."""
-        shared = (self.image[cores] + self.name) / cores + self.driver / CHUNK
+        work = self.image[cores] + self.name + cores * self.driver / CHUNK
+        shared = work / (cores - self.idle[readers])
         return max(shared, self.limit(readers, cores)[1])
 
     def limit(self, readers: int, cores: int, connections: int = 0) -> tuple[str, float]:
@@ -140,28 +145,51 @@ def image_seconds(folder: Path, model: Path, scratch: Path, processes: int) -> f
         return statistics.mean(run.get() for run in runs)
 
 
-def empty_chunk(sources: Sequence[Source]) -> tuple[None, int]:
-    return None, len(sources)
+def empty_chunk(packed: bytes) -> tuple[None, int]:
+    return None, len(pickle.loads(packed))
 
 
 def chunk_seconds(address: str, sources: list[Source], readers: int) -> float:
     """Return the seconds from chunk to chunk when there is nothing to do for them."""
     import ray
 
+    from digit_classification.cluster import pack
+
     ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     try:
         task = ray.remote(num_cpus=1, num_returns=2)(empty_chunk)
-        ray.get([task.remote(sources)[1] for _ in range(4 * readers)])
+        ray.get([task.remote(pack(sources))[1] for _ in range(4 * readers)])
         begin = time.perf_counter()
-        flying = [task.remote(sources)[1] for _ in range(3 * readers)]
+        flying = [task.remote(pack(sources))[1] for _ in range(3 * readers)]
         for _ in range(EMPTY_CHUNKS):
             (done,), flying = ray.wait(flying, num_returns=1)
             ray.get(done)
-            flying.append(task.remote(sources)[1])
+            flying.append(task.remote(pack(sources))[1])
         ray.get(flying)
         return (time.perf_counter() - begin) / (EMPTY_CHUNKS + len(flying))
     finally:
         ray.shutdown()
+
+
+def idle_cores(nodes: int) -> float:
+    """Return the cores that Ray's processes on so many nodes take when there is nothing to do."""
+    with running(nodes, 1):
+        time.sleep(SETTLED)  # what a node does once, when it starts
+        before = _processor_seconds()
+        time.sleep(IDLE)
+        after = _processor_seconds()
+    return sum(seconds - before[pid] for pid, seconds in after.items() if pid in before) / IDLE
+
+
+def _processor_seconds() -> dict[int, float]:
+    """Return the seconds of a core that each process of Ray has taken, by its number."""
+    seconds = {}
+    for process in psutil.process_iter():
+        with contextlib.suppress(psutil.Error):  # ended by now, or not ours
+            if "ray" in " ".join(process.cmdline()):
+                times = process.cpu_times()
+                seconds[process.pid] = times.user + times.system
+    return seconds
 
 
 def row_seconds(url: str, model: Path, folder: Path) -> float:
@@ -184,12 +212,12 @@ def row_seconds(url: str, model: Path, folder: Path) -> float:
 
 def crossing_bytes(sources: list[Source], model: Path) -> tuple[float, float]:
     """Return the pickled bytes a picture: to and from the driver, and of a row to its writer."""
-    from digit_classification.cluster import Report
+    from digit_classification.cluster import Report, pack
     from digit_classification.summary import Summary
 
     batch = read(sources, load_model(model).network)
     report = Report("0" * 56, 1.0, Summary.of(batch.results), [])
-    driver = len(pickle.dumps(sources, 5)) + len(pickle.dumps(report, 5))
+    driver = len(pack(sources)) + len(pickle.dumps(report, 5))
     return driver / len(sources), len(pickle.dumps(batch.results, 5)) / len(sources)
 
 
@@ -269,8 +297,9 @@ class Benchmark:
             driver = chunk_seconds(address, sources[:CHUNK], cores)
         with speed.server() as base:
             row = 0.0 if base is None else row_seconds(f"{base}digits_rows", self.model, flood)
-        parts = Parts({}, image, chunk, driver, name, row)
+        parts = Parts({}, {}, image, chunk, driver, name, row)
         for nodes in self.sizes.nodes:
+            parts.idle[nodes] = idle_cores(nodes)
             parts.start[nodes] = self.start_seconds(sources, nodes, parts)
         return parts
 
@@ -326,6 +355,7 @@ def as_markdown(
         "| a part | |",
         "| --- | ---: |",
         *(f"| start, on nodes: {n} | {seconds:.2f} s |" for n, seconds in parts.start.items()),
+        *(f"| cores that idle nodes take: {n} | {idle:.2f} |" for n, idle in parts.idle.items()),
         *(
             f"| a picture on a core, {n} working | {1e6 * seconds:.0f} µs |"
             for n, seconds in parts.image.items()

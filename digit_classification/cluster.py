@@ -18,12 +18,13 @@ import contextlib
 import hashlib
 import itertools
 import os
+import pickle
 import socket
 import statistics
 import tempfile
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -59,6 +60,7 @@ DRAIN_SECONDS = 15.0  # how long an interrupted run waits for rows that are bein
 class Job:
     """What the nodes should know of a run."""
 
+    folder: str  # the working directory of the run
     model_path: str  # for messages
     model_sha256: str
     invert: images.Invert
@@ -117,12 +119,11 @@ _networks: dict[str, Network] = {}  # of this process, by the checksum of the mo
 _databases: dict[str, Database] = {}  # of this process, by URL
 
 
-def read_chunk(
-    job: Job, model: list[Any], number: int, sources: list[Source]
-) -> tuple[Any, Report]:
+def read_chunk(job: Job, model: list[Any], number: int, packed: bytes) -> tuple[Any, Report]:
     """Read and judge a chunk, and store it if that is a reader's task.
 
-    `model` holds a reference to the model file's bytes, which a node fetches once.
+    `model` holds a reference to the model file's bytes, which a node fetches once; `packed` is what
+    `pack` made of the chunk's sources.
 
     Returns:
         The chunk's results: a Batch if they go where the run was started, a list of Result if a
@@ -133,7 +134,7 @@ def read_chunk(
     network = _network(job, model)
     batch = Batch.of(
         read_and_judge(
-            sources,
+            [_seen_from(job.folder, source) for source in pickle.loads(packed)],
             network,
             job.min_confidence,
             job.invert,
@@ -151,6 +152,18 @@ def read_chunk(
     else:
         rows = batch
     return rows, Report(_this_node(), time.monotonic() - begin, summary, batch.strays)
+
+
+def pack(sources: Sequence[Source]) -> bytes:
+    """Return sources as one piece: Ray would wrap each of them, for half of the driver's time."""
+    return pickle.dumps(sources, protocol=5)
+
+
+def _seen_from(folder: str, source: Source) -> Source:
+    """Return a source that means here what it means in `folder`; its name stays."""
+    if source.remote or os.path.isabs(source.path):
+        return source
+    return replace(source, path=os.path.join(folder, source.path))
 
 
 def _network(job: Job, model: list[Any]) -> Network:
@@ -383,7 +396,8 @@ class _Flights:
 
     def start(self, chunk: _Chunk) -> None:
         chunk.begun, chunk.report, chunk.storing = time.monotonic(), None, False
-        chunk.rows, report = self._read.remote(self._job, self._model, chunk.number, chunk.sources)
+        packed = pack(chunk.sources)
+        chunk.rows, report = self._read.remote(self._job, self._model, chunk.number, packed)
         self._flying[report] = chunk
 
     def landed(self) -> Iterator[tuple[_Chunk, Batch | None]]:
@@ -440,7 +454,9 @@ class _Flights:
         """Read a chunk that kept crashing what reads it, each picture in a task of its own."""
         job = replace(self._job, database=None)
         task = self._read.options(max_retries=ATTEMPTS - 1)
-        single = [task.remote(job, self._model, chunk.number, [source]) for source in chunk.sources]
+        single = [
+            task.remote(job, self._model, chunk.number, pack([source])) for source in chunk.sources
+        ]
         whole = Batch([], [], [])
         for source, (rows, _) in zip(chunk.sources, single, strict=True):
             try:
@@ -488,14 +504,7 @@ def _numbered_chunks(sources: Iterable[Source], size: int, first: int) -> Iterat
         chunk = list(itertools.islice(sources, size))
         if not chunk:
             return
-        yield _Chunk(number, [_from_anywhere(source) for source in chunk])
-
-
-def _from_anywhere(source: Source) -> Source:
-    """Return a source that means the same in another working directory; its name stays."""
-    if source.remote:
-        return source
-    return replace(source, path=os.path.abspath(source.path))
+        yield _Chunk(number, chunk)
 
 
 def _check_address(address: str) -> None:

@@ -16,7 +16,10 @@ from digit_classification.database_errors import DatabaseError, Deadlock, Unavai
 
 DEFAULT_DATABASE = "digit_classification"
 DEFAULT_MYSQL_PORT = 3306
-VALID_URLS = "mysql://user@host:3306/digit_classification or sqlite:///digit_classification.db"
+VALID_URLS = (
+    "mysql://user@host:3306/digit_classification, sqlite:///digit_classification.db, "
+    "parquet:results or none"
+)
 
 _GIVE_PASSWORD = "set DIGITS_DATABASE_PASSWORD or name a MySQL option file that holds"
 LOST = "the connection was lost; see that a MySQL server runs there"

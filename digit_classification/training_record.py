@@ -19,7 +19,7 @@ from digit_classification.figures import (
     interval,
     most_confused,
 )
-from digit_classification.sources import Source, SourceError, is_zip
+from digit_classification.sources import Source, SourceError, find_named, is_zip
 
 MISTAKES = 24  # shown; all of them are in mistakes.csv
 SAMPLES = 12  # of each kind that was left out; all of them are in left_out.csv
@@ -144,7 +144,12 @@ def left_out(datasets: Sequence[Dataset]) -> list[Kind]:
 
 def full_name(dataset: Path, name: str) -> str:
     """Name an image as the detector does, so that the name can be given to it."""
-    return f"{dataset.as_posix()}/{name}"
+    return name if _is_list(dataset) else f"{dataset.as_posix()}/{name}"
+
+
+def _is_list(dataset: Path) -> bool:
+    """Whether this is a file of corrections, which names its pictures in full."""
+    return dataset.is_file() and not is_zip(str(dataset))
 
 
 def duration(seconds: float) -> str:
@@ -158,7 +163,10 @@ def duration(seconds: float) -> str:
 def open_picture(dataset: Path, name: str) -> Image.Image | None:
     """Return the picture that a dataset holds under this name, small; None if there is none."""
     path = str(dataset)
-    source = Source(name, path, name) if is_zip(path) else Source(name, str(dataset / name))
+    if _is_list(dataset):
+        source = find_named(name)
+    else:
+        source = Source(name, path, name) if is_zip(path) else Source(name, str(dataset / name))
     try:
         pixels = decode(source.read()).pixels
     except (SourceError, ImageError):

@@ -136,7 +136,7 @@ def test_a_picture_that_crashes_what_reads_it_is_an_error(desk: Path, nodes: Nod
     sources = [Source(name=path.name, path=str(path)) for path in paths]
     sources[3] = Deadly(name="deadly.png", path=str(paths[3]))
     model = load_model(desk / "m.keras")
-    job = Job("m.keras", model.sha256, "auto", DEFAULT_LIMITS, 0.6, chunk_size=4)
+    job = Job("", "m.keras", model.sha256, "auto", DEFAULT_LIMITS, 0.6, chunk_size=4)
     notices: list[str] = []
     with Cluster.connect(nodes.address, notices.append) as cluster:
         batches = list(cluster.read(job, (desk / "m.keras").read_bytes(), sources))

@@ -45,7 +45,10 @@ from tests.conftest import (
 )
 
 TEN = (0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.6, 0.08, 0.04)
-VALID_URLS = "mysql://user@host:3306/digit_classification or sqlite:///digit_classification.db"
+VALID_URLS = (
+    "mysql://user@host:3306/digit_classification, sqlite:///digit_classification.db, "
+    "parquet:results or none"
+)
 GIVE_PASSWORD = "set DIGITS_DATABASE_PASSWORD or name a MySQL option file that holds"
 NOT_A_MYSQL_URL = (
     "The database URL is no valid mysql:// URL; write it like"

@@ -261,7 +261,8 @@ def test_who_is_not_admitted(
         (
             "postgres://me@h/d",
             "Unknown kind of database 'postgres'; use"
-            " mysql://user@host:3306/digit_classification or sqlite:///digit_classification.db.",
+            " mysql://user@host:3306/digit_classification, sqlite:///digit_classification.db,"
+            " parquet:results or none.",
         ),
     ],
 )
