@@ -129,12 +129,23 @@ def read_some(folder: str, model: str, dataset: str, first: int, ready: Any, go:
     return (time.perf_counter() - begin) / sum(map(len, chunks[1:]))
 
 
+def listing_seconds(folder: Path) -> float:
+    """Return the seconds that a name in a folder takes to be listed."""
+    begin = time.perf_counter()
+    names = sum(1 for _ in find_sources([str(folder)]))
+    return (time.perf_counter() - begin) / names
+
+
 def image_seconds(folder: Path, model: Path, scratch: Path, processes: int) -> float:
     """Return the seconds a picture takes a core while so many cores work."""
     context = multiprocessing.get_context("spawn")
-    with context.Manager() as manager, context.Pool(processes) as pool:
+    with (
+        tempfile.TemporaryDirectory(dir=scratch) as results,
+        context.Manager() as manager,
+        context.Pool(processes) as pool,
+    ):
         ready, go = manager.Semaphore(0), manager.Event()
-        places = [str(scratch / f"parts-{processes}-{n}") for n in range(processes)]
+        places = [f"{results}/{n}" for n in range(processes)]
         runs = [
             pool.apply_async(read_some, (str(folder), str(model), place, n * CHUNK, ready, go))
             for n, place in enumerate(places)
@@ -284,50 +295,54 @@ class Benchmark:
             0.02,
         )
 
-    def parts(self) -> Parts:
-        flood = self.folder / "flood"
-        begin = time.perf_counter()
+    def scaling(self) -> tuple[Parts, list[tuple[int, float, float]]]:
+        """Measure the parts and whole runs in turn, for a machine has good and bad minutes.
+
+        Returns the parts and, for numbers of nodes of one core, predicted and measured seconds.
+        """
+        flood, cores = self.folder / "flood", default_workers()
         sources = list(find_sources([str(flood)]))
-        name = (time.perf_counter() - begin) / len(sources)
-        cores = default_workers()
-        image = {n: image_seconds(flood, self.model, self.folder, n) for n in range(1, cores + 1)}
-        with running(1, 1) as address:
-            chunk = chunk_seconds(address, sources[:CHUNK], 1)
-        with running(1, cores) as address:
-            driver = chunk_seconds(address, sources[:CHUNK], cores)
+        idle = {nodes: idle_cores(nodes) for nodes in self.sizes.nodes}
         with speed.server() as base:
             row = 0.0 if base is None else row_seconds(f"{base}digits_rows", self.model, flood)
-        parts = Parts({}, {}, image, chunk, driver, name, row)
-        for nodes in self.sizes.nodes:
-            parts.idle[nodes] = idle_cores(nodes)
-            parts.start[nodes] = self.start_seconds(sources, nodes, parts)
-        return parts
-
-    def start_seconds(self, sources: list[Source], nodes: int, parts: Parts) -> float:
-        """Return what a run of one chunk a node takes, less the chunks."""
-        chunks, some = self.folder / f"chunks-{nodes}", sources[: nodes * CHUNK]
-        speed.link_many([Path(source.path) for source in some], chunks, len(some))
-        times = []
+        few = {nodes: self.chunks(sources, nodes) for nodes in self.sizes.nodes}
+        image: dict[int, list[float]] = {n: [] for n in range(1, cores + 1)}
+        chunk, driver, name = [], [], []
+        short: dict[int, list[float]] = {nodes: [] for nodes in self.sizes.nodes}
+        whole: dict[int, list[float]] = {nodes: [] for nodes in self.sizes.nodes}
         for _ in range(self.sizes.repeats):
-            with running(nodes, 1) as address:
-                whole = self.detect(chunks, "--cluster", address, database=self.parquet())
-            times.append(whole.seconds)
-        each = parts.each_on_one_machine(nodes, default_workers())
-        return statistics.median(times) - len(some) * each
-
-    def scaling(self, parts: Parts) -> list[tuple[int, float, float]]:
-        """Return, for numbers of nodes of one core, predicted and measured seconds."""
-        found = []
+            name.append(listing_seconds(flood))
+            with running(1, 1) as address:
+                chunk.append(chunk_seconds(address, sources[:CHUNK], 1))
+            with running(1, cores) as address:
+                driver.append(chunk_seconds(address, sources[:CHUNK], cores))
+            for nodes in self.sizes.nodes:
+                for processes, times in image.items():
+                    times.append(image_seconds(flood, self.model, self.folder, processes))
+                short[nodes].append(self.on_nodes(nodes, few[nodes]))
+                whole[nodes].append(self.on_nodes(nodes, flood))
+        middle = statistics.median
+        medians = {n: middle(times) for n, times in image.items()}
+        parts = Parts({}, idle, medians, middle(chunk), middle(driver), middle(name), row)
         for nodes in self.sizes.nodes:
-            times = []
-            for _ in range(self.sizes.repeats):
-                with running(nodes, 1) as address:
-                    options = ("--cluster", address)
-                    flood = self.folder / "flood"
-                    times.append(self.detect(flood, *options, database=self.parquet()).seconds)
-            predicted = parts.seconds(self.sizes.flood, nodes, default_workers())
-            found.append((nodes, predicted, statistics.median(times)))
-        return found
+            reading = nodes * CHUNK * parts.each_on_one_machine(nodes, cores)
+            parts.start[nodes] = middle(short[nodes]) - reading
+        return parts, [
+            (nodes, parts.seconds(self.sizes.flood, nodes, cores), middle(whole[nodes]))
+            for nodes in self.sizes.nodes
+        ]
+
+    def chunks(self, sources: list[Source], count: int) -> Path:
+        """Return a folder of so many chunks."""
+        folder, some = self.folder / f"chunks-{count}", sources[: count * CHUNK]
+        speed.link_many([Path(source.path) for source in some], folder, len(some))
+        return folder
+
+    def on_nodes(self, nodes: int, pictures: Path) -> float:
+        """Return the seconds that so many nodes of one core take for a folder."""
+        with running(nodes, 1) as address:
+            run = self.detect(pictures, "--cluster", address, database=self.parquet())
+        return float(run.seconds)
 
 
 @contextmanager
@@ -417,12 +432,10 @@ def main(argv: list[str] | None = None) -> int:
             benchmark = Benchmark(Path(folder), arguments.model.resolve(), sizes, messages)
             messages.print("Laying out the pictures")
             benchmark.lay_out()
-            messages.print("Measuring the parts")
-            parts = benchmark.parts()
             sources = list(find_sources([str(Path(folder) / "few")]))[:CHUNK]
             crossing = crossing_bytes(sources, benchmark.model)
-            messages.print("Reading on one to four nodes")
-            scaling = benchmark.scaling(parts)
+            messages.print("Measuring the parts, and runs on one to four nodes, in turn")
+            parts, scaling = benchmark.scaling()
             messages.print("Reading beside one machine")
             rows = [benchmark.against_one_machine(), benchmark.driver_memory()]
     except (BenchmarkError, OSError) as error:
