@@ -72,7 +72,7 @@ class Parts:
 
     start: dict[int, float]  # seconds until chunks are being read, by the number of nodes
     idle: dict[int, float]  # cores that so many nodes take when there is nothing to do
-    image: dict[int, float]  # seconds a picture on one core, when so many cores work
+    image: dict[int, float]  # seconds of a core a picture, when so many processes work
     chunk: float  # seconds that Ray adds to a chunk
     driver: float  # seconds of the driver for a chunk
     name: float  # seconds to list a picture
@@ -84,18 +84,17 @@ class Parts:
 
     def each_on_one_machine(self, readers: int, cores: int) -> float:
         """Return the seconds a picture when the driver shares its cores with the readers."""
-        work = self.image[cores] + self.name + cores * self.driver / CHUNK
+        work = self.image[max(readers, cores)] + self.name + cores * self.driver / CHUNK
         shared = work / (cores - self.idle[readers])
         return max(shared, self.limit(readers, cores)[1])
 
     def limit(self, readers: int, cores: int, connections: int = 0) -> tuple[str, float]:
         """Return what limits the rate, and the seconds a picture."""
         working = min(readers, cores)
-        busiest = self.image[min(working, max(self.image))]
+        busiest = self.image[min(working, default_workers())]
         limits = {
             "reading": (busiest + self.chunk / CHUNK) / working,
-            "the driver": self.driver / CHUNK,
-            "listing": self.name,
+            "the driver": self.driver / CHUNK + self.name,
         }
         if connections:
             limits["inserting"] = self.row / connections
@@ -137,7 +136,7 @@ def listing_seconds(folder: Path) -> float:
 
 
 def image_seconds(folder: Path, model: Path, scratch: Path, processes: int) -> float:
-    """Return the seconds a picture takes a core while so many cores work."""
+    """Return the seconds of a core that a picture takes while so many processes work."""
     context = multiprocessing.get_context("spawn")
     with (
         tempfile.TemporaryDirectory(dir=scratch) as results,
@@ -153,7 +152,8 @@ def image_seconds(folder: Path, model: Path, scratch: Path, processes: int) -> f
         for _ in runs:
             ready.acquire()
         go.set()
-        return statistics.mean(run.get() for run in runs)
+        seconds = statistics.mean(run.get() for run in runs)
+    return seconds * min(1.0, default_workers() / processes)
 
 
 def empty_chunk(packed: bytes) -> tuple[None, int]:
@@ -306,7 +306,8 @@ class Benchmark:
         with speed.server() as base:
             row = 0.0 if base is None else row_seconds(f"{base}digits_rows", self.model, flood)
         few = {nodes: self.chunks(sources, nodes) for nodes in self.sizes.nodes}
-        image: dict[int, list[float]] = {n: [] for n in range(1, cores + 1)}
+        working = {*range(1, cores + 1), *self.sizes.nodes}
+        image: dict[int, list[float]] = {n: [] for n in sorted(working)}
         chunk, driver, name = [], [], []
         short: dict[int, list[float]] = {nodes: [] for nodes in self.sizes.nodes}
         whole: dict[int, list[float]] = {nodes: [] for nodes in self.sizes.nodes}
@@ -364,7 +365,7 @@ def as_markdown(
     scaling: Sequence[tuple[int, float, float]],
     notes: str,
 ) -> str:
-    cores = max(parts.image)
+    cores = default_workers()
     lines = [
         speed.as_markdown(rows, [], notes).partition("\n| the machine")[0],
         "| a part | |",
@@ -372,7 +373,7 @@ def as_markdown(
         *(f"| start, on nodes: {n} | {seconds:.2f} s |" for n, seconds in parts.start.items()),
         *(f"| cores that idle nodes take: {n} | {idle:.2f} |" for n, idle in parts.idle.items()),
         *(
-            f"| a picture on a core, {n} working | {1e6 * seconds:.0f} µs |"
+            f"| a picture on a core, processes that work: {n} | {1e6 * seconds:.0f} µs |"
             for n, seconds in parts.image.items()
         ),
         f"| what Ray adds to a chunk of {CHUNK:,} on a core | {1e3 * parts.chunk:.1f} ms |",

@@ -370,8 +370,10 @@ class _Flights:
         self._ray = ray
         self._job = job
         self._model = [ray.put(model)]  # in a list, a task is given the reference itself
-        # Lost chunks are started again here, where it is known why they were lost.
-        self._read = ray.remote(num_cpus=1, num_returns=2, max_retries=0)(read_chunk)
+        # Lost chunks are started again here, where it is known why they were lost.  By default, Ray
+        # asks full nodes again and again: its share of the cores is four times as large, with four.
+        task = ray.remote(num_cpus=1, num_returns=2, max_retries=0, scheduling_strategy="SPREAD")
+        self._read = task(read_chunk)
         self._writers = self._start_writers(cores)
         self._turns = itertools.cycle(self._writers)
         self._flying: dict[Any, _Chunk] = {}  # by the reference that says that the step is done
