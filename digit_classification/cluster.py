@@ -252,6 +252,8 @@ class Cluster:
             ray.init(**options, log_to_driver=False, logging_level="ERROR")
         except (ray.exceptions.RayError, RuntimeError, ValueError, OSError) as error:
             raise _unusable(address, str(error).partition("\n")[0].rstrip(".")) from None
+        # Else Ray prints pages about each lost node to standard output, which is for results.
+        ray._private.worker._worker_logs_enabled = False
         try:
             yield cls(ray, notice)
         finally:

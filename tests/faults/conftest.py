@@ -77,6 +77,10 @@ class Detector:
         default_factory=lambda: {"DIGITS_DETECTION_BATCH_SIZE": "200" if SOAK else "50"}
     )
 
+    def linger(self) -> None:
+        """Store so few at a time that a run is not over, on any machine, before it is disturbed."""
+        self.settings["DIGITS_DETECTION_BATCH_SIZE"] = "20" if SOAK else "1"
+
     def command(self, *arguments: object, database: str) -> list[str]:
         words = [sys.executable, SCRIPT, *arguments, "--model", self.model, "--database", database]
         return [str(word) for word in words]

@@ -97,7 +97,8 @@ def test_nodes_and_driver_killed(
                         if replaced == 1:
                             restart()
                     wait(process, SECONDS_BETWEEN)
-                _, messages = process.communicate(timeout=600)
+                out, messages = process.communicate(timeout=600)
+            assert out == ""
             if process.returncode >= 0:
                 break
             (run,) = stored_runs(url)

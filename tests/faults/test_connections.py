@@ -174,7 +174,7 @@ def test_the_server_goes_and_comes_back(
 ) -> None:
     """Killed, it rolls back what was not committed once it starts; stopped, it says goodbye."""
     chance = random.Random(SEED)
-    detector.settings["DIGITS_DETECTION_BATCH_SIZE"] = "20"
+    detector.linger()
     wanted = 25 if SOAK else 2
     times, runs, damage = 0, 0, NONE
     while times < wanted:
@@ -212,6 +212,7 @@ def started(url: str) -> bool:
 def test_a_server_that_does_not_come_back(
     server: PrivateServer, url: str, detector: Detector, undisturbed: Rows
 ) -> None:
+    detector.linger()
     detector.settings["DIGITS_DATABASE_RETRY_SECONDS"] = "1"
     with detector.start("pictures", database=url) as process:
         while process.poll() is None and not started(url):
@@ -358,6 +359,7 @@ def test_a_detector_gives_up_on_a_busy_file(
     detector: Detector, sqlite_url: str, undisturbed: Rows
 ) -> None:
     """With exit code 3, and the command to go on."""
+    detector.linger()
     detector.settings["DIGITS_DATABASE_RETRY_SECONDS"] = "0.5"
     open_database(sqlite_url).close()
     other = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
@@ -376,6 +378,7 @@ def test_a_detector_gives_up_on_a_busy_file(
 
 @pytest.mark.parametrize("how", ["INT", "INT INT"])
 def test_ctrl_c(how: str, detector: Detector, database_url: str, undisturbed: Rows) -> None:
+    detector.linger()
     with detector.start("pictures", database=database_url) as process:
         while process.poll() is None and not started(database_url):
             time.sleep(0.02)
