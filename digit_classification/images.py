@@ -7,7 +7,8 @@ apart.  It works in seven steps, in the order of this file:
    contrasts with the ink, and make grey what differs in lightness, or else in colour.
 2. *Know a digit that is ready*: 28x28, light on dark, in its 20-pixel box, about its centre of
    mass. Only its slant is removed, as in step 7, and of many such digits at a time.
-3. *Polarity*: the paper holds the border and the corners of the picture.
+3. *Polarity*: the paper is most of the picture, or else holds its border and its corners, and is
+   in more pieces than the ink.
 4. *Ink*: how much darker (lighter) than the paper around it each pixel is. A morphological
    closing with a window wider than any stroke gives the paper, with its light and its shadows.
 5. *Strokes*: a threshold at half the ink's own strength, with hysteresis; ruled lines, frames,
@@ -34,13 +35,14 @@ from digit_classification.decode import ImageError as ImageError
 
 SIDE = 28  # pixels
 BOX = 20  # pixels: the digit's longer side
-PREPARATION = {"version": 2, "side": SIDE, "box": BOX, "deslant": True}
+PREPARATION = {"version": 3, "side": SIDE, "box": BOX, "deslant": True}
 Invert = Literal["auto", "always", "never"]
 
 BLANK = "blank image"  # the rejection of a picture without ink, or with faint traces only
 
 _WORK = 384  # pixels: the longer side of a picture in which strokes are looked for
 _SMALL = 48  # pixels: up to this side grey means coverage, light is even, nothing surrounds
+_ROOM = 1  # pixel of paper around a small picture
 _FINE = 4  # the digit is drawn this many times larger than SIDE, then averaged down
 _STROKE_WIDTHS = (1.9, 4.0)  # pixels of 28: what 90 % of MNIST's training digits have
 _INK = 60  # of 255: where a stroke in its box ends
@@ -288,16 +290,34 @@ def _has_dark_ink(grey: np.ndarray) -> bool:
         rest -= cv2.resize(paper, grey.shape[::-1])
         rest = cv2.blur(rest, (3, 3))
     low, high = np.percentile(rest, (0.1, 99.9))
-    light = (rest > (low + high) / 2).astype(np.uint8)
+    if min(-low, high) > 0.5 * max(-low, high) and _is_of_two_tones(grey):
+        rest = grey.astype(np.float32)  # so much ink that it is the median in places
+        low, high = np.percentile(rest, (0.1, 99.9))
+    light = rest > (low + high) / 2
+    share = light.mean()
+    if abs(share - 0.5) > 0.35:  # no digit holds so much, whatever lies along the border
+        return bool(share > 0.5)
     border = np.concatenate([light[0], light[-1], light[1:-1, 0], light[1:-1, -1]]).mean()
-    corners = light[[0, 0, -1, -1], [0, -1, 0, -1]].mean()
-    if max(grey.shape) > _SMALL:
-        return bool(border + light.mean() > 1)
-    # A small picture may be nothing but its digit. Weights after a logistic regression on tightly
-    # cropped 16x16 digits: there the corners tell, and ink hangs together better than paper.
-    pieces = [min(4, cv2.connectedComponents(part)[0] - 1) for part in (light, 1 - light)]
-    vote = 1.0 * (border - 0.5) + 0.7 * (corners - 0.5) + 0.2 * (pieces[0] - pieces[1])
-    return bool(vote > 0)
+    h, w = (max(1, side // 12) for side in light.shape)
+    rows, columns = (slice(h), slice(-h, None)), (slice(w), slice(-w, None))
+    corners = np.mean([light[y, x].mean() for y in rows for x in columns])
+    pieces = [min(4, _count_pieces(part)) for part in (light, ~light)]
+    # Weights after a logistic regression on tightly cropped 16x16 digits, in which ink is as much
+    # of the border as paper: there the corners tell, and ink hangs together better than paper.
+    return bool(border - 0.5 + 0.7 * (corners - 0.5) + 0.2 * (pieces[0] - pieces[1]) > 0)
+
+
+def _is_of_two_tones(grey: np.ndarray) -> bool:
+    """Whether hardly a pixel lies between the light and the dark: no shadow is on the paper."""
+    low, high = np.percentile(grey, (0.1, 99.9))
+    between = abs(grey - (low + high) / 2) < (high - low) / 4
+    return bool(between.mean() < 0.2)
+
+
+def _count_pieces(part: np.ndarray) -> int:
+    """Count the connected pieces of what is True, but for specks."""
+    areas = cv2.connectedComponentsWithStats(part.astype(np.uint8))[2][1:, cv2.CC_STAT_AREA]
+    return int(np.count_nonzero(areas > part.size / 200))
 
 
 # 4. Ink ----------------------------------------------------------------------------------------
@@ -391,8 +411,11 @@ def _local_level(ink: np.ndarray, level: float, size: int) -> np.ndarray:
 
 def _threshold(ink: np.ndarray) -> tuple[np.ndarray, float]:
     """Where the ink is (0 or 1), and how strong it is; a strength of 0 if there is none."""
-    otsu, _ = cv2.threshold(np.clip(ink, 0, 255).astype(np.uint8), 0, 255, cv2.THRESH_OTSU)
-    paper = ink[ink <= otsu]
+    small = max(ink.shape) <= _SMALL
+    # A small picture may be nothing but its digit, with too little paper to tell the ink from.
+    seen = np.pad(ink, _ROOM) if small else ink
+    otsu, _ = cv2.threshold(np.clip(seen, 0, 255).astype(np.uint8), 0, 255, cv2.THRESH_OTSU)
+    paper = seen[seen <= otsu]
     middle = _median(paper)
     noise = 1.4826 * _median(np.abs(paper - middle))
     floor = max(middle + 5 * noise, 4.0)
@@ -400,7 +423,7 @@ def _threshold(ink: np.ndarray) -> tuple[np.ndarray, float]:
     level = float(np.percentile(loud, 75)) if loud.size >= 3 else 0.0
     if level < _MIN_CONTRAST:
         return np.zeros(ink.shape, np.uint8), 0.0
-    low, high = (0.12, 0.5) if max(ink.shape) <= _SMALL else (0.35, 0.5)
+    low, high = (0.12, 0.5) if small else (0.35, 0.5)
     _, labels = cv2.connectedComponents((ink > max(low * level, floor)).astype(np.uint8))
     strong = np.zeros(labels.max() + 1, np.uint8)
     strong[labels[ink > max(high * level, floor)]] = 1

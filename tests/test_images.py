@@ -135,6 +135,26 @@ def test_scale_and_shift(digit: int, scale: float, x: float, y: float) -> None:
     assert likeness(digit_of(page(moved)), reference) > 0.93
 
 
+@given(
+    DIGITS.filter(lambda digit: digit != 1),
+    st.integers(10, 300),
+    st.integers(14, 34),
+    st.booleans(),
+)
+@settings(max_examples=100, deadline=None)
+def test_a_digit_that_fills_its_picture(digit: int, side: int, pen: int, dark: bool) -> None:
+    """Cut out along its outline, as programs that find digits on a page do."""
+    ink = draw(digit, pen=pen)
+    x, y, width, height = cv2.boundingRect((ink > 0.5).astype(np.uint8))
+    scale = side / max(width, height)
+    size = (round(width * scale), round(height * scale))
+    kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    cut_out = cv2.resize(ink[y : y + height, x : x + width], size, interpolation=kind).clip(0, 1)
+    picture = page(cut_out)
+    seen = digit_of(picture if dark else 255 - picture)
+    assert likeness(seen, digit_of(page(ink))) > 0.85
+
+
 @given(DIGITS, st.floats(60, 255), st.floats(0.2, 1))
 @settings(max_examples=30, deadline=None)
 def test_brightness_and_contrast(digit: int, paper: float, depth: float) -> None:

@@ -434,7 +434,7 @@ def test_absurd_shapes_of_a_model_made_elsewhere(
 
 def test_preparation_has_not_changed() -> None:
     """A model is refused when pictures are prepared in another way; bounds are no other way."""
-    assert images.PREPARATION == {"version": 2, "side": 28, "box": 20, "deslant": True}
+    assert images.PREPARATION == {"version": 3, "side": 28, "box": 20, "deslant": True}
 
 
 def test_checksums_are_of_the_whole_file(tmp_path: Path) -> None:
