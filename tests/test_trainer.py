@@ -283,6 +283,7 @@ def test_images_are_distorted_unless_that_is_turned_off(distort: bool) -> None:
     classifier = trainer.DigitClassifier(settings, quiet=True)
     classifier.train_digits = np.stack([draw_digit(digit) for digit in range(10)])
     classifier.train_labels = np.arange(10, dtype=np.uint8)
-    digits, labels = classifier._images_of_epoch(1)
+    digits, labels, order = classifier._images_of_epoch(1)
+    digits, labels = digits[order], labels[order]
     assert sorted(labels.tolist()) == list(range(10))
     assert (digits == classifier.train_digits[labels]).all() == (not distort)
