@@ -110,6 +110,20 @@ def test_processes_end_with_their_parent(sources: list[Source], tmp_path: Path) 
         time.sleep(0.1)
 
 
+def test_the_processes_that_read_do_not_import_the_script(tmp_path: Path, model: Path) -> None:
+    """It imports much that they do not need; that takes longer than reading a thousand digits."""
+    for number in range(pipeline.SMALL + 1):
+        (tmp_path / f"{number}.png").write_bytes(png(draw_digit(number % 10, seed=number)))
+    script = [sys.executable, "-X", "importtime", str(ROOT / "digit_classification_detector.py")]
+    options = ["--model", str(model), "--database", "none", "--workers", "2"]
+    done = subprocess.run(
+        [*script, str(tmp_path), *options], capture_output=True, text=True, check=True
+    )
+    imported = [line.rpartition("|")[2].strip() for line in done.stderr.splitlines()]
+    assert imported.count("digit_classification.pipeline") > 1  # by this process and others
+    assert imported.count("digit_classification.command_line") == 1
+
+
 def is_running(pid: int) -> bool:
     try:
         os.kill(pid, 0)
