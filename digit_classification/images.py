@@ -298,9 +298,7 @@ def _has_dark_ink(grey: np.ndarray) -> bool:
     if abs(share - 0.5) > 0.35:  # no digit holds so much, whatever lies along the border
         return bool(share > 0.5)
     border = np.concatenate([light[0], light[-1], light[1:-1, 0], light[1:-1, -1]]).mean()
-    h, w = (max(1, side // 12) for side in light.shape)
-    rows, columns = (slice(h), slice(-h, None)), (slice(w), slice(-w, None))
-    corners = np.mean([light[y, x].mean() for y in rows for x in columns])
+    corners = np.mean([corner.mean() for corner in _corners(light, 12)])
     pieces = [min(4, _count_pieces(part)) for part in (light, ~light)]
     # Weights after a logistic regression on tightly cropped 16x16 digits, in which ink is as much
     # of the border as paper: there the corners tell, and ink hangs together better than paper.
@@ -312,6 +310,12 @@ def _is_of_two_tones(grey: np.ndarray) -> bool:
     low, high = np.percentile(grey, (0.1, 99.9))
     between = abs(grey - (low + high) / 2) < (high - low) / 4
     return bool(between.mean() < 0.2)
+
+
+def _corners(part: np.ndarray, fraction: int) -> list[np.ndarray]:
+    """Return the four corners, each a `fraction`-th of the height and of the width."""
+    h, w = (max(1, side // fraction) for side in part.shape)
+    return [part[:h, :w], part[:h, -w:], part[-h:, :w], part[-h:, -w:]]
 
 
 def _count_pieces(part: np.ndarray) -> int:
@@ -514,9 +518,7 @@ def _has_four_corners(piece: np.ndarray, stats: np.ndarray) -> bool:
     """Whether a piece reaches into every corner of its bounding box, as a drawn box does."""
     x, y, width, height = stats[:4]
     box = piece[y : y + height, x : x + width]
-    h, w = max(1, height // 8), max(1, width // 8)
-    corners = (box[:h, :w], box[:h, -w:], box[-h:, :w], box[-h:, -w:])
-    return all(bool(corner.any()) for corner in corners)
+    return all(bool(corner.any()) for corner in _corners(box, 8))
 
 
 # 6. Stroke width -------------------------------------------------------------------------------

@@ -49,6 +49,12 @@ def draw(
     return cv2.resize(ink, canvas[::-1], interpolation=cv2.INTER_AREA) / np.float32(255)
 
 
+def cut_out(ink: np.ndarray) -> np.ndarray:
+    """The part of a drawing that holds its ink, and nothing around it."""
+    x, y, width, height = cv2.boundingRect((ink > 0.5).astype(np.uint8))
+    return ink[y : y + height, x : x + width]
+
+
 def page(ink: np.ndarray, *, paper: float = 225, depth: float = 0.75) -> np.ndarray:
     return (paper * (1 - depth * ink)).astype(np.uint8)
 
@@ -145,12 +151,11 @@ def test_scale_and_shift(digit: int, scale: float, x: float, y: float) -> None:
 def test_a_digit_that_fills_its_picture(digit: int, side: int, pen: int, dark: bool) -> None:
     """Cut out along its outline, as programs that find digits on a page do."""
     ink = draw(digit, pen=pen)
-    x, y, width, height = cv2.boundingRect((ink > 0.5).astype(np.uint8))
-    scale = side / max(width, height)
-    size = (round(width * scale), round(height * scale))
+    tight = cut_out(ink)
+    scale = side / max(tight.shape)
+    size = (round(tight.shape[1] * scale), round(tight.shape[0] * scale))
     kind = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    cut_out = cv2.resize(ink[y : y + height, x : x + width], size, interpolation=kind).clip(0, 1)
-    picture = page(cut_out)
+    picture = page(cv2.resize(tight, size, interpolation=kind).clip(0, 1))
     seen = digit_of(picture if dark else 255 - picture)
     assert likeness(seen, digit_of(page(ink))) > 0.85
 
@@ -206,8 +211,7 @@ def test_invert_overrides_what_is_found() -> None:
 @pytest.mark.parametrize("light_ink", [True, False])
 def test_tightly_cropped_binary_digit_of_16_pixels(digit: int, light_ink: bool) -> None:
     ink = draw(digit, pen=22)
-    x, y, width, height = cv2.boundingRect((ink > 0.5).astype(np.uint8))
-    small = cv2.resize(ink[y : y + height, x : x + width], (12, 16), interpolation=cv2.INTER_AREA)
+    small = cv2.resize(cut_out(ink), (12, 16), interpolation=cv2.INTER_AREA)
     binary = ((small > 0.5) == light_ink).astype(np.uint8) * 255
     reference = np.pad(cv2.resize(small, (120, 160)), 60)
     assert likeness(digit_of(binary), digit_of(page(reference))) > 0.8
