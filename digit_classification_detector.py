@@ -48,9 +48,14 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
 
-from digit_classification import __version__, images
-from digit_classification.cluster_error import ClusterError
-from digit_classification.command_line import CommandLine
+from digit_classification import __version__
+from digit_classification.cli.command_line import CommandLine
+from digit_classification.cli.terminal import (
+    counter,
+    error_text,
+    make_console,
+    progress_bar,
+)
 from digit_classification.config import (
     PASSWORD_VARIABLE,
     DatabaseSettings,
@@ -60,29 +65,16 @@ from digit_classification.config import (
     load_settings,
     settings_text,
 )
-from digit_classification.databases import (
-    Database,
-    at_the_nodes,
-    can_be_changed,
-    next_part,
-    open_database,
-    reachable_by_nodes,
-)
-from digit_classification.decode import Limits, Picture, decode
-from digit_classification.formats import FORMATS, make_writer
-from digit_classification.history import print_runs, review_run, show_run
-from digit_classification.judging import (
+from digit_classification.detection.cluster_error import ClusterError
+from digit_classification.detection.history import print_runs, review_run, show_run
+from digit_classification.detection.reading import (
     Batch,
     judge,
     judge_crashed,
     judge_each,
     read_and_judge,
 )
-from digit_classification.model_file import ModelError, load_model
-from digit_classification.object_store import is_url
-from digit_classification.pipeline import Prepared, map_chunks_in_order, prepare, prepare_all
-from digit_classification.results import DatabaseError, Result, ResultsDatabase, Run, RunInfo
-from digit_classification.resuming import (
+from digit_classification.detection.resuming import (
     LATEST,
     ResumeError,
     check_same,
@@ -90,9 +82,20 @@ from digit_classification.resuming import (
     resume_command,
     run_settings,
 )
-from digit_classification.review import About, Review, ReviewError
-from digit_classification.sorting import Sorter, SortingError
-from digit_classification.sources import (
+from digit_classification.detection.sorting import Sorter, SortingError
+from digit_classification.detection.summary import NAMED, Summary
+from digit_classification.detection.writers import FORMATS, make_writer
+from digit_classification.network.model_file import ModelError, load_model
+from digit_classification.pictures import images
+from digit_classification.pictures.decode import Limits, Picture, decode
+from digit_classification.pictures.object_store import is_url
+from digit_classification.pictures.pipeline import (
+    Prepared,
+    map_chunks_in_order,
+    prepare,
+    prepare_all,
+)
+from digit_classification.pictures.sources import (
     IMAGE_SUFFIXES,
     Source,
     SourceError,
@@ -102,16 +105,25 @@ from digit_classification.sources import (
     printable,
     stdin_paths,
 )
-from digit_classification.summary import NAMED, Summary
-from digit_classification.terminal import (
-    counter,
-    error_text,
-    make_console,
-    progress_bar,
+from digit_classification.reports.review import About, Review, ReviewError
+from digit_classification.results.database import (
+    DatabaseError,
+    Result,
+    ResultsDatabase,
+    Run,
+    RunInfo,
+)
+from digit_classification.results.opening import (
+    Database,
+    at_the_nodes,
+    can_be_changed,
+    next_part,
+    open_database,
+    reachable_by_nodes,
 )
 
 if TYPE_CHECKING:
-    from digit_classification.cluster import Cluster, Job
+    from digit_classification.detection.cluster import Cluster, Job
 
 PROMPT = "Enter the image path or directory: "
 DETECTOR_SECTIONS = ("model", "detection")  # without the database: its URL may hold a password
@@ -330,7 +342,7 @@ class DigitPredictor:
 
     def _job(self, **more: Any) -> Job:
         """Return what the nodes of a cluster should know."""
-        from digit_classification.cluster import Job
+        from digit_classification.detection.cluster import Job
 
         detection = self.settings.detection
         return Job(
@@ -761,7 +773,7 @@ class _Detection:
 def _connect(
     arguments: argparse.Namespace, messages: Console
 ) -> contextlib.AbstractContextManager[Cluster]:
-    from digit_classification.cluster import Cluster  # only those who have one need Ray
+    from digit_classification.detection.cluster import Cluster  # only those who have one need Ray
 
     return Cluster.connect(arguments.cluster, messages.print)
 

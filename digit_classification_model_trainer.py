@@ -41,18 +41,14 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
-from digit_classification import dense, images
-from digit_classification.augmentation import augment
-from digit_classification.checkpoint import (
-    SECONDS_BETWEEN,
-    Checkpoint,
-    CheckpointError,
-    checkpoint_path,
-    damaged,
-    load_checkpoint,
-    save_checkpoint,
+from digit_classification.cli.command_line import CommandLine
+from digit_classification.cli.quiet import import_keras
+from digit_classification.cli.terminal import (
+    error_text,
+    make_console,
+    progress_bar,
+    waiting,
 )
-from digit_classification.command_line import CommandLine
 from digit_classification.config import (
     Settings,
     SettingsError,
@@ -61,34 +57,50 @@ from digit_classification.config import (
     load_settings,
     settings_text,
 )
-from digit_classification.corrections import only_new, read_corrections, relabel
-from digit_classification.dataset import CLASSES, Dataset, DatasetError, Report, read_dataset
-from digit_classification.decode import Limits
-from digit_classification.drawn import draw_digits
-from digit_classification.export import (
-    FORMATS,
-    check_export,
-    default_destination,
-    export_model,
-)
-from digit_classification.learner import Epoch, make_learner, make_reader, steps_per_epoch
-from digit_classification.model_file import ModelError, check_destination, save_model, stamped
-from digit_classification.network import (
+from digit_classification.network import inference
+from digit_classification.network.architecture import (
     build_learning_network,
     build_saved_network,
     cross_entropy,
     find_temperature,
 )
-from digit_classification.quiet import import_keras
-from digit_classification.terminal import (
-    error_text,
-    make_console,
-    progress_bar,
-    waiting,
+from digit_classification.network.export import (
+    FORMATS,
+    check_export,
+    default_destination,
+    export_model,
 )
-from digit_classification.training_record import Training, duration
-from digit_classification.training_report import check_report, write_report
-from digit_classification.training_tables import counts_table, print_evaluation, print_report
+from digit_classification.network.model_file import (
+    ModelError,
+    check_destination,
+    save_model,
+    stamped,
+)
+from digit_classification.pictures import images
+from digit_classification.pictures.decode import Limits
+from digit_classification.reports.tables import counts_table, print_evaluation, print_report
+from digit_classification.reports.training_record import Training, duration
+from digit_classification.reports.training_report import check_report, write_report
+from digit_classification.training.augmentation import augment
+from digit_classification.training.checkpoint import (
+    SECONDS_BETWEEN,
+    Checkpoint,
+    CheckpointError,
+    checkpoint_path,
+    damaged,
+    load_checkpoint,
+    save_checkpoint,
+)
+from digit_classification.training.corrections import only_new, read_corrections, relabel
+from digit_classification.training.dataset import (
+    CLASSES,
+    Dataset,
+    DatasetError,
+    Report,
+    read_dataset,
+)
+from digit_classification.training.drawn import draw_digits
+from digit_classification.training.learner import Epoch, make_learner, make_reader, steps_per_epoch
 
 TRAINER_SECTIONS = ("dataset", "model", "training")
 DISTORTED = 8  # of each digit, in the report
@@ -476,7 +488,7 @@ class DigitClassifier:
         """
         from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 
-        probabilities = dense.network_of(self.model)(self.test_digits)
+        probabilities = inference.network_of(self.model)(self.test_digits)
         self.test_probabilities = probabilities
         read = probabilities.argmax(axis=1)
         digits = range(len(CLASSES))
@@ -727,8 +739,8 @@ def _check_combination(parser: CommandLine, arguments: argparse.Namespace) -> No
 def _check_size(training: TrainingSettings) -> None:
     """Raise TrainingError if the network would be larger than a model file may hold."""
     try:
-        dense.packed_size([images.SIDE**2, *training.hidden_units, len(CLASSES)])
-    except dense.NetworkError as error:
+        inference.packed_size([images.SIDE**2, *training.hidden_units, len(CLASSES)])
+    except inference.NetworkError as error:
         widths = ", ".join(f"{units:,}" for units in training.hidden_units)
         raise TrainingError(
             f"A network with hidden layers of {widths} cannot be saved ({error}): choose smaller "

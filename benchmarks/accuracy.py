@@ -38,20 +38,20 @@ from rich.console import Console
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run from a checkout, which is not installed
 
+from digit_classification.cli.quiet import import_keras  # noqa: E402
+from digit_classification.cli.terminal import make_console  # noqa: E402
 from digit_classification.config import (  # noqa: E402
     DatasetSettings,
     ModelSettings,
     Settings,
     TrainingSettings,
 )
-from digit_classification.dataset import DatasetError  # noqa: E402
-from digit_classification.figures import calibration_error  # noqa: E402
-from digit_classification.images import SIDE, ImageError  # noqa: E402
-from digit_classification.model_file import ModelError  # noqa: E402
-from digit_classification.pipeline import default_workers, prepare_all  # noqa: E402
-from digit_classification.quiet import import_keras  # noqa: E402
-from digit_classification.sources import Source, SourceError, find_sources  # noqa: E402
-from digit_classification.terminal import make_console  # noqa: E402
+from digit_classification.network.model_file import ModelError  # noqa: E402
+from digit_classification.pictures.images import SIDE, ImageError  # noqa: E402
+from digit_classification.pictures.pipeline import default_workers, prepare_all  # noqa: E402
+from digit_classification.pictures.sources import Source, SourceError, find_sources  # noqa: E402
+from digit_classification.training.dataset import DatasetError  # noqa: E402
+from digit_classification.training.scores import calibration_error  # noqa: E402
 from digit_classification_detector import DigitPredictor  # noqa: E402
 from digit_classification_model_trainer import DigitClassifier  # noqa: E402
 from samples import draw_samples as draw  # noqa: E402

@@ -35,15 +35,15 @@ sys.path.insert(0, str(ROOT))  # run from a checkout, which is not installed
 
 from benchmarks import speed  # noqa: E402
 from benchmarks.accuracy import TEST_SET, BenchmarkError, check_outputs, write_markdown  # noqa: E402
-from digit_classification.decode import DEFAULT_LIMITS  # noqa: E402
-from digit_classification.dense import Network  # noqa: E402
-from digit_classification.judging import Batch, read_and_judge  # noqa: E402
-from digit_classification.model_file import load_model  # noqa: E402
-from digit_classification.parquet_results import ParquetDataset  # noqa: E402
-from digit_classification.pipeline import default_workers  # noqa: E402
-from digit_classification.records import RunInfo  # noqa: E402
-from digit_classification.sources import Source, find_sources  # noqa: E402
-from digit_classification.terminal import make_console  # noqa: E402
+from digit_classification.cli.terminal import make_console  # noqa: E402
+from digit_classification.detection.reading import Batch, read_and_judge  # noqa: E402
+from digit_classification.network.inference import Network  # noqa: E402
+from digit_classification.network.model_file import load_model  # noqa: E402
+from digit_classification.pictures.decode import DEFAULT_LIMITS  # noqa: E402
+from digit_classification.pictures.pipeline import default_workers  # noqa: E402
+from digit_classification.pictures.sources import Source, find_sources  # noqa: E402
+from digit_classification.results.parquet import ParquetDataset  # noqa: E402
+from digit_classification.results.records import RunInfo  # noqa: E402
 
 START, END = "<!-- results: written by benchmarks/cluster.py -->", "<!-- end of results -->"
 CHUNK = 1000  # pictures, as detection.batch_size is by default
@@ -164,7 +164,7 @@ def chunk_seconds(address: str, sources: list[Source], readers: int) -> float:
     """Return the seconds from chunk to chunk when there is nothing to do for them."""
     import ray
 
-    from digit_classification.cluster import pack
+    from digit_classification.detection.cluster import pack
 
     ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     try:
@@ -205,7 +205,7 @@ def _processor_seconds() -> dict[int, float]:
 
 def row_seconds(url: str, model: Path, folder: Path) -> float:
     """Return the seconds that a row takes one connection."""
-    from digit_classification.results import ResultsDatabase
+    from digit_classification.results.database import ResultsDatabase
     from tests.conftest import MYSQL_PASSWORD
 
     network = load_model(model).network
@@ -223,8 +223,8 @@ def row_seconds(url: str, model: Path, folder: Path) -> float:
 
 def crossing_bytes(sources: list[Source], model: Path) -> tuple[float, float]:
     """Return the pickled bytes a picture: to and from the driver, and of a row to its writer."""
-    from digit_classification.cluster import Report, pack
-    from digit_classification.summary import Summary
+    from digit_classification.detection.cluster import Report, pack
+    from digit_classification.detection.summary import Summary
 
     batch = read(sources, load_model(model).network)
     report = Report("0" * 56, 1.0, Summary.of(batch.results), [])

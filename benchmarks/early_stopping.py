@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from digit_classification.model_file import CARD
+from digit_classification.network.model_file import CARD
 
 PATIENCES = (3, 5, 8, 10, 15, 20, 30)
 Epoch = Mapping[str, float]

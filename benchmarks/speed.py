@@ -45,8 +45,8 @@ from benchmarks.accuracy import (  # noqa: E402
     thin_out,
     write_markdown,
 )
-from digit_classification.pipeline import default_workers  # noqa: E402
-from digit_classification.terminal import make_console  # noqa: E402
+from digit_classification.cli.terminal import make_console  # noqa: E402
+from digit_classification.pictures.pipeline import default_workers  # noqa: E402
 
 DETECTOR = ROOT / "digit_classification_detector.py"
 TRAINER = ROOT / "digit_classification_model_trainer.py"
@@ -54,7 +54,7 @@ YARDSTICKS = ROOT / "benchmarks" / "yardsticks.py"
 READ_60_000 = """
 import sys, time
 from pathlib import Path
-from digit_classification.dataset import read_dataset
+from digit_classification.training.dataset import read_dataset
 if __name__ == "__main__":
     begin = time.perf_counter()
     read_dataset(Path(sys.argv[1]), cache=sys.argv[2] == "cache")

@@ -14,8 +14,8 @@ from PIL import Image, ImageDraw, ImageFont
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run from a checkout, which is not installed
 
-from digit_classification.decode import decode  # noqa: E402
-from digit_classification.images import thumbnail  # noqa: E402
+from digit_classification.pictures.decode import decode  # noqa: E402
+from digit_classification.pictures.images import thumbnail  # noqa: E402
 
 MNIST = "dataset/mnist-test.zip"
 COLUMNS = 2  # of folders

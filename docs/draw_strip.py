@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run from a checkout, which is not installed
 
-from digit_classification import images  # noqa: E402
+from digit_classification.pictures import images  # noqa: E402
 
 SHOWN = (
     "7-shadow.jpg",

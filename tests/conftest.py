@@ -299,7 +299,7 @@ def bucket(s3_endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket
     import boto3
     from moto.server import DomainDispatcherApplication
 
-    from digit_classification import object_store
+    from digit_classification.pictures import object_store
 
     for variable in [name for name in os.environ if name.startswith("AWS_")]:
         monkeypatch.delenv(variable)

@@ -28,7 +28,7 @@ from benchmarks.speed import (
     verdict,
     yardstick,
 )
-from digit_classification.terminal import make_console
+from digit_classification.cli.terminal import make_console
 from tests.drawing import draw_digit, png, write_dataset
 
 

@@ -40,7 +40,7 @@ from digit_classification.config import (
     Settings,
     TrainingSettings,
 )
-from digit_classification.figures import calibration_error
+from digit_classification.training.scores import calibration_error
 from digit_classification_detector import DigitPredictor
 from tests.drawing import draw_digit, write_dataset
 

@@ -13,8 +13,8 @@ import pytest
 
 import digit_classification_detector as detector
 import digit_classification_model_trainer as trainer
-from digit_classification.decode import DEFAULT_LIMITS
-from digit_classification.sources import MAX_FILE_BYTES, Source
+from digit_classification.pictures.decode import DEFAULT_LIMITS
+from digit_classification.pictures.sources import MAX_FILE_BYTES, Source
 from tests.drawing import draw_digit, png, write_dataset
 from tests.faults.conftest import Detector, comparable, stored_rows, stored_runs
 from tests.ray_nodes import Nodes
@@ -129,8 +129,8 @@ class Deadly(Source):
 
 @needs_ray
 def test_a_picture_that_crashes_what_reads_it_is_an_error(desk: Path, nodes: Nodes) -> None:
-    from digit_classification.cluster import Cluster, Job
-    from digit_classification.model_file import load_model
+    from digit_classification.detection.cluster import Cluster, Job
+    from digit_classification.network.model_file import load_model
 
     paths = [desk / "scans" / f"{number:03}.png" for number in range(8)]
     sources = [Source(name=path.name, path=str(path)) for path in paths]

@@ -23,11 +23,11 @@ from rich.console import Console
 
 import digit_classification_detector as detector
 import digit_classification_model_trainer as trainer
-from digit_classification import checkpoint as checkpoints
-from digit_classification.command_line import CommandLine
+from digit_classification.cli.command_line import CommandLine
+from digit_classification.cli.terminal import counter, progress_bar
 from digit_classification.config import load_settings
-from digit_classification.model_file import load_model
-from digit_classification.terminal import counter, progress_bar
+from digit_classification.network.model_file import load_model
+from digit_classification.training import checkpoint as checkpoints
 from tests.drawing import write_dataset
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 import digit_classification_model_trainer as trainer
-from digit_classification import images
 from digit_classification.config import load_settings
-from digit_classification.corrections import only_new, read_corrections, relabel
-from digit_classification.dataset import DatasetError, read_dataset
-from digit_classification.model_file import CARD
+from digit_classification.network.model_file import CARD
+from digit_classification.pictures import images
+from digit_classification.training.corrections import only_new, read_corrections, relabel
+from digit_classification.training.dataset import DatasetError, read_dataset
 from digit_classification_model_trainer import DigitClassifier
 from tests.drawing import draw_digit, png, write_dataset, zip_folder
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from digit_classification.database_errors import (
+from digit_classification.results.errors import (
     DatabaseError,
     Deadlock,
     Unavailable,

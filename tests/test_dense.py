@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from digit_classification import dense
-from digit_classification.images import PREPARATION
-from digit_classification.model_file import load_model, save_model
-from digit_classification.network import build_learning_network, build_saved_network
-from digit_classification.quiet import import_keras
+from digit_classification.cli.quiet import import_keras
+from digit_classification.network import inference
+from digit_classification.network.architecture import build_learning_network, build_saved_network
+from digit_classification.network.model_file import load_model, save_model
+from digit_classification.pictures.images import PREPARATION
 
 RANDOM = np.random.default_rng(7)
 DIGITS = RANDOM.integers(0, 256, (300, 28, 28), dtype=np.uint8)
@@ -46,16 +46,16 @@ def test_it_computes_what_keras_computes(hidden_units: list[int], tmp_path: Path
 
 @pytest.mark.parametrize("widths", [[784, 32, 10], [784, 800, 10]])
 def test_a_result_does_not_depend_on_what_is_read_with_it(widths: list[int]) -> None:
-    content = RANDOM.normal(0, 0.1, dense.packed_size(widths) // 4).astype("<f4").tobytes()
-    network = dense.unpack(widths, content)
+    content = RANDOM.normal(0, 0.1, inference.packed_size(widths) // 4).astype("<f4").tobytes()
+    network = inference.unpack(widths, content)
     whole = network(DIGITS)
     for first, last in ((0, 1), (1, 300), (7, 39), (40, 60), (299, 300)):
         np.testing.assert_array_equal(network(DIGITS[first:last]), whole[first:last])
 
 
 def test_another_network_is_not_packed() -> None:
-    with pytest.raises(dense.NetworkError, match="only dense layers with ReLU"):
-        dense.pack(build_learning_network([16]))
+    with pytest.raises(inference.NetworkError, match="only dense layers with ReLU"):
+        inference.pack(build_learning_network([16]))
 
 
 def test_the_weights_lie_in_the_file_as_they_are(tmp_path: Path) -> None:

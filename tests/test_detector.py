@@ -18,7 +18,7 @@ from PIL import Image
 
 import digit_classification_detector as detector
 from digit_classification.config import Settings
-from digit_classification.results import ResultsDatabase, StoredResult
+from digit_classification.results.database import ResultsDatabase, StoredResult
 from digit_classification_detector import DigitPredictor
 from tests.drawing import draw_digit, png, write_dataset, zip_folder
 
@@ -463,7 +463,7 @@ def test_a_model_prepared_in_another_way(
 ) -> None:
     import zipfile
 
-    from digit_classification import images
+    from digit_classification.pictures import images
 
     (tmp_path / "7.png").write_bytes(png(draw_digit(7)))
     changed = tmp_path / "changed.keras"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from digit_classification.drawn import STYLES, draw_digits
+from digit_classification.training.drawn import STYLES, draw_digits
 
 
 def test_every_style_is_drawn_about_as_often() -> None:

@@ -10,15 +10,15 @@ import numpy as np
 import pytest
 
 import digit_classification_model_trainer as trainer
-from digit_classification import images
-from digit_classification.export import (
+from digit_classification.network.export import (
     FORMATS,
     ONNX_REQUIREMENT,
     check_export,
     default_destination,
     export_model,
 )
-from digit_classification.model_file import ModelError
+from digit_classification.network.model_file import ModelError
+from digit_classification.pictures import images
 from tests.drawing import draw_digit, write_dataset
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -205,7 +205,7 @@ def test_a_dry_run_of_an_export(
 def test_importing_the_module_imports_no_onnx() -> None:
     import subprocess
 
-    code = "import sys, digit_classification.export; print('onnx' in sys.modules)"
+    code = "import sys, digit_classification.network.export; print('onnx' in sys.modules)"
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"

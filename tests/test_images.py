@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from digit_classification import images
-from digit_classification.decode import Limits
+from digit_classification.pictures import images
+from digit_classification.pictures.decode import Limits
 
 # Strokes of handwritten digits: polylines in a unit square, x to the right, y down.
 STROKES: dict[int, list[list[tuple[float, float]]]] = {

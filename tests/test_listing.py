@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from digit_classification import sources
-from digit_classification.dataset import read_dataset
-from digit_classification.sources import list_folder
+from digit_classification.pictures import sources
+from digit_classification.pictures.sources import list_folder
+from digit_classification.training.dataset import read_dataset
 from tests.drawing import write_dataset
 
 

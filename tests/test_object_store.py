@@ -18,12 +18,10 @@ from pathlib import Path
 import pytest
 
 import digit_classification_detector as detector
-from digit_classification import object_store, pipeline
-from digit_classification.dataset import DatasetError, read_dataset
-from digit_classification.object_store import is_url, split_url
-from digit_classification.pipeline import prepare_all, prepare_many
-from digit_classification.results import ResultsDatabase, StoredResult
-from digit_classification.sources import (
+from digit_classification.pictures import object_store, pipeline
+from digit_classification.pictures.object_store import is_url, split_url
+from digit_classification.pictures.pipeline import prepare_all, prepare_many
+from digit_classification.pictures.sources import (
     Source,
     SourceError,
     SourceUnavailable,
@@ -31,6 +29,8 @@ from digit_classification.sources import (
     find_named,
     find_sources,
 )
+from digit_classification.results.database import ResultsDatabase, StoredResult
+from digit_classification.training.dataset import DatasetError, read_dataset
 from tests.conftest import Bucket
 from tests.drawing import draw_digit, png
 
@@ -321,7 +321,7 @@ def test_without_obstore(
 def test_obstore_is_imported_for_urls_only() -> None:
     code = (
         "import sys, digit_classification_detector\n"
-        "from digit_classification.sources import find_sources\n"
+        "from digit_classification.pictures.sources import find_sources\n"
         "list(find_sources(['samples']))\n"
         "sys.exit(any(name.startswith(('obstore', 'pyarrow')) for name in sys.modules))"
     )

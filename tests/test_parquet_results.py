@@ -18,11 +18,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from digit_classification import object_store, parquet_results
 from digit_classification.config import load_settings
-from digit_classification.parquet_results import ParquetDataset
-from digit_classification.records import Result, RunCounts, RunInfo, StoredResult, path_key
-from digit_classification.results import DatabaseError, ResultsDatabase
+from digit_classification.pictures import object_store
+from digit_classification.results import parquet
+from digit_classification.results.database import DatabaseError, ResultsDatabase
+from digit_classification.results.parquet import ParquetDataset
+from digit_classification.results.records import Result, RunCounts, RunInfo, StoredResult, path_key
 from tests.conftest import Bucket
 
 pytest.importorskip("pyarrow")
@@ -364,7 +365,7 @@ def test_keys_are_found_whatever_bytes_they_hold(
         "c": "ff" * 32,
         "d": "ab" + "00" * 14 + "01" * 17,
     }
-    monkeypatch.setattr(parquet_results, "path_key", lambda path: keys[path])
+    monkeypatch.setattr(parquet, "path_key", lambda path: keys[path])
     for given_, asked in itertools.product(itertools.combinations(keys, 2), keys):
         with ParquetDataset.open(f"parquet:{tmp_path}") as database:
             run_id = database.start_run(info())
@@ -379,8 +380,8 @@ def test_a_kill_leaves_no_part_of_a_file(tmp_path: Path) -> None:
     """Whenever it comes, what is there can be read, by us and by pyarrow, and goes on."""
     code = (
         "import sys\n"
-        "from digit_classification.parquet_results import ParquetDataset\n"
-        "from digit_classification.records import Result\n"
+        "from digit_classification.results.parquet import ParquetDataset\n"
+        "from digit_classification.results.records import Result\n"
         "rows = [Result(f'{sys.argv[3]}/{n}.png', 'ok', 1, 0.5) for n in range(20_000)]\n"
         "database = ParquetDataset.open(sys.argv[1])\n"
         "print('ready', flush=True)\n"
@@ -411,8 +412,8 @@ def test_a_kill_leaves_no_part_of_a_file(tmp_path: Path) -> None:
 def test_a_kill_between_writing_and_renaming(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys\n"
-        "from digit_classification.parquet_results import ParquetDataset\n"
-        "from digit_classification.records import Result\n"
+        "from digit_classification.results.parquet import ParquetDataset\n"
+        "from digit_classification.results.records import Result\n"
         "os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         "ParquetDataset.open(sys.argv[1]).add(sys.argv[2], [Result('7.png', 'error')])\n"
     )
@@ -503,7 +504,7 @@ def test_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def flaky(monkeypatch: pytest.MonkeyPatch, failures: int) -> list[float]:
     """Let a store fail so many times; return the pauses made."""
-    put, left = parquet_results._Bucket.write, itertools.count()
+    put, left = parquet._Bucket.write, itertools.count()
     pauses: list[float] = []
 
     def write(self: Any, name: str, content: bytes) -> None:
@@ -511,8 +512,8 @@ def flaky(monkeypatch: pytest.MonkeyPatch, failures: int) -> list[float]:
             raise object_store.StoreUnavailable("the store cannot be reached")
         put(self, name, content)
 
-    monkeypatch.setattr(parquet_results._Bucket, "write", write)
-    monkeypatch.setattr("digit_classification.database_errors.time.sleep", pauses.append)
+    monkeypatch.setattr(parquet._Bucket, "write", write)
+    monkeypatch.setattr("digit_classification.results.errors.time.sleep", pauses.append)
     return pauses
 
 

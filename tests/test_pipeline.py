@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from digit_classification import pipeline
-from digit_classification.images import normalize
-from digit_classification.pipeline import Prepared, prepare, prepare_all, prepare_many
-from digit_classification.sources import Source
+from digit_classification.pictures import pipeline
+from digit_classification.pictures.images import normalize
+from digit_classification.pictures.pipeline import Prepared, prepare, prepare_all, prepare_many
+from digit_classification.pictures.sources import Source
 from tests.drawing import draw_digit, png
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -83,8 +83,8 @@ def test_processes_end_with_their_parent(sources: list[Source], tmp_path: Path) 
     """Killed without a chance to tell them."""
     code = (
         "import multiprocessing, sys, time\n"
-        "from digit_classification.pipeline import prepare_all\n"
-        "from digit_classification.sources import find_sources\n"
+        "from digit_classification.pictures.pipeline import prepare_all\n"
+        "from digit_classification.pictures.sources import find_sources\n"
         "if __name__ == '__main__':\n"
         "    images = prepare_all(find_sources([sys.argv[1]]), workers=2)\n"
         "    next(images)\n"
@@ -120,8 +120,10 @@ def test_the_processes_that_read_do_not_import_the_script(tmp_path: Path, model:
         [*script, str(tmp_path), *options], capture_output=True, text=True, check=True
     )
     imported = [line.rpartition("|")[2].strip() for line in done.stderr.splitlines()]
-    assert imported.count("digit_classification.pipeline") > 1  # by this process and others
-    assert imported.count("digit_classification.command_line") == 1
+    assert (
+        imported.count("digit_classification.pictures.pipeline") > 1
+    )  # by this process and others
+    assert imported.count("digit_classification.cli.command_line") == 1
 
 
 def is_running(pid: int) -> bool:

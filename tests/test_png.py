@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image, PngImagePlugin
 
-from digit_classification.decode import Limits
-from digit_classification.images import ImageError, normalize
-from digit_classification.png import decode_plain_png
+from digit_classification.pictures.decode import Limits
+from digit_classification.pictures.images import ImageError, normalize
+from digit_classification.pictures.png import decode_plain_png
 from tests.drawing import draw_digit, png
 
 

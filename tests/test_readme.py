@@ -17,7 +17,7 @@ import digit_classification_detector as detector
 import digit_classification_model_trainer as trainer
 from benchmarks import accuracy
 from digit_classification.config import FIELDS, config_text
-from digit_classification.results import ResultsDatabase
+from digit_classification.results.database import ResultsDatabase
 from tests import documents
 from tests.documents import ROOT, commands, flags, masked, named_flags
 from tests.drawing import write_dataset

@@ -24,9 +24,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from digit_classification import results
-from digit_classification.mysql_server import MySQLServer
-from digit_classification.results import (
+from digit_classification.results import database as results
+from digit_classification.results.database import (
     DatabaseError,
     Result,
     ResultsDatabase,
@@ -35,7 +34,8 @@ from digit_classification.results import (
     new_run_id,
     path_key,
 )
-from digit_classification.sqlite_file import sqlite_path
+from digit_classification.results.mysql_server import MySQLServer
+from digit_classification.results.sqlite_file import sqlite_path
 from tests.conftest import (
     MYSQL_PASSWORD,
     PASSWORD_VARIABLE,

@@ -30,13 +30,14 @@ import digit_classification_detector as detector
 import digit_classification_model_trainer as trainer
 from benchmarks import report
 from benchmarks.browser import HOW_TO_GET_ONE, find_chromium, open_browser
-from digit_classification import images, review
-from digit_classification.corrections import read_corrections
-from digit_classification.decode import decode
-from digit_classification.pipeline import Prepared, prepare
-from digit_classification.results import Result, ResultsDatabase, Status
-from digit_classification.review import About, Review
-from digit_classification.sources import Source, escape_undecodable, find_named
+from digit_classification.pictures import images
+from digit_classification.pictures.decode import decode
+from digit_classification.pictures.pipeline import Prepared, prepare
+from digit_classification.pictures.sources import Source, escape_undecodable, find_named
+from digit_classification.reports import review
+from digit_classification.reports.review import About, Review
+from digit_classification.results.database import Result, ResultsDatabase, Status
+from digit_classification.training.corrections import read_corrections
 from tests.drawing import draw_digit, png, write_dataset, zip_folder
 
 ROOT = Path(__file__).resolve().parent.parent

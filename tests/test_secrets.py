@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from digit_classification.results import ResultsDatabase
+from digit_classification.results.database import ResultsDatabase
 from tests.conftest import PASSWORD_VARIABLE, execute_on_mysql, mysql_database
 from tests.drawing import draw_digit, png
 from tests.faults.hostile import sound_model

@@ -12,10 +12,10 @@ import pytest
 
 import digit_classification_detector as detector
 import digit_classification_model_trainer as trainer
-from digit_classification.records import Result, StoredResult
-from digit_classification.results import ResultsDatabase
-from digit_classification.sorting import Sorter, SortingError
-from digit_classification.sources import Source
+from digit_classification.detection.sorting import Sorter, SortingError
+from digit_classification.pictures.sources import Source
+from digit_classification.results.database import ResultsDatabase
+from digit_classification.results.records import Result, StoredResult
 from tests.conftest import PASSWORD_VARIABLE
 from tests.drawing import draw_digit, png, write_dataset, zip_folder
 

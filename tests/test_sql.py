@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from digit_classification.results import Result, ResultsDatabase, RunInfo
+from digit_classification.results.database import Result, ResultsDatabase, RunInfo
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted((ROOT / "digit_classification").glob("*.py")) + sorted(ROOT.glob("*.py"))

@@ -15,8 +15,8 @@ import pytest
 
 import digit_classification_model_trainer as trainer
 from digit_classification.config import Settings, TrainingSettings, load_settings
-from digit_classification.model_file import CARD, WEIGHTS, load_model, save_model
-from digit_classification.network import build_saved_network
+from digit_classification.network.architecture import build_saved_network
+from digit_classification.network.model_file import CARD, WEIGHTS, load_model, save_model
 from tests.drawing import draw_digit, write_dataset
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -20,10 +20,11 @@ import pytest
 from PIL import Image
 
 import digit_classification_model_trainer as trainer
-from digit_classification import dense, figures
 from digit_classification.config import load_settings
-from digit_classification.training_record import duration
-from digit_classification.training_report import check_report
+from digit_classification.network import inference
+from digit_classification.reports.training_record import duration
+from digit_classification.reports.training_report import check_report
+from digit_classification.training import scores
 from tests.drawing import draw_digit, png, write_dataset
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -295,7 +296,7 @@ def test_a_page_of_a_model_without_mistakes(
     )
     classifier.train()
     perfect = np.eye(10)[classifier.test_labels]
-    monkeypatch.setattr(dense, "network_of", lambda model: lambda digits: perfect)
+    monkeypatch.setattr(inference, "network_of", lambda model: lambda digits: perfect)
     classifier.evaluate()
     classifier.write_report(tmp_path / "report")
     assert {file.name for file in (tmp_path / "report").iterdir()} == FILES - {"mistakes.png"}
@@ -388,7 +389,7 @@ def test_a_crash_leaves_no_half_report(
     def crash(*_: object) -> bytes:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("digit_classification.training_charts.render", crash)
+    monkeypatch.setattr("digit_classification.reports.charts.render", crash)
     model = tmp_path / "m.keras"
     assert run(*small, "--epochs", 1, "--model", model, "--report", tmp_path / "r") == 130
     assert [file.name for file in tmp_path.iterdir()] == ["m.keras"]  # the model is saved before
@@ -434,15 +435,15 @@ def test_the_interval_is_wilson_s() -> None:
     z, n, share = 1.959964, 10, 0.8
     centre = (share + z**2 / (2 * n)) / (1 + z**2 / n)
     width = z / (1 + z**2 / n) * (share * (1 - share) / n + z**2 / (4 * n**2)) ** 0.5
-    assert figures.interval(8, 10) == pytest.approx((centre - width, centre + width), abs=1e-6)
-    assert figures.interval(10, 10)[1] == pytest.approx(1)
+    assert scores.interval(8, 10) == pytest.approx((centre - width, centre + width), abs=1e-6)
+    assert scores.interval(10, 10)[1] == pytest.approx(1)
 
 
 def test_the_most_confused_come_first() -> None:
     matrix = np.diag(np.full(10, 90))
     matrix[4, 9], matrix[9, 4], matrix[1, 7] = 10, 30, 10
     matrix[1, 1] = 190
-    pairs = figures.most_confused(matrix)
+    pairs = scores.most_confused(matrix)
     assert [(pair["digit"], pair["read_as"]) for pair in pairs] == [(9, 4), (4, 9), (1, 7)]
     assert pairs[0]["share"] == pytest.approx(30 / 120)
 
@@ -450,7 +451,7 @@ def test_the_most_confused_come_first() -> None:
 def test_what_a_least_confidence_comes_to() -> None:
     confidences = np.array([0.4, 0.55, 0.7, 0.97, 1.0])
     right = np.array([False, True, False, True, True])
-    found = {row["min_confidence"]: row for row in figures.by_threshold(confidences, right)}
+    found = {row["min_confidence"]: row for row in scores.by_threshold(confidences, right)}
     assert (found[0.0]["images"], found[0.0]["mistakes"], found[0.0]["error"]) == (5, 2, 0.4)
     assert (found[0.6]["images"], found[0.6]["mistakes"]) == (3, 1)
     assert (found[0.95]["share"], found[0.95]["error"]) == (0.4, 0.0)
@@ -460,7 +461,7 @@ def test_what_a_least_confidence_comes_to() -> None:
 def test_reliability_has_a_bin_for_each_confidence_that_occurs() -> None:
     confidences = np.array([0.51, 0.52, 0.99, 1.0])
     right = np.array([True, False, True, True])
-    low, high = figures.reliability(confidences, right)
+    low, high = scores.reliability(confidences, right)
     assert (low.images, low.accuracy, high.images, high.accuracy) == (2, 0.5, 2, 1.0)
     assert low.confidence == pytest.approx(0.515)
     assert low.low < 0.5 < low.high
@@ -478,7 +479,7 @@ def test_durations(seconds: float, text: str) -> None:
 
 
 def test_pictures_of_all_kinds_are_shown_as_they_are(tmp_path: Path) -> None:
-    from digit_classification.training_record import THUMBNAIL, open_picture
+    from digit_classification.reports.training_record import THUMBNAIL, open_picture
 
     digit = draw_digit(7, side=280)
     (tmp_path / "0").mkdir()
@@ -506,14 +507,14 @@ def test_pictures_of_all_kinds_are_shown_as_they_are(tmp_path: Path) -> None:
 
 
 def cv_resize(digit: np.ndarray) -> np.ndarray:
-    from digit_classification.training_record import THUMBNAIL
+    from digit_classification.reports.training_record import THUMBNAIL
 
     picture = Image.fromarray(digit).resize((THUMBNAIL, THUMBNAIL))
     return np.asarray(picture, float)
 
 
 def test_ink_of_any_colour_shows_on_transparent_paper(tmp_path: Path) -> None:
-    from digit_classification.training_record import open_picture
+    from digit_classification.reports.training_record import open_picture
 
     for ink in (0, 255):
         pixels = np.zeros((40, 40, 4), np.uint8)
@@ -527,7 +528,7 @@ def test_ink_of_any_colour_shows_on_transparent_paper(tmp_path: Path) -> None:
 def test_pictures_in_a_zip(tmp_path: Path) -> None:
     import zipfile
 
-    from digit_classification.training_record import open_picture
+    from digit_classification.reports.training_record import open_picture
 
     archive = tmp_path / "digits.zip"
     with zipfile.ZipFile(archive, "w") as members:
@@ -538,11 +539,11 @@ def test_pictures_in_a_zip(tmp_path: Path) -> None:
 
 
 def test_a_chart_is_the_same_each_time() -> None:
-    from digit_classification import training_charts
+    from digit_classification.reports import charts
 
-    bins = figures.reliability(np.array([0.5, 0.9, 0.99]), np.array([False, True, True]))
-    draw = training_charts.reliability_diagram(bins)
-    first, second = (training_charts.render(draw, training_charts.LIGHT, "svg") for _ in "ab")
+    bins = scores.reliability(np.array([0.5, 0.9, 0.99]), np.array([False, True, True]))
+    draw = charts.reliability_diagram(bins)
+    first, second = (charts.render(draw, charts.LIGHT, "svg") for _ in "ab")
     assert first == second
-    assert training_charts.render(draw, training_charts.DARK, "svg") != first
+    assert charts.render(draw, charts.DARK, "svg") != first
     assert io.BytesIO(first).read(5) == b"<?xml"

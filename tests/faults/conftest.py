@@ -22,11 +22,11 @@ from typing import Any
 import pytest
 
 import digit_classification_model_trainer as trainer
-from digit_classification import databases
 from digit_classification.config import DatabaseSettings
-from digit_classification.databases import Database
-from digit_classification.records import Run, StoredResult
-from digit_classification.results import ResultsDatabase
+from digit_classification.results import opening as databases
+from digit_classification.results.database import ResultsDatabase
+from digit_classification.results.opening import Database
+from digit_classification.results.records import Run, StoredResult
 from tests.conftest import PASSWORD_VARIABLE
 from tests.drawing import write_dataset
 

@@ -28,12 +28,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from digit_classification import images, keras_process
-from digit_classification.archive import Archive
-from digit_classification.dense import NetworkError, packed_size
-from digit_classification.model_file import CARD, WEIGHTS, ModelError, load_model
-from digit_classification.pipeline import prepare
-from digit_classification.sources import Source, find_sources
+from digit_classification.network import made_elsewhere
+from digit_classification.network.inference import NetworkError, packed_size
+from digit_classification.network.model_file import CARD, WEIGHTS, ModelError, load_model
+from digit_classification.pictures import images
+from digit_classification.pictures.archive import Archive
+from digit_classification.pictures.pipeline import prepare
+from digit_classification.pictures.sources import Source, find_sources
 from tests.drawing import draw_digit
 
 HANG_S = 10
@@ -127,7 +128,7 @@ def sound_model() -> bytes:
 @functools.cache
 def foreign_model() -> bytes:
     """A model file as Keras saves it."""
-    from digit_classification.network import build_learning_network
+    from digit_classification.network.architecture import build_learning_network
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "foreign.keras"
@@ -302,8 +303,8 @@ def try_foreign_model(seed: int, folder: Path) -> str:
     path.write_bytes(mutated_model(seed, foreign=True))
     try:
         with Archive(path) as archive:
-            keras_process._copy_bounded(archive, copy)
-        compute, _, _ = keras_process._load(str(copy))
+            made_elsewhere._copy_bounded(archive, copy)
+        compute, _, _ = made_elsewhere._load(str(copy))
         compute(np.zeros((1, 28, 28), np.uint8))
     except Exception:  # whatever Keras raises is a refusal
         return "refused"
@@ -321,13 +322,13 @@ TRIALS: dict[str, Callable[[int, Path], str]] = {
 def _without_keras(archive: Archive, path: Path) -> Any:
     """Stand in for Keras's process, which takes seconds to start."""
     with tempfile.TemporaryDirectory() as folder:
-        keras_process._copy_bounded(archive, Path(folder) / "copy.keras")
+        made_elsewhere._copy_bounded(archive, Path(folder) / "copy.keras")
     raise NetworkError("made elsewhere")
 
 
 def main(kind: str, first: int, count: int) -> None:
     if kind == "models":
-        keras_process.load_foreign = _without_keras
+        made_elsewhere.load_foreign = _without_keras
     trial, outcomes, slowest = TRIALS[kind], Counter[str](), 0.0
     with tempfile.TemporaryDirectory() as folder:
         with contextlib.suppress(Exception):

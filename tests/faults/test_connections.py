@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from digit_classification import database_errors, results
-from digit_classification.records import Result, RunInfo, path_key
-from digit_classification.results import DatabaseError, ResultsDatabase
+from digit_classification.results import database as results
+from digit_classification.results import errors as database_errors
+from digit_classification.results.database import DatabaseError, ResultsDatabase
+from digit_classification.results.records import Result, RunInfo, path_key
 from tests.conftest import (
     MYSQL_PASSWORD,
     PASSWORD_VARIABLE,

@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from digit_classification import archive, images
-from digit_classification.archive import Archive, ArchiveError
-from digit_classification.dataset import DatasetError, read_dataset
-from digit_classification.dense import MAX_WIDTH, packed_size
-from digit_classification.model_file import CARD, WEIGHTS, ModelError, load_model
-from digit_classification.pipeline import Prepared, prepare
-from digit_classification.sources import find_sources
+from digit_classification.network.inference import MAX_WIDTH, packed_size
+from digit_classification.network.model_file import CARD, WEIGHTS, ModelError, load_model
+from digit_classification.pictures import archive, images
+from digit_classification.pictures.archive import Archive, ArchiveError
+from digit_classification.pictures.pipeline import Prepared, prepare
+from digit_classification.pictures.sources import find_sources
+from digit_classification.training.dataset import DatasetError, read_dataset
 from tests.drawing import draw_digit, png, write_dataset, zip_folder
 from tests.faults.hostile import as_zip, members, sound_model
 
@@ -130,7 +130,7 @@ def test_a_member_that_holds_more_than_it_says_is_not_unpacked(tmp_path: Path) -
     understate_size(path, "1.png", 1000)
     code = (
         "import sys\n"
-        "from digit_classification.archive import Archive, ArchiveError\n"
+        "from digit_classification.pictures.archive import Archive, ArchiveError\n"
         "try: Archive(sys.argv[1]).read_member('1.png', 10**6)\n"
         "except ArchiveError as error: print(error)\n"
         "print(open('/proc/self/status').read().partition('VmHWM:')[2].split()[0])\n"
@@ -387,9 +387,9 @@ def test_further_members_are_refused(name: str, tmp_path: Path) -> None:
 def test_keras_runs_in_a_process_that_may_crash(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from digit_classification import keras_process
+    from digit_classification.network import made_elsewhere
 
-    monkeypatch.setattr(keras_process, "_serve", _crash)
+    monkeypatch.setattr(made_elsewhere, "_serve", _crash)
     path = foreign(tmp_path / "m.keras", sequential(layer("Flatten"), layer("Dense", units=10)))
     assert "(Keras's process crashed, exit code " in refusal(path)
 
@@ -399,10 +399,10 @@ def _crash(*_: object) -> None:
 
 
 def test_keras_may_hang(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from digit_classification import keras_process
+    from digit_classification.network import made_elsewhere
 
-    monkeypatch.setattr(keras_process, "_serve", _hang)
-    monkeypatch.setattr(keras_process, "TIMEOUT_S", 0.1)
+    monkeypatch.setattr(made_elsewhere, "_serve", _hang)
+    monkeypatch.setattr(made_elsewhere, "TIMEOUT_S", 0.1)
     path = foreign(tmp_path / "m.keras", sequential(layer("Flatten"), layer("Dense", units=10)))
     assert "(Keras has not answered for 0.1 s)" in refusal(path)
 

@@ -19,11 +19,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from digit_classification import images, pipeline
-from digit_classification.dataset import DatasetError, read_dataset
-from digit_classification.decode import ImageError, Limits, decode
-from digit_classification.pipeline import Prepared, prepare, prepare_all
-from digit_classification.sources import Source, find_sources, list_folder
+from digit_classification.pictures import images, pipeline
+from digit_classification.pictures.decode import ImageError, Limits, decode
+from digit_classification.pictures.pipeline import Prepared, prepare, prepare_all
+from digit_classification.pictures.sources import Source, find_sources, list_folder
+from digit_classification.training.dataset import DatasetError, read_dataset
 from tests.drawing import draw_digit, png, write_dataset
 from tests.faults.hostile import in_mode
 
@@ -86,8 +86,8 @@ def test_a_picture_read_in_bands_is_the_same(mode: str, monkeypatch: pytest.Monk
     image = in_mode(grey, mode)
     whole = decode(image).pixels
     scaled = images._to_uint8(whole)
-    monkeypatch.setattr("digit_classification.decode._BAND", 700)
-    monkeypatch.setattr("digit_classification.images._BAND", 700)
+    monkeypatch.setattr("digit_classification.pictures.decode._BAND", 700)
+    monkeypatch.setattr("digit_classification.pictures.images._BAND", 700)
     np.testing.assert_array_equal(decode(image).pixels, whole)
     np.testing.assert_array_equal(images._to_uint8(whole), scaled)
 
@@ -206,7 +206,7 @@ def test_a_file_that_turns_into_a_pipe_as_it_is_opened(
     (tmp_path / "file").write_bytes(b"what was there before")
     regular = os.stat(tmp_path / "file")
     assert stat.S_ISREG(regular.st_mode)
-    monkeypatch.setattr("digit_classification.sources.os.stat", lambda _: regular)
+    monkeypatch.setattr("digit_classification.pictures.sources.os.stat", lambda _: regular)
     assert prepared(tmp_path / "7.png").error == "not a regular file"
 
 
@@ -240,8 +240,8 @@ def test_what_must_not_be_read_is_a_result() -> None:
     """In a process of its own: whoever is root may read everything."""
     code = (
         "import os, sys\n"
-        "from digit_classification.pipeline import prepare\n"
-        "from digit_classification.sources import Source, find_sources\n"
+        "from digit_classification.pictures.pipeline import prepare\n"
+        "from digit_classification.pictures.sources import Source, find_sources\n"
         "prepare(Source('', sys.argv[1] + '/open/2.png'))\n"  # imports what only root may read
         "if os.geteuid() == 0: os.setgid(65534); os.setuid(65534)\n"
         "for source in find_sources([sys.argv[1]]):\n"

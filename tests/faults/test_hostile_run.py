@@ -14,8 +14,8 @@ from PIL import Image
 
 import digit_classification_detector as detector
 from digit_classification.config import Settings
-from digit_classification.decode import Limits
-from digit_classification.results import ResultsDatabase
+from digit_classification.pictures.decode import Limits
+from digit_classification.results.database import ResultsDatabase
 from digit_classification_detector import DigitPredictor
 from tests.drawing import draw_digit, png
 from tests.faults.hostile import as_zip, mutated_picture, sound_model

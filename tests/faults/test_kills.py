@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from digit_classification.records import StoredResult
-from digit_classification.results import DatabaseError
+from digit_classification.results.database import DatabaseError
+from digit_classification.results.records import StoredResult
 from tests.faults.conftest import (
     NONE,
     PICTURES,

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from digit_classification.records import RunInfo
-from digit_classification.results import DatabaseError, ResultsDatabase
+from digit_classification.results.database import DatabaseError, ResultsDatabase
+from digit_classification.results.records import RunInfo
 from tests.conftest import (
     MYSQL_PASSWORD,
     PASSWORD_VARIABLE,

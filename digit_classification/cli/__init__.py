@@ -1,0 +1,1 @@
+"""What both command lines share: their parsing, their terminal, and quiet for libraries."""

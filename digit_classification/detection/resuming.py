@@ -1,0 +1,144 @@
+"""Going on with a run that stopped: which one, whether it is the same, and the command for it."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import subprocess
+from collections.abc import Sequence
+from typing import Any
+
+from digit_classification.config import Settings
+from digit_classification.pictures.sources import printable
+from digit_classification.results.opening import Database
+from digit_classification.results.records import Run
+
+LATEST = "latest"
+# They change how fast a run is, not what it finds.
+FREE_SETTINGS = frozenset({"detection.batch_size", "detection.workers"})
+
+
+class ResumeError(Exception):
+    """A run cannot be resumed; the message is one sentence for the user."""
+
+
+def find_run(database: Database, run_id: str) -> Run:
+    """Return the run to go on with; `latest` is the latest one that is not finished.
+
+    Raises ResumeError.
+    """
+    if run_id == LATEST:
+        run = database.latest_unfinished_run()
+        if run is None:
+            raise ResumeError(
+                f"No run in {database.url} is unfinished: start a new one without --resume."
+            )
+        return run
+    run = database.run(run_id)
+    if run is None:
+        raise ResumeError(
+            f"There is no run '{printable(run_id)}' in {database.url}: list the runs with --runs."
+        )
+    if run.state == "finished":
+        raise ResumeError(
+            f"Run {run_id} is finished: to read the images again, start a new run without --resume."
+        )
+    return run
+
+
+def run_settings(settings: Settings, sort_into: str | None, move: bool) -> dict[str, Any]:
+    """Return what a run records of its settings: all that must be the same when it is resumed."""
+    return {
+        **settings.model_dump(mode="json", include={"detection"}),
+        "sort_into": sort_into,
+        "move": move,
+        "working_directory": os.getcwd(),
+    }
+
+
+def check_same(
+    run: Run, *, given: Sequence[str], settings: dict[str, Any], model_sha256: str | None
+) -> None:
+    """Refuse to go on with a run in another way than it began; `given` may be empty.
+
+    Raises ResumeError.
+    """
+    new = "or start a new run without --resume"
+    if given and list(given) != list(run.info.sources):
+        named = shell_command(run.info.sources)
+        raise ResumeError(
+            f"Run {run.info.id} reads {named}, and not {shell_command(given)}:"
+            f" leave the paths out, {new}."
+        )
+    if model_sha256 != run.info.model_sha256:
+        raise ResumeError(
+            f"Run {run.info.id} was made with another model, '{run.info.model_path}' with the"
+            f" SHA-256 {(run.info.model_sha256 or 'unknown')[:12]}…, not"
+            f" {(model_sha256 or 'unknown')[:12]}…: name that one with --model, {new}."
+        )
+    before, after = _flat(run.info.settings), _flat(settings)
+    if before.get("working_directory", os.getcwd()) != os.getcwd():
+        folder = printable(before["working_directory"])
+        raise ResumeError(
+            f"Run {run.info.id} was started in '{folder}': change to that folder, {new}."
+        )
+    for key in sorted(before.keys() & after.keys() - FREE_SETTINGS):
+        if before[key] != after[key]:
+            raise ResumeError(
+                f"Run {run.info.id} was started with {key} = {_shown(before[key])}, and not"
+                f" {_shown(after[key])}: set it back, {new}."
+            )
+
+
+def _flat(settings: Any, prefix: str = "") -> dict[str, Any]:
+    """Return nested settings with keys such as `detection.invert`."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        name = f"{prefix}{key}"
+        flat |= _flat(value, f"{name}.") if isinstance(value, dict) else {name: value}
+    return flat
+
+
+def _shown(value: object) -> str:
+    return printable(str(value)) if value is not None else "none"
+
+
+def resume_command(
+    run_id: str, program: Sequence[str], arguments: Sequence[str], resumed: str | None
+) -> str:
+    """Return the command that goes on with a run, ready to be pasted into a shell.
+
+    `program` and `arguments` are the words of the command that stopped, and `resumed` the value
+    that its own --resume had, if any.
+    """
+    rest = list(arguments) if resumed is None else _without_resume(list(arguments), resumed)
+    return shell_command([*program, "--resume", run_id, *rest])
+
+
+def _without_resume(arguments: list[str], value: str) -> list[str]:
+    for position, argument in enumerate(arguments):
+        if argument == "--resume":
+            end = position + 1
+            end += arguments[end : end + 1] == [value]
+            return arguments[:position] + arguments[end:]
+        if argument.startswith("--resume="):
+            return arguments[:position] + arguments[position + 1 :]
+    return arguments
+
+
+def shell_command(words: Sequence[str]) -> str:
+    """Return words quoted for the shell of this system."""
+    if os.name == "nt":
+        return subprocess.list2cmdline(words)
+    return " ".join(map(_quoted, words))
+
+
+def _quoted(word: str) -> str:
+    r"""Quote one word; $'\xff', which all but the oldest shells know, for what is no plain text."""
+    if word.isprintable():
+        return shlex.quote(word)
+    escaped = (
+        chr(byte) if 32 <= byte < 127 and byte not in b"'\\" else f"\\{byte:03o}"
+        for byte in os.fsencode(word)
+    )
+    return f"$'{''.join(escaped)}'"

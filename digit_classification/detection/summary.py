@@ -1,0 +1,78 @@
+"""What a run came to, printed for the person who started it."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from rich.console import Console
+
+from digit_classification.cli.terminal import make_table
+from digit_classification.detection.writers import as_text
+from digit_classification.pictures.sources import printable
+from digit_classification.results.database import Result
+
+NAMED = 10  # files named; all of them are in the database and in the output
+
+
+@dataclass
+class Summary:
+    """What a run came to, for the person who started it."""
+
+    digits: Counter[int] = field(default_factory=Counter)
+    statuses: Counter[str] = field(default_factory=Counter)
+    unreadable: list[Result] = field(default_factory=list)  # the first few errors and rejections
+    begin: float = field(default_factory=time.monotonic)
+    named: int | None = NAMED  # None names all
+
+    @classmethod
+    def of(cls, results: Iterable[Result], named: int | None = NAMED) -> Summary:
+        """Return what these results come to."""
+        summary = cls(named=named)
+        for result in results:
+            summary.add(result)
+        return summary
+
+    def add(self, result: Result) -> None:
+        self.statuses[result.status] += 1
+        if result.digit is not None:
+            self.digits[result.digit] += 1
+        elif self.named is None or len(self.unreadable) < self.named:
+            self.unreadable.append(result)
+
+    def merge(self, other: Summary) -> None:
+        """Add what another part of the run came to."""
+        self.statuses += other.statuses
+        self.digits += other.digits
+        room = None if self.named is None else max(0, self.named - len(self.unreadable))
+        self.unreadable += other.unreadable[:room]
+
+    @property
+    def complete(self) -> bool:
+        """Whether every picture has a digit."""
+        return not self.statuses["error"] and not self.statuses["rejected"]
+
+    def print(self, messages: Console, strays: Sequence[str], stored_before: int) -> None:
+        total, seconds = self.statuses.total() - stored_before, time.monotonic() - self.begin
+        rate = f"{total / seconds:,.0f} a second" if seconds > 0 else ""
+        before = f", and {stored_before:,} before" if stored_before else ""
+        messages.print(f"{total:,} images in {seconds:.1f} s ({rate}){before}")
+        table = make_table("digit", "images")
+        for digit in range(10):
+            table.add_row(str(digit), f"{self.digits[digit]:,}")
+        messages.print(table)
+        for status in ("uncertain", "rejected", "error"):
+            if self.statuses[status]:
+                messages.print(f"{status}: {self.statuses[status]:,}")
+        for result in self.unreadable:
+            messages.print(f"  {as_text(result)}")
+        unnamed = self.statuses["error"] + self.statuses["rejected"] - len(self.unreadable)
+        if unnamed:
+            messages.print(f"  and {unnamed:,} more")
+        if strays:
+            shown = ", ".join(printable(name) for name in strays[: self.named])
+            unnamed = len(strays) - len(strays[: self.named])
+            more = f" and {unnamed:,} more" if unnamed else ""
+            messages.print(f"ignored, no pictures: {shown}{more}")

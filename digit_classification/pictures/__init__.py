@@ -1,0 +1,1 @@
+"""From a path, a zip or an object store to 28x28 digits: finding, reading, decoding, normalising."""

@@ -1,0 +1,409 @@
+"""The page of the training report: one file that loads nothing and runs nothing.
+
+Its pictures are data URLs, and a Content-Security-Policy forbids it everything else.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import string
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from digit_classification import __version__
+from digit_classification.pictures import images
+from digit_classification.reports import charts
+from digit_classification.training.dataset import CLASSES
+from digit_classification.pictures.sources import printable
+from digit_classification.reports.training_record import (
+    MISTAKES,
+    PAIRS,
+    SAMPLES,
+    Kind,
+    Training,
+    duration,
+    full_name,
+    left_out,
+    open_picture,
+)
+
+TEMPLATE = Path(__file__).with_suffix(".html")
+STYLE = Path(__file__).with_suffix(".css")
+FEW = 1000  # test images, below which the page warns of the width of the interval
+
+
+def make_page(training: Training, metrics: Mapping[str, Any], charts: Mapping[str, str]) -> str:
+    sections = [
+        ("good", "How good is it?", _how_good(training, metrics)),
+        ("wrong", "What does it get wrong?", _what_wrong(training, metrics, charts)),
+        ("trust", "Can its confidence be trusted?", _what_trust(metrics, charts)),
+        ("course", "How did the training go?", _what_course(training, metrics, charts)),
+        ("data", "What did it learn from?", _what_data(training)),
+        ("repeat", "How to repeat it", _how_to_repeat(training)),
+    ]
+    style = STYLE.read_text(encoding="utf-8")
+    name = escape(printable(training.model.name))
+    return string.Template(TEMPLATE.read_text(encoding="utf-8")).substitute(
+        title=f"Training report: {name}",
+        subtitle=f"Trained on {_datasets_in_words(training)}.",
+        style=style,
+        style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode("ascii"),
+        contents="".join(f'<a href="#{key}">{title}</a>' for key, title, _ in sections),
+        sections="\n".join(
+            f'<section id="{key}"><h2>{title}</h2>\n{content}</section>'
+            for key, title, content in sections
+        ),
+        footer=f"Written by digit_classification {__version__}. This page is one file: it loads "
+        "nothing, runs nothing, and can be sent as it is.",
+    )
+
+
+def _datasets_in_words(training: Training) -> str:
+    def shown(path: Path) -> str:
+        return f'<span class="path">{_safe(path.as_posix())}</span>'
+
+    dataset, *others = training.datasets
+    corrections = [data for data in others if data.path != training.test_path]
+    words = shown(dataset.path)
+    for data in corrections:
+        words += f" with the {len(data):,} corrections of {shown(data.path)}"
+    if training.test_path == dataset.path:
+        return f"{words}; a part was held back for the test"
+    return f"{words}, tested on {shown(training.test_path)}"
+
+
+def _safe(text: str) -> str:
+    """Return text for HTML; control characters and half characters are shown as escapes."""
+    return escape(printable(text))
+
+
+def _percent(share: float, digits: int = 2) -> str:
+    return f"{100 * share:.{digits}f}&nbsp;%"
+
+
+def _html_table(
+    header: Sequence[str], rows: Iterable[Sequence[str]], foot: Sequence[str] = ()
+) -> str:
+    """Return a table whose cells are HTML; the first of each row is its head."""
+
+    def row(cells: Sequence[str]) -> str:
+        first, *others = cells
+        tail = "".join(cell if cell.startswith("<td") else f"<td>{cell}</td>" for cell in others)
+        return f'<tr><th scope="row">{first}</th>{tail}</tr>'
+
+    head = "".join(f'<th scope="col">{cell}</th>' for cell in header)
+    end = f"<tfoot>{row(foot)}</tfoot>" if foot else ""
+    return (
+        f'<div class="scroll"><table><thead><tr>{head}</tr></thead>'
+        f"<tbody>{''.join(map(row, rows))}</tbody>{end}</table></div>"
+    )
+
+
+def _how_good(training: Training, metrics: Mapping[str, Any]) -> str:
+    low, high = metrics["accuracy_interval_95"]
+    mistakes, total = metrics["mistakes"], metrics["images"]
+    one_in = f", one in {total / mistakes:,.0f}" if 0 < mistakes < total / 3 else ""
+    planned = metrics["epochs_planned"]
+    name, hardest = min(metrics["digits"].items(), key=lambda item: item[1]["recall"])
+    tiles = {
+        "Hardest digit": (name, f"{_percent(hardest['recall'])} of them are read right"),
+        "Loss": (f"{metrics['loss']:.4f}", "cross-entropy on the test images"),
+        "Calibration error": (_percent(metrics["calibration_error"]), "of confidence; 0 is best"),
+        "Best epoch": (
+            f"{metrics['best_epoch']:g}",
+            f"of {metrics['epochs']}" + (f", {planned} planned" * (metrics["epochs"] != planned)),
+        ),
+        "Training time": (duration(metrics["training_seconds"]), "without reading the images"),
+    }
+    notes = _notes(training, metrics)
+    return (
+        f'<div class="headline"><strong>{_percent(metrics["accuracy"])}</strong>'
+        f"<p>of {total:,} test images are read right (95&nbsp;% interval "
+        f"{100 * low:.2f} to {_percent(high)}).<br>"
+        f"{mistakes:,} {'is' if mistakes == 1 else 'are'} misread{one_in}.</p></div>"
+        '<dl class="tiles">'
+        + "".join(
+            f"<div><dt>{name}</dt><dd>{value}<small>{what}</small></dd></div>"
+            for name, (value, what) in tiles.items()
+        )
+        + "</dl>"
+        + "".join(f'<p class="note">{note}</p>' for note in notes)
+    )
+
+
+def _notes(training: Training, metrics: Mapping[str, Any]) -> list[str]:
+    """Return what the reader should know before believing the figures, as HTML sentences."""
+    notes = []
+    if metrics["interrupted"]:
+        notes.append(
+            f"The training was interrupted after epoch {metrics['epochs']} of "
+            f"{metrics['epochs_planned']}. With --resume-training it goes on, and ends better."
+        )
+    elif metrics["best_epoch"] == metrics["epochs"] == metrics["epochs_planned"] >= 5:
+        notes.append(
+            "The last epoch was the best one: the network may still be improving. Try more "
+            "--epochs."
+        )
+    if metrics["images"] < FEW:
+        low, high = metrics["accuracy_interval_95"]
+        notes.append(
+            f"With {metrics['images']:,} test images the accuracy is only known to lie between "
+            f"{_percent(low, 1)} and {_percent(high, 1)}. More of them would tell more."
+        )
+    if len(training.datasets) == 1:
+        notes.append(
+            "The test images are of the same dataset as those learned from, and so perhaps of the "
+            "same writers: on other people's digits expect more mistakes. --test-dataset names a "
+            "dataset of its own."
+        )
+    return notes
+
+
+def _what_wrong(training: Training, metrics: Mapping[str, Any], charts: Mapping[str, str]) -> str:
+    return (
+        f'<div class="pair"><div>{_most_confused(metrics)}</div>{charts["confusion_counts"]}</div>'
+        + _worst_mistakes(training)
+        + f'<div class="pair"><div>{_each_digit(metrics)}</div>{charts["confusion_shares"]}</div>'
+    )
+
+
+def _most_confused(metrics: Mapping[str, Any]) -> str:
+    pairs = metrics["most_confused"]
+    if not pairs:
+        return "<p>Nothing: every test image is read right.</p>"
+    top = pairs[0]["images"]
+    rows = [
+        [
+            f"{pair['digit']} read as {pair['read_as']}",
+            f"{pair['images']:,}",
+            _percent(pair["share"]),
+            f'<td class="text"><progress max="{top}" value="{pair["images"]}"></progress></td>',
+        ]
+        for pair in pairs[:PAIRS]
+    ]
+    more = len(pairs) - len(rows)
+    rest = f'<p class="small muted">and {more} more, in metrics.json</p>' if more else ""
+    return f"<h3>Most confused</h3>{_html_table(['', 'images', 'of the digit', ''], rows)}{rest}"
+
+
+def _each_digit(metrics: Mapping[str, Any]) -> str:
+    lowest = min(row["f1"] for row in metrics["digits"].values())
+
+    def f1(row: Mapping[str, Any]) -> str:
+        worst = row["f1"] == lowest < 1
+        return f"<td{' class=worst' * worst}>{_percent(row['f1'])}</td>"
+
+    rows = [
+        [name, _percent(row["precision"]), _percent(row["recall"]), f1(row), f"{row['support']:,}"]
+        for name, row in metrics["digits"].items()
+    ]
+    return (
+        "<h3>Each digit</h3>"
+        + _html_table(["digit", "precision", "recall", "F1", "images"], rows)
+        + '<p class="small muted">Precision: of the images read as this digit, so many are it. '
+        "Recall: of the images of this digit, so many are read as it. F1: their harmonic mean.</p>"
+    )
+
+
+def _worst_mistakes(training: Training) -> str:
+    mistakes, shown = training.mistakes, training.mistakes[:MISTAKES]
+    if not len(mistakes):
+        return ""
+    which = (
+        f"The {len(shown)} most confident of {len(mistakes):,}, which are all in mistakes.csv"
+        if len(mistakes) > len(shown)
+        else "All of them, the most confident first"
+    )
+    return (
+        f"<h3>Worst mistakes</h3><p>{which}: the picture, and what the network sees of it. A "
+        "mistake of high confidence is often a wrong label, or a digit that no person could read: "
+        "look there first.</p>"
+        f'<ul class="gallery">{"".join(_mistake(training, index) for index in shown)}</ul>'
+    )
+
+
+def _mistake(training: Training, index: int) -> str:
+    dataset, name = training.test_path, training.test_names[index]
+    truth, read = training.truth[index], training.read[index]
+    seen = training.test_digits[index]
+    views = f'<img class="raw" src="{_png_url(seen)}" alt="as the network sees it">'
+    picture = open_picture(dataset, name)
+    if picture is not None and not np.array_equal(np.asarray(picture), seen):
+        views = _thumbnail(picture) + views
+    return (
+        f'<li><div class="views">{views}</div><b>{truth} read as {read}</b><br>'
+        f"{_odds(training, index, read)}, {_odds(training, index, truth)}"
+        f'<span class="path">{_safe(full_name(dataset, name))}</span></li>'
+    )
+
+
+def _odds(training: Training, index: int, digit: int) -> str:
+    probability = training.probabilities[index, digit]
+    return f'<span class="odds">{_percent(probability, 1)} for {digit}</span>'
+
+
+def _what_trust(metrics: Mapping[str, Any], charts: Mapping[str, str]) -> str:
+    error = metrics["calibration_error"]
+    verdict = "Yes." if error < 0.01 else "Roughly." if error < 0.05 else "Not much."
+    rows = [
+        [
+            _percent(row["min_confidence"], 1) if row["min_confidence"] else "any",
+            f"{row['images']:,}",
+            _percent(row["share"]),
+            f"{row['mistakes']:,}",
+            "" if row["error"] is None else _percent(row["error"]),
+        ]
+        for row in metrics["by_min_confidence"]
+    ]
+    return (
+        f"<p>{verdict} Confidence and accuracy differ by {_percent(error)} on average (expected "
+        "calibration error in 15 bins).</p>"
+        f'<div class="pair">{charts["reliability"]}<div>'
+        "<h3>If less confident digits were set aside</h3>"
+        + _html_table(["at least", "images", "share", "mistakes", "of them"], rows)
+        + '<p class="small muted">The detector marks digits below '
+        "<code>detection.min_confidence</code> as uncertain: choose it here.</p></div></div>"
+    )
+
+
+def _what_course(training: Training, metrics: Mapping[str, Any], charts: Mapping[str, str]) -> str:
+    patience = training.card["settings"]["training"].get("early_stopping")
+    stopped = metrics["epochs"] < metrics["epochs_planned"] and not metrics["interrupted"]
+    early = (
+        f" It stopped early, after {patience} epochs without a lower validation loss."
+        if stopped
+        else ""
+    )
+    return (
+        f"<p>Epoch {metrics['best_epoch']:g} had the lowest loss on the validation images, and was "
+        f"saved.{early}</p>"
+        f'<div class="pair">{charts["loss"]}{charts["error"]}</div>'
+    )
+
+
+def _what_data(training: Training) -> str:
+    names = list(training.parts)
+    counts = [np.bincount(labels, minlength=10) for labels in training.parts.values()]
+    rows = [[digit, *(f"{column[int(digit)]:,}" for column in counts)] for digit in CLASSES]
+    table = _html_table(
+        ["digit", *names], rows, ["all", *(f"{column.sum():,}" for column in counts)]
+    )
+    drawn = (
+        f"<p class='small muted'>{training.drawn:,} of the training images are drawn by the "
+        "program, in styles that MNIST lacks.</p>"
+        if training.drawn
+        else ""
+    )
+    return f'<div class="pair"><div>{table}{drawn}</div>{_augmented(training)}</div>' + "".join(
+        _left_out_section(kind) for kind in left_out(training.datasets)
+    )
+
+
+def _augmented(training: Training) -> str:
+    """Return one picture of all distorted digits: a column of originals, a gap, the others."""
+    gap = np.full((training.examples.shape[0], 1, images.SIDE, images.SIDE // 4), 96, np.uint8)
+    blocks = [training.examples[:, np.newaxis], gap, training.distorted]
+    # (rows, columns, height, width) -> one picture, block by block
+    tile = np.hstack(
+        [
+            block.transpose(0, 2, 1, 3).reshape(-1, block.shape[1] * block.shape[3])
+            for block in blocks
+        ]
+    )
+    height, width = 2 * tile.shape[0], 2 * tile.shape[1]
+    caption = (
+        "Left, a training image of each digit; right of the bar, what the network may learn from "
+        "in its place: every epoch distorts every image anew, each column here with another pen."
+    )
+    return (
+        f'<figure><img class="tile raw" width="{width}" height="{height}" '
+        f'src="{_png_url(tile)}" alt="{escape(caption)}">'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+    )
+
+
+def _left_out_section(kind: Kind) -> str:
+    if not kind.files:
+        return ""
+    items = []
+    for path, name, why in kind.files[:SAMPLES]:
+        picture = open_picture(path, name)
+        views = f'<div class="views">{_thumbnail(picture)}</div>' if picture is not None else ""
+        items.append(
+            f'<li>{views}{_safe(why)}<span class="path">{_safe(full_name(path, name))}</span></li>'
+        )
+    more = len(kind.files) - len(items)
+    rest = f'<p class="small muted">and {more:,} more, in left_out.csv</p>' if more else ""
+    return (
+        f"<h3>{kind.title} ({len(kind.files):,})</h3><p>{kind.advice}</p>"
+        f'<ul class="gallery">{"".join(items)}</ul>{rest}'
+    )
+
+
+def _how_to_repeat(training: Training) -> str:
+    versions = training.card["versions"]
+    checksums = [
+        [
+            f'<span class="path">{_safe(data.path.as_posix())}</span>',
+            f"{len(data):,}",
+            f'<td class="path">{data.sha256}</td>',
+        ]
+        for data in training.datasets
+    ]
+    return (
+        "<p>The same settings, images, versions and machine give the same network to the last "
+        "bit. These settings are also in settings.yaml:</p>"
+        "<pre>python digit_classification_model_trainer.py --config settings.yaml</pre>"
+        f"<details><summary>Settings in effect</summary><pre>{_safe_block(training.settings)}"
+        "</pre></details><h3>Datasets</h3>"
+        + _html_table(["", "images", "SHA-256 of labels and images"], checksums)
+        + "<h3>Versions</h3><p class='small'>"
+        + ", ".join(f"{_safe(name)}&nbsp;{_safe(version)}" for name, version in versions.items())
+        + "</p>"
+    )
+
+
+def _safe_block(text: str) -> str:
+    return "\n".join(map(_safe, text.splitlines()))
+
+
+# -------------------------------------------------------------------------------------- pictures
+
+
+def in_both_themes(draw: charts.Draw, caption: str) -> str:
+    """Return a figure element that shows the picture for a light or for a dark page."""
+    light, dark = (
+        _data_url(charts.render(draw, theme, "svg"), "image/svg+xml")
+        for theme in (charts.LIGHT, charts.DARK)
+    )
+    return (
+        f'<figure><picture><source media="(prefers-color-scheme: dark)" srcset="{dark}">'
+        f'<img src="{light}" alt="{escape(caption)}"></picture>'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+    )
+
+
+def _data_url(content: bytes, kind: str) -> str:
+    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def _png_url(pixels: np.ndarray) -> str:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG", optimize=True)
+    return _data_url(stream.getvalue(), "image/png")
+
+
+def _thumbnail(picture: Image.Image) -> str:
+    """Return an img element: sharp pixels for tiny pictures, little data for large ones."""
+    if max(picture.size) <= 2 * images.SIDE:
+        return f'<img class="raw" src="{_png_url(np.asarray(picture))}" alt="the picture">'
+    stream = io.BytesIO()
+    picture.save(stream, "WEBP", quality=75)
+    return f'<img src="{_data_url(stream.getvalue(), "image/webp")}" alt="the picture">'

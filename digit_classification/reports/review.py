@@ -1,0 +1,330 @@
+"""The review page: one HTML file that shows the pictures of a run, least certain first.
+
+A person looks through it, types the right digit where the program read a wrong one, and
+downloads the corrections as a CSV file, which the trainer takes.  The page needs nothing but a
+browser: its style, its program and its pictures are inside, and its Content-Security-Policy
+forbids the network.
+
+Its parts are files beside this module, in `review_page/`.
+"""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import hashlib
+import html
+import io
+import json
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from string import Template
+from typing import BinaryIO
+
+import cv2
+import numpy as np
+from PIL import Image
+
+from digit_classification.pictures import images
+from digit_classification.pictures.pipeline import Prepared
+from digit_classification.results.database import Result
+from digit_classification.pictures.sources import escape_undecodable, printable
+
+PARTS = Path(__file__).parent / "review_page"
+SHOWN = 20_000  # a page with more would be slow to open; all are counted
+BINS = 10  # of the confidence histogram
+# A sheet holds the pictures of a screen or two: one large enough to share what a file costs,
+# small enough to decode while somebody scrolls.
+PER_SHEET, COLUMNS = 64, 8
+BLOCK = 16  # pixels: WebP codes blocks of this side, and a block across two pictures smears
+PICTURE_QUALITY = 75
+ENLARGED = 48  # pixels: smaller pictures fill a card only when they are enlarged
+# The order on the page: what a person should look at comes first.
+STATUSES = ("uncertain", "rejected", "error", "ok")
+
+
+class ReviewError(Exception):
+    """The page cannot be written; the message is one sentence for the user."""
+
+
+@dataclass(frozen=True)
+class About:
+    """What was classified, with what, and when: the head of the page."""
+
+    sources: Sequence[str]
+    model: str
+    min_confidence: float | None
+    finished: datetime
+    run: str | None = None
+
+
+@dataclass(frozen=True)
+class _Entry:
+    """A result on the page, and where its pictures are in the scratch file."""
+
+    result: Result
+    number: int  # in the order of the run
+    begin: int = 0
+    end: int = 0
+    has_ink: bool = False
+
+    @property
+    def certainty(self) -> tuple[int, float, int]:
+        order = STATUSES.index(self.result.status)
+        return order, self.result.confidence or 0.0, self.number
+
+
+class Review:
+    """Collects results and their pictures, then writes the page.
+
+    Pictures wait in a scratch file, and only the `SHOWN` least certain results in memory, so
+    that a run may be of any length.
+    """
+
+    def __init__(self, path: Path, folder: Path, scratch: BinaryIO) -> None:
+        self._path = path
+        self._folder = folder
+        self._scratch = scratch
+        self._entries: list[_Entry] = []
+        self._limit: tuple[int, float, int] | None = None  # what is more certain is not shown
+        self._statuses: Counter[str] = Counter()
+        self._digits: Counter[int] = Counter()
+        self._bins: Counter[int] = Counter()
+
+    @classmethod
+    @contextlib.contextmanager
+    def open(cls, path: Path) -> Iterator[Review]:
+        """Check, before any work is done, that the page can be written to `path`.
+
+        Raises ReviewError if it cannot, or if `path` is already there.
+        """
+        if path.is_dir():
+            raise ReviewError(
+                f"'{path}' is a folder: name a file, such as '{path / 'review.html'}'."
+            )
+        _refuse_to_overwrite(path)
+        with contextlib.ExitStack() as stack:
+            with _reporting(path):
+                folder = Path(
+                    stack.enter_context(
+                        tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent)
+                    )
+                )
+                scratch = stack.enter_context(open(folder / "pictures", "w+b"))
+            yield cls(path, folder, scratch)
+
+    def add(self, results: Sequence[Result], pictures: Sequence[Prepared]) -> None:
+        """Take results with what was read of their files, in the same order.
+
+        Raises ReviewError if the disk is full.
+        """
+        for result, picture in zip(results, pictures, strict=True):
+            entry = _Entry(result, number=self._statuses.total())
+            self._count(result)
+            if self._limit is None or entry.certainty < self._limit:
+                self._entries.append(self._with_pictures(entry, picture))
+        if len(self._entries) > 2 * SHOWN:
+            self._entries = self._least_certain()
+            self._limit = self._entries[-1].certainty
+
+    def _count(self, result: Result) -> None:
+        self._statuses[result.status] += 1
+        if result.digit is not None and result.confidence is not None:
+            self._digits[result.digit] += 1
+            self._bins[min(int(result.confidence * BINS), BINS - 1)] += 1
+
+    def _with_pictures(self, entry: _Entry, picture: Prepared) -> _Entry:
+        if picture.digit is None or picture.thumbnail is None:
+            return entry
+        begin = self._scratch.tell()
+        with _reporting(self._path):
+            self._scratch.write(picture.digit.tobytes() + picture.thumbnail)
+        return replace(entry, begin=begin, end=self._scratch.tell(), has_ink=picture.shows_ink)
+
+    def write(self, about: About, track: Callable[[range], Iterable[int]] = iter) -> None:
+        """Write the page, whole or not at all; `track` goes through the steps of that.
+
+        Raises ReviewError if it cannot be written.
+        """
+        with _reporting(self._path):
+            self._write(about, self._least_certain(), track)
+
+    def _write(
+        self,
+        about: About,
+        entries: Sequence[_Entry],
+        track: Callable[[range], Iterable[int]],
+    ) -> None:
+        style, program = _part("page.css"), _part("page.js")
+        page = Template(_part("page.html")).substitute(
+            policy=_policy(style, program),
+            title=html.escape(f"Digits in {_named(about.sources)}"),
+            style=style,
+            program=program,
+            data=_json(self._data(about, entries)),
+        )
+        before, after = page.split("<!-- sheets -->")
+        whole = self._folder / "page.html"
+        with open(whole, "w", encoding="utf-8", newline="\n") as file:
+            file.write(before)
+            for first in track(range(0, len(entries), PER_SHEET)):
+                sheet = self._sheet(entries[first : first + PER_SHEET])
+                file.write(f'<script type="application/json" class="sheet">{sheet}</script>\n')
+            file.write(after)
+            file.flush()
+            os.fsync(file.fileno())
+        _refuse_to_overwrite(self._path)
+        os.replace(whole, self._path)
+
+    def _least_certain(self) -> list[_Entry]:
+        return sorted(self._entries, key=lambda entry: entry.certainty)[:SHOWN]
+
+    def _data(self, about: About, entries: Sequence[_Entry]) -> dict[str, object]:
+        return {
+            "sources": [printable(source) for source in about.sources],
+            "model": printable(about.model),
+            "minConfidence": about.min_confidence,
+            "finished": f"{about.finished.astimezone():%Y-%m-%d %H:%M UTC%z}",
+            "run": about.run,
+            "total": self._statuses.total(),
+            "statuses": {status: self._statuses[status] for status in STATUSES},
+            "digits": [self._digits[digit] for digit in range(10)],
+            "bins": [self._bins[number] for number in range(BINS)],
+            "perSheet": PER_SHEET,
+            "columns": COLUMNS,
+            "side": images.SIDE,
+            "items": [_item(entry) for entry in entries],
+        }
+
+    def _sheet(self, entries: Sequence[_Entry]) -> str:
+        """Return JSON: the pictures of these entries on one sheet, their normalised forms on one.
+
+        Chosen by size: the normalised forms, which should be exact, are smallest as PNG; of small
+        pictures lossless WebP takes a quarter more than lossy, which shows when they are enlarged;
+        of photos lossy WebP takes half of what JPEG does and a quarter of lossless.
+        """
+        pictures, digits = [], []
+        for entry in entries:
+            picture, digit = self._read(entry)
+            pictures.append(picture)
+            digits.append(digit)
+        longest = max(max(picture.shape[:2]) for picture in pictures)
+        cell = -(-longest // BLOCK) * BLOCK
+        coding = {"lossless": True} if cell <= ENLARGED else {"quality": PICTURE_QUALITY}
+        return _json(
+            {
+                "cell": cell,
+                "sizes": [[picture.shape[1], picture.shape[0]] for picture in pictures],
+                "pictures": _data_url(_tile(pictures, cell), "WEBP", **coding),
+                "digits": _data_url(_tile(digits, images.SIDE), "PNG"),
+            }
+        )
+
+    def _read(self, entry: _Entry) -> tuple[np.ndarray, np.ndarray]:
+        """Return an entry's picture, (h, w, 3) uint8, and its normalised form; black if none."""
+        if entry.begin == entry.end:
+            return np.zeros((1, 1, 3), np.uint8), np.zeros((images.SIDE, images.SIDE), np.uint8)
+        self._scratch.seek(entry.begin)
+        record = self._scratch.read(entry.end - entry.begin)
+        pixels = images.SIDE * images.SIDE
+        digit = np.frombuffer(record[:pixels], np.uint8).reshape(images.SIDE, images.SIDE)
+        picture = Image.open(io.BytesIO(record[pixels:]), formats=["WEBP"])
+        return np.asarray(picture.convert("RGB")), digit
+
+
+@contextlib.contextmanager
+def _reporting(path: Path) -> Iterator[None]:
+    """Turn what the operating system says into a sentence."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise ReviewError(
+            f"The report '{path}' cannot be written: {reason}: name another place with --report."
+        ) from None
+
+
+def _refuse_to_overwrite(path: Path) -> None:
+    if os.path.lexists(path):
+        raise ReviewError(f"The report '{path}' is already there: name another, or delete it.")
+
+
+def _part(name: str) -> str:
+    return (PARTS / name).read_text(encoding="utf-8")
+
+
+def _policy(style: str, program: str) -> str:
+    """Return a policy that allows this style, this program and its own pictures: no network."""
+    allowed = (
+        "default-src 'none'",
+        "img-src blob: data:",
+        f"style-src {_hash(style)}",
+        f"script-src {_hash(program)}",
+        "base-uri 'none'",
+        "form-action 'none'",
+    )
+    return "; ".join(allowed)
+
+
+def _hash(text: str) -> str:
+    return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
+
+
+def _json(value: object) -> str:
+    r"""Return JSON for a script element: ASCII, with no character that means something in HTML.
+
+    `</script>` and `<!--` in a file name would end the element, or keep it from ending.
+    """
+    text = json.dumps(value, separators=(",", ":"))
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
+
+
+def _item(entry: _Entry) -> list[object]:
+    """Return a result as the page's program expects it; page.js has the names."""
+    result = entry.result
+    shares = [round(100 * share) for share in result.probabilities or ()]
+    return [
+        escape_undecodable(result.path),
+        STATUSES.index(result.status),
+        result.digit,
+        None if result.confidence is None else round(result.confidence, 6),
+        shares,
+        escape_undecodable(result.reason or ""),
+        result.image_sha256 or "",
+        int(entry.end > entry.begin) + int(entry.has_ink),
+    ]
+
+
+def _named(sources: Sequence[str]) -> str:
+    first = printable(Path(sources[0]).name or sources[0]) if sources else "nothing"
+    return f"{first} and {len(sources) - 1:,} more" if len(sources) > 1 else first
+
+
+def _tile(pictures: Sequence[np.ndarray], cell: int) -> np.ndarray:
+    """Return the pictures in rows of COLUMNS, each in the top left of a square cell.
+
+    A picture's border goes on to the edge of its cell: a sharp edge would shine into it.
+    """
+    padded = [
+        cv2.copyMakeBorder(
+            picture, 0, cell - picture.shape[0], 0, cell - picture.shape[1], cv2.BORDER_REPLICATE
+        )
+        for picture in pictures
+    ]
+    padded += [np.zeros_like(padded[0])] * (-len(padded) % COLUMNS)
+    rows = [np.concatenate(padded[i : i + COLUMNS], 1) for i in range(0, len(padded), COLUMNS)]
+    return np.concatenate(rows)
+
+
+def _data_url(pixels: np.ndarray, format_name: str, **options: int) -> str:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, format_name, **options)
+    content = base64.b64encode(stream.getvalue()).decode()
+    return f"data:image/{format_name.lower()};base64,{content}"

@@ -1,0 +1,64 @@
+"""What the trainer prints: the dataset, what of it was not used, and how good the network is."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from digit_classification.training.dataset import CLASSES, Report
+from digit_classification.pictures.sources import printable
+from digit_classification.cli.terminal import make_table
+
+
+def counts_table(parts: dict[str, np.ndarray]) -> Table:
+    """Return a table of the images per digit in each part, given as labels."""
+    table = make_table("digit", *parts)
+    columns = [np.bincount(labels, minlength=10) for labels in parts.values()]
+    for name, counts in zip(CLASSES, zip(*columns, strict=True), strict=True):
+        table.add_row(name, *(f"{count:,}" for count in counts))
+    table.add_section()
+    table.add_row("all", *(f"{column.sum():,}" for column in columns))
+    return table
+
+
+def print_report(messages: Console, report: Report, named: int | None) -> None:
+    """Say what of a dataset was not used as it is, naming `named` of each kind, or all."""
+    for what, files in (
+        ("left out, unreadable", report.left_out),
+        ("left out, the same image as", report.duplicates),
+        ("ignored, no images", [(name, "") for name in report.stray]),
+        ("kept, but doubtful", report.doubtful),
+    ):
+        if files:
+            messages.print(f"{len(files):,} {what}:")
+        for name, reason in files[:named]:
+            messages.print(f"  {printable(name)}" + (f": {printable(reason)}" if reason else ""))
+        if len(files) > len(files[:named]):
+            messages.print(f"  and {len(files) - len(files[:named]):,} more (-v names all)")
+
+
+def print_evaluation(output: Console, evaluation: dict[str, Any], *, tables: bool) -> None:
+    output.print(
+        f"Test accuracy: {evaluation['accuracy']:.2%} of {evaluation['images']:,} images, "
+        f"loss {evaluation['loss']:.4f}"
+    )
+    if not tables:
+        return
+    per_digit = make_table("digit", "precision", "recall", "F1", "images")
+    for name, figures in evaluation["digits"].items():
+        per_digit.add_row(
+            name,
+            f"{figures['precision']:.2%}",
+            f"{figures['recall']:.2%}",
+            f"{figures['f1']:.2%}",
+            f"{figures['support']:,}",
+        )
+    output.print(per_digit)
+    output.print("Confusion matrix: rows are the true digits, columns what was read.")
+    confusion = make_table("", *CLASSES)
+    for name, row in zip(CLASSES, evaluation["confusion_matrix"], strict=True):
+        confusion.add_row(name, *(str(count) if count else "·" for count in row))
+    output.print(confusion)

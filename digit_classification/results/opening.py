@@ -1,0 +1,79 @@
+"""Where results go: the database that the settings name, of whichever kind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING, TypeAlias, Union
+
+from digit_classification.config import PARQUET, PASSWORD_VARIABLE, DatabaseSettings
+from digit_classification.pictures.object_store import is_url
+from digit_classification.results.database import ResultsDatabase
+
+if TYPE_CHECKING:
+    from digit_classification.results.parquet import ParquetDataset
+
+Database: TypeAlias = Union[ResultsDatabase, "ParquetDataset"]
+
+
+def open_database(
+    settings: DatabaseSettings,
+    *,
+    password: str | None = None,
+    read_only: bool = False,
+    notice: Callable[[str], None] = lambda text: None,
+) -> Database | None:
+    """Open the database of `settings`; None if it is `none`.
+
+    The password of a MySQL server comes from the environment unless it is given.
+
+    Raises DatabaseError if it cannot be used.
+    """
+    if settings.url == "none":
+        return None
+    if is_parquet(settings):
+        from digit_classification.results.parquet import ParquetDataset
+
+        return ParquetDataset.open(
+            settings.url,
+            read_only=read_only,
+            retry_seconds=settings.retry_seconds,
+            notice=notice,
+        )
+    return ResultsDatabase.open(
+        settings.url,
+        password=password or os.environ.get(PASSWORD_VARIABLE),
+        option_file=settings.option_file,
+        tls_ca=settings.tls_ca,
+        tls_required=settings.tls_required,
+        read_only=read_only,
+        retry_seconds=settings.retry_seconds,
+        notice=notice,
+    )
+
+
+def is_parquet(settings: DatabaseSettings) -> bool:
+    return settings.url.startswith(PARQUET)
+
+
+def can_be_changed(settings: DatabaseSettings) -> bool:
+    """Whether a row can be changed once it is stored."""
+    return not is_parquet(settings)
+
+
+def reachable_by_nodes(settings: DatabaseSettings) -> bool:
+    """Whether the nodes of a cluster can store there themselves: SQLite is a file of this one."""
+    return is_parquet(settings) or settings.url.startswith("mysql:")
+
+
+def at_the_nodes(settings: DatabaseSettings) -> DatabaseSettings:
+    """Return the settings as they are to be understood in another working directory."""
+    path = settings.url.removeprefix(PARQUET)
+    if not is_parquet(settings) or is_url(path):
+        return settings
+    return settings.model_copy(update={"url": PARQUET + os.path.abspath(path)})
+
+
+def next_part(database: Database, run_id: str) -> int:
+    """The number of a run's next chunk: a dataset has the others under theirs."""
+    return 0 if isinstance(database, ResultsDatabase) else database.next_part(run_id)

@@ -1,0 +1,152 @@
+"""Corrections: pictures that a person has labelled, to be learned with the dataset.
+
+The review page of the detector writes them, as a CSV file with a row for each picture:
+
+    path,digit,sha256
+    scans/0017.png,7,9f86d081884c7d65…
+
+The path is as the detector was given it, or archive.zip/member; the checksum, of the file's
+content, may be left out.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from digit_classification.pictures.pipeline import prepare_all
+from digit_classification.pictures.sources import find_named, printable
+from digit_classification.training.dataset import CLASSES, Dataset, DatasetError, Report
+
+COLUMNS = ("path", "digit", "sha256")
+REQUIRED = frozenset(("path", "digit"))
+
+
+@dataclass(frozen=True)
+class _Row:
+    """A row of the file; `where` names it in an error."""
+
+    where: str
+    path: str
+    label: int
+    sha256: str | None
+
+
+def read_corrections(path: Path, *, workers: int = 0) -> Dataset:
+    """Read the pictures that the CSV file at `path` names, under the labels that it gives them.
+
+    Raises DatasetError if the file is not as above, if a picture is gone, unreadable or another
+    than was reviewed, or if the same picture has two labels.
+    """
+    rows = list(_read_rows(path))
+    pictures = prepare_all((find_named(row.path) for row in rows), workers=workers)
+    report = Report()
+    digits, labels, names, checksums = [], [], [], []
+    first: dict[str, _Row] = {}  # by the checksum of the picture
+    for row, picture in zip(rows, pictures, strict=True):
+        shown = f"{row.where}: '{printable(row.path)}'"
+        if picture.digit is None or picture.sha256 is None:
+            raise DatasetError(
+                f"{shown} cannot be read ({picture.error}): train in the folder in which the "
+                "detector ran, correct the path if the picture was moved, or delete the row."
+            )
+        if row.sha256 not in (None, picture.sha256):
+            raise DatasetError(
+                f"{shown} has changed since it was reviewed: review it anew, or delete the row."
+            )
+        earlier = first.setdefault(picture.sha256, row)
+        if earlier.label != row.label:
+            raise DatasetError(
+                f"{shown} is a {row.label}, but a {earlier.label} as '{printable(earlier.path)}' "
+                "in an earlier row: delete the wrong one."
+            )
+        if earlier is not row:
+            report.duplicates.append((row.path, earlier.path))
+        elif not picture.shows_ink:
+            report.left_out.append((row.path, picture.rejection or "no ink"))
+        else:
+            digits.append(picture.digit)
+            labels.append(row.label)
+            names.append(row.path)
+            checksums.append(picture.sha256)
+            if picture.rejection is not None:
+                report.doubtful.append((row.path, picture.rejection))
+    if not names:
+        raise DatasetError(f"'{path}' holds no correction that can be learned: leave it out.")
+    return Dataset(path, np.stack(digits), np.array(labels, np.uint8), names, report, checksums)
+
+
+def relabel(dataset: Dataset, corrections: Dataset) -> tuple[Dataset, set[str]]:
+    """Give the pictures of `dataset` the labels of `corrections`.
+
+    Returns the dataset, and the checksums of the pictures that have another label than before.
+    """
+    corrected = dict(zip(corrections.checksums, corrections.labels, strict=True))
+    pairs = zip(dataset.checksums, dataset.labels, strict=True)
+    labels = np.array([corrected.get(checksum, label) for checksum, label in pairs], np.uint8)
+    changed = {dataset.checksums[i] for i in np.flatnonzero(labels != dataset.labels)}
+    return replace(dataset, labels=labels), changed
+
+
+def only_new(corrections: Dataset, datasets: Iterable[Dataset]) -> Dataset:
+    """Return the corrections of pictures that are in none of `datasets`."""
+    known = {checksum for dataset in datasets for checksum in dataset.checksums}
+    new = [i for i, checksum in enumerate(corrections.checksums) if checksum not in known]
+    return replace(
+        corrections,
+        digits=corrections.digits[new],
+        labels=corrections.labels[new],
+        names=[corrections.names[i] for i in new],
+        checksums=[corrections.checksums[i] for i in new],
+    )
+
+
+def _read_rows(path: Path) -> Iterator[_Row]:
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            yield from _parse(path, csv.reader(file, strict=True))
+    except FileNotFoundError:
+        raise DatasetError(
+            f"There is no file of corrections '{path}': check --corrections."
+        ) from None
+    except OSError as error:
+        raise DatasetError(
+            f"'{path}' cannot be read: {error.strerror}: check --corrections."
+        ) from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"'{path}' is no CSV file in UTF-8: {error}: save it as one.") from None
+
+
+def _parse(path: Path, lines: Any) -> Iterator[_Row]:
+    """Check each line of a csv.reader; the header may come again where files were joined."""
+    header: list[str] = next(lines, [])
+    if not REQUIRED <= set(header) <= set(COLUMNS) or len(set(header)) < len(header):
+        raise DatasetError(
+            f"'{path}' begins with '{','.join(header)[:80]}' instead of '{','.join(COLUMNS)}': "
+            "download the corrections from a review page, or write that as its first line."
+        )
+    for cells in lines:
+        where = f"'{path}', line {lines.line_num}"
+        if not cells or cells == header:
+            continue
+        if len(cells) != len(header):
+            raise DatasetError(
+                f"{where} has {len(cells)} cells instead of {len(header)}: a name with a comma "
+                "needs quotes around it."
+            )
+        row = dict(zip(header, cells, strict=True))
+        if row["digit"] not in CLASSES:
+            raise DatasetError(f"{where}: the digit '{row['digit']}' should be one of 0 to 9.")
+        sha256 = row.get("sha256", "").lower()
+        if not re.fullmatch("([0-9a-f]{64})?", sha256):
+            raise DatasetError(
+                f"{where}: the checksum '{sha256}' should have 64 hexadecimal digits: leave the "
+                "cell empty, or download the corrections anew."
+            )
+        yield _Row(where, row["path"], int(row["digit"]), sha256 or None)

@@ -1,0 +1,115 @@
+"""What reading a dataset gave, kept in a file for the next training.
+
+The file lies beside the dataset, `.mnist-train.zip.cache` for `mnist-train.zip`, or, where that
+folder cannot be written to, in the user's cache folder (`$XDG_CACHE_HOME` or `~/.cache`, below
+`digit_classification`).  It may be deleted at any time.
+
+It is an uncompressed .npz: NumPy reads it without running anything in it, and checks the sum of
+each member, so that damage is noticed.  It holds the key under which it was written: a change of
+the dataset, of how images are prepared, or of the libraries that do it makes another key.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import PIL
+
+from digit_classification.pictures import images
+from digit_classification.pictures.decode import DEFAULT_LIMITS, Limits
+from digit_classification.pictures.sources import list_folder
+
+FORMAT = 1  # raise it when what is kept, or what reading does besides preparing, changes
+# What numpy.load raises on a file that is not whole, or no .npz at all.
+DAMAGED = (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile)
+
+
+def cache_key(dataset: Path, limits: Limits = DEFAULT_LIMITS) -> str:
+    """Return what the cache of the folder or zip `dataset` must have been written under.
+
+    A zip counts by its content.  A folder counts by the names, sizes and times of its files:
+    reading them all would take as long as it takes to do without the cache.
+    """
+    made_by = [FORMAT, images.PREPARATION, cv2.__version__, PIL.__version__, np.__version__]
+    made_by += [limits.formats, limits.max_pixels]
+    digest = hashlib.sha256(json.dumps(made_by, sort_keys=True).encode())
+    if dataset.is_dir():
+        lines = sorted(_fingerprints(str(dataset)))
+        digest.update("".join(lines).encode("utf-8", "surrogatepass"))
+    else:
+        with dataset.open("rb") as file:
+            while block := file.read(2**20):
+                digest.update(block)
+    return digest.hexdigest()
+
+
+def _fingerprints(folder: str) -> Iterator[str]:
+    for source in list_folder(folder):
+        status = os.stat(source.path)
+        yield f"{source.path[len(folder) :]}\0{status.st_size}\0{status.st_mtime_ns}\n"
+
+
+def load(dataset: Path, key: str) -> tuple[np.ndarray, np.ndarray, dict[str, Any]] | None:
+    """Return the digits, the labels and the rest that `save` kept; None if there is no such cache.
+
+    None too where the cache is stale or damaged.
+    """
+    for path in _places(dataset):
+        with contextlib.suppress(*DAMAGED), np.load(path, allow_pickle=False) as members:
+            rest = json.loads(members["rest"].tobytes())
+            if rest.pop("key") != key:
+                continue
+            digits, labels = members["digits"], members["labels"]
+            if digits.shape == (len(labels), images.SIDE, images.SIDE):
+                return digits, labels, rest
+    return None
+
+
+def save(
+    dataset: Path, key: str, digits: np.ndarray, labels: np.ndarray, rest: dict[str, Any]
+) -> None:
+    """Keep the `digits`, (n, 28, 28) uint8, their `labels`, (n,) uint8, and a `rest` that is JSON.
+
+    The file is there whole or not at all.  Where nothing can be written, nothing is kept.
+    """
+    text = np.frombuffer(json.dumps({"key": key, **rest}).encode(), np.uint8)
+    for path in _places(dataset):
+        with contextlib.suppress(OSError), _replacing(path) as file:
+            np.savez(file, digits=digits, labels=labels, rest=text)
+            return
+
+
+def _places(dataset: Path) -> tuple[Path, Path]:
+    """Return where the cache of `dataset` may be, best place first."""
+    whole = Path(os.path.abspath(dataset))
+    at_home = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    folder = hashlib.sha256(os.fsencode(whole)).hexdigest()[:16]  # datasets may share a name
+    return (
+        whole.parent / f".{whole.name}.cache",
+        Path(at_home, "digit_classification", f"{whole.name}-{folder}.cache"),
+    )
+
+
+@contextlib.contextmanager
+def _replacing(path: Path) -> Iterator[Any]:
+    """Open a new file that takes the name `path` at the end of the block."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, name = tempfile.mkstemp(prefix=f"{path.name}-", dir=path.parent)
+    try:
+        with open(descriptor, "wb") as file:
+            yield file
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
