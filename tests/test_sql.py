@@ -14,7 +14,7 @@ import pytest
 from digit_classification.results.database import Result, ResultsDatabase, RunInfo
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = sorted((ROOT / "digit_classification").glob("*.py")) + sorted(ROOT.glob("*.py"))
+SOURCES = sorted((ROOT / "digit_classification").rglob("*.py")) + sorted(ROOT.glob("*.py"))
 SQL = re.compile(
     r"\s*(SELECT|INSERT|UPDATE|DELETE|REPLACE|CREATE|ALTER|DROP|PRAGMA|SET|GRANT|LOCK)\s"
 )

@@ -406,7 +406,7 @@ def test_matplotlib_is_imported_only_when_a_report_is_asked_for() -> None:
 def test_a_report_needs_no_display(tmp_path: Path) -> None:
     """Where the environment asks for a window system that is not there, too."""
     code = (
-        "from digit_classification import training_charts as charts;"
+        "from digit_classification.reports import charts;"
         "draw = charts.learning_curve([dict(epoch=1, loss=1, validation_loss=1)], 1, 'loss');"
         "print(charts.render(draw, charts.DARK, 'png')[:4])"
     )
