@@ -106,21 +106,16 @@ from digit_classification.pictures.sources import (
     stdin_paths,
 )
 from digit_classification.reports.review import About, Review, ReviewError
-from digit_classification.results.database import (
-    DatabaseError,
-    Result,
-    ResultsDatabase,
-    Run,
-    RunInfo,
-)
+from digit_classification.results.database import ResultsDatabase
+from digit_classification.results.errors import DatabaseError
 from digit_classification.results.opening import (
     Database,
     at_the_nodes,
     can_be_changed,
-    next_part,
     open_database,
     reachable_by_nodes,
 )
+from digit_classification.results.records import Result, Run, RunInfo
 
 if TYPE_CHECKING:
     from digit_classification.detection.cluster import Cluster, Job
@@ -302,7 +297,7 @@ class DigitPredictor:
             job = self._job(
                 named=name_at_most,
                 run_id=self.run_id,
-                first_part=next_part(self.database, self.run_id),
+                first_part=self.database.next_part(self.run_id),
                 database=at_the_nodes(self.settings.database),
                 password=os.environ.get(PASSWORD_VARIABLE),
             )

@@ -18,7 +18,8 @@ from PIL import Image
 
 import digit_classification_detector as detector
 from digit_classification.config import Settings
-from digit_classification.results.database import ResultsDatabase, StoredResult
+from digit_classification.results.database import ResultsDatabase
+from digit_classification.results.records import StoredResult
 from digit_classification_detector import DigitPredictor
 from tests.drawing import draw_digit, png, write_dataset, zip_folder
 

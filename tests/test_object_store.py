@@ -29,7 +29,8 @@ from digit_classification.pictures.sources import (
     find_named,
     find_sources,
 )
-from digit_classification.results.database import ResultsDatabase, StoredResult
+from digit_classification.results.database import ResultsDatabase
+from digit_classification.results.records import StoredResult
 from digit_classification.training.dataset import DatasetError, read_dataset
 from tests.conftest import Bucket
 from tests.drawing import draw_digit, png

@@ -20,8 +20,9 @@ from hypothesis import strategies as st
 
 from digit_classification.config import load_settings
 from digit_classification.pictures import object_store
-from digit_classification.results import parquet
-from digit_classification.results.database import DatabaseError, ResultsDatabase
+from digit_classification.results import parquet, parquet_files, records
+from digit_classification.results.database import ResultsDatabase
+from digit_classification.results.errors import DatabaseError
 from digit_classification.results.parquet import ParquetDataset
 from digit_classification.results.records import Result, RunCounts, RunInfo, StoredResult, path_key
 from tests.conftest import Bucket
@@ -365,7 +366,8 @@ def test_keys_are_found_whatever_bytes_they_hold(
         "c": "ff" * 32,
         "d": "ab" + "00" * 14 + "01" * 17,
     }
-    monkeypatch.setattr(parquet, "path_key", lambda path: keys[path])
+    for module in (parquet, records):
+        monkeypatch.setattr(module, "path_key", lambda path: keys[path])
     for given_, asked in itertools.product(itertools.combinations(keys, 2), keys):
         with ParquetDataset.open(f"parquet:{tmp_path}") as database:
             run_id = database.start_run(info())
@@ -504,7 +506,7 @@ def test_without_pyarrow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
 
 def flaky(monkeypatch: pytest.MonkeyPatch, failures: int) -> list[float]:
     """Let a store fail so many times; return the pauses made."""
-    put, left = parquet._Bucket.write, itertools.count()
+    put, left = parquet_files.Bucket.write, itertools.count()
     pauses: list[float] = []
 
     def write(self: Any, name: str, content: bytes) -> None:
@@ -512,7 +514,7 @@ def flaky(monkeypatch: pytest.MonkeyPatch, failures: int) -> list[float]:
             raise object_store.StoreUnavailable("the store cannot be reached")
         put(self, name, content)
 
-    monkeypatch.setattr(parquet._Bucket, "write", write)
+    monkeypatch.setattr(parquet_files.Bucket, "write", write)
     monkeypatch.setattr("digit_classification.results.errors.time.sleep", pauses.append)
     return pauses
 

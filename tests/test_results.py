@@ -24,18 +24,21 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from digit_classification.results import database as results
-from digit_classification.results.database import (
-    DatabaseError,
+from digit_classification.results import database as database_module
+from digit_classification.results import mysql, sqlite
+from digit_classification.results.database import ResultsDatabase
+from digit_classification.results.errors import DatabaseError
+from digit_classification.results.mysql import ROWS_PER_STATEMENT, MySQLStore
+from digit_classification.results.mysql_server import MySQLServer
+from digit_classification.results.records import (
     Result,
-    ResultsDatabase,
     RunCounts,
     RunInfo,
+    Status,
     new_run_id,
     path_key,
 )
-from digit_classification.results.mysql_server import MySQLServer
-from digit_classification.results.sqlite_file import sqlite_path
+from digit_classification.results.sqlite import SQLiteStore, sqlite_path
 from tests.conftest import (
     MYSQL_PASSWORD,
     PASSWORD_VARIABLE,
@@ -269,7 +272,7 @@ def test_mysql_cuts_nothing_in_silence(mysql_url: str) -> None:
 
 
 def test_rows_are_read_in_pages(database_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(results, "ROWS_PER_PAGE", 3)
+    monkeypatch.setattr(database_module, "ROWS_PER_PAGE", 3)
     with open_database(database_url) as database:
         for count in (0, 2, 3, 6, 7):
             run_id = new_run_id()
@@ -281,7 +284,7 @@ def test_rows_are_read_in_pages(database_url: str, monkeypatch: pytest.MonkeyPat
 def test_rows_may_be_added_while_others_are_read(
     database_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(results, "ROWS_PER_PAGE", 3)
+    monkeypatch.setattr(database_module, "ROWS_PER_PAGE", 3)
     with open_database(database_url) as database:
         database.add("old", make_results(7))
         for row in database.rows("old"):
@@ -319,7 +322,7 @@ def test_a_run_comes_back_as_it_was(database_url: str) -> None:
 
 
 def test_a_closed_run_knows_its_counts(database_url: str) -> None:
-    times: dict[results.Status, int] = {"ok": 4, "uncertain": 3, "rejected": 2, "error": 1}
+    times: dict[Status, int] = {"ok": 4, "uncertain": 3, "rejected": 2, "error": 1}
     rows = [
         Result(f"{status} {number}.png", status)
         for status, count in times.items()
@@ -400,7 +403,7 @@ def test_a_deadlock_is_tried_again(mysql_url: str) -> None:
         values = ", ".join(f"('{run_id}', '{path_key(name)}')" for name in names)
         return f"INSERT INTO classified_images (run_id, path_key) VALUES {values}"
 
-    rows = make_results(results.ROWS_PER_STATEMENT + 1)  # two statements
+    rows = make_results(ROWS_PER_STATEMENT + 1)  # two statements
     with open_database(mysql_url) as database, ThreadPoolExecutor(1) as pool:
         other = connect_to_mysql(mysql_url)
         with contextlib.closing(other), contextlib.closing(other.cursor()) as cursor:
@@ -617,7 +620,7 @@ def test_a_migration_that_was_cut_off_is_completed(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        for store in (results._MySQLStore, results._SQLiteStore):
+        for store in (MySQLStore, SQLiteStore):
             if steps == 2:
                 patch.setattr(store, "_extend_images_table", cut_off)
             else:
@@ -957,7 +960,7 @@ def test_a_pipe_is_not_opened(sqlite_url: str, tmp_path: Path) -> None:
 
 
 def test_a_busy_database_is_named(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(results, "SQLITE_BUSY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.1)
     with open_database(sqlite_url) as database:
         other = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
         with contextlib.closing(other):
@@ -1102,7 +1105,7 @@ def test_a_server_of_another_kind_is_named(greeting: bytes) -> None:
 
 
 def test_a_silent_server_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(results, "CONNECT_TIMEOUT_S", 1)
+    monkeypatch.setattr(mysql, "CONNECT_TIMEOUT_S", 1)
     with other_server(None) as url:
         assert sentence(lambda: ResultsDatabase.open(url)) == (
             f"Database {url}: no answer; see that the server runs and that no firewall is between."
@@ -1303,7 +1306,7 @@ def test_a_read_only_server_is_named(
 def test_a_migration_waits_for_another_only_so_long(
     mysql_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(results, "MIGRATION_LOCK_TIMEOUT_S", 1)
+    monkeypatch.setattr(mysql, "MIGRATION_LOCK_TIMEOUT_S", 1)
     create_ancestor(mysql_url)
     other = connect_to_mysql(mysql_url)
     with contextlib.closing(other), contextlib.closing(other.cursor()) as cursor:

@@ -36,7 +36,8 @@ from digit_classification.pictures.pipeline import Prepared, prepare
 from digit_classification.pictures.sources import Source, escape_undecodable, find_named
 from digit_classification.reports import review
 from digit_classification.reports.review import About, Review
-from digit_classification.results.database import Result, ResultsDatabase, Status
+from digit_classification.results.database import ResultsDatabase
+from digit_classification.results.records import Result, Status
 from digit_classification.training.corrections import read_corrections
 from tests.drawing import draw_digit, png, write_dataset, zip_folder
 

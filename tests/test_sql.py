@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from digit_classification.results.database import Result, ResultsDatabase, RunInfo
+from digit_classification.results.database import ResultsDatabase
+from digit_classification.results.records import Result, RunInfo
 
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted((ROOT / "digit_classification").rglob("*.py")) + sorted(ROOT.glob("*.py"))
@@ -29,9 +30,9 @@ NO_DATA = {
     "_SELECT_IMAGES",
     "_SELECT_RUNS",
     "_STORED_COLUMNS",
-    "SQLITE_WAL_PAGES",
+    "WAL_PAGES",
     "_quote(name)",
-    "_MYSQL_TEXT",
+    "_TEXT",
     "change",  # ADD or MODIFY
     "columns",
     "found[name]",

@@ -43,7 +43,6 @@ from digit_classification.pictures import images
 from digit_classification.pictures.decode import Limits
 from digit_classification.pictures.pipeline import ATTEMPTS
 from digit_classification.pictures.sources import Source, printable
-from digit_classification.results.database import ResultsDatabase
 from digit_classification.results.opening import Database, is_parquet, open_database
 from digit_classification.results.records import Result
 
@@ -146,7 +145,7 @@ def read_chunk(job: Job, model: list[Any], number: int, packed: bytes) -> tuple[
     summary = Summary.of(batch.results, job.named)
     rows: Any = None
     if job.stored_by_readers:
-        _add(_database(job), job, number, batch.results)
+        _database(job).add(job.run_id, batch.results, part=number)
     elif job.database is not None:
         rows = batch.results
     else:
@@ -299,7 +298,7 @@ class Cluster:
         with contextlib.closing(self._run(job, model, sources)) as chunks:
             for chunk, batch in chunks:
                 if batch is not None:
-                    _add(database, job, chunk.number, batch.results)
+                    database.add(job.run_id, batch.results, part=chunk.number)
                 assert chunk.report is not None
                 yield chunk.report
 
@@ -492,14 +491,6 @@ class _Flights:
         storing = [reference for reference, chunk in self._flying.items() if chunk.storing]
         if storing:
             self._ray.wait(storing, num_returns=len(storing), timeout=DRAIN_SECONDS)
-
-
-def _add(database: Database, job: Job, number: int, results: list[Result]) -> None:
-    """Store a chunk's results over this process's own connection."""
-    if isinstance(database, ResultsDatabase):
-        database.add(job.run_id, results)
-    else:
-        database.add(job.run_id, results, part=number)
 
 
 def _numbered_chunks(sources: Iterable[Source], size: int, first: int) -> Iterator[_Chunk]:

@@ -18,8 +18,9 @@ from digit_classification.pictures.decode import DEFAULT_LIMITS, Limits
 from digit_classification.pictures.pipeline import Prepared, prepare_all
 from digit_classification.pictures.sources import find_named, printable
 from digit_classification.reports.review import About, Review
-from digit_classification.results.database import DatabaseError, Result, Run
+from digit_classification.results.errors import DatabaseError
 from digit_classification.results.opening import Database
+from digit_classification.results.records import Result, Run
 
 
 def print_runs(database: Database, output: Console) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from digit_classification.pictures.sources import escape_undecodable, printable
-from digit_classification.results.database import Result
+from digit_classification.results.records import Result
 
 FORMATS = ("text", "csv", "jsonl")
 COLUMNS = ("path", "digit", "confidence", "status", "reason")

@@ -32,7 +32,7 @@ from PIL import Image
 
 from digit_classification.pictures import images
 from digit_classification.pictures.pipeline import Prepared
-from digit_classification.results.database import Result
+from digit_classification.results.records import Result
 from digit_classification.pictures.sources import escape_undecodable, printable
 
 PARTS = Path(__file__).parent / "review_page"

@@ -72,8 +72,3 @@ def at_the_nodes(settings: DatabaseSettings) -> DatabaseSettings:
     if not is_parquet(settings) or is_url(path):
         return settings
     return settings.model_copy(update={"url": PARQUET + os.path.abspath(path)})
-
-
-def next_part(database: Database, run_id: str) -> int:
-    """The number of a run's next chunk: a dataset has the others under theirs."""
-    return 0 if isinstance(database, ResultsDatabase) else database.next_part(run_id)

@@ -1,4 +1,4 @@
-"""What is stored of an image and of a run, and how each is identified."""
+"""What is stored of an image and of a run, how each is identified, and the columns of a row."""
 
 from __future__ import annotations
 
@@ -11,9 +11,27 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Literal, get_args
 
+from digit_classification.pictures.sources import escape_undecodable
+
 Status = Literal["ok", "uncertain", "rejected", "error"]
 STATUSES = frozenset(get_args(Status))
 RunState = Literal["running", "finished", "interrupted", "failed"]
+PROBABILITY_COLUMNS = tuple(f"p{digit}" for digit in range(10))
+# Of `classified_images`, in every store, beside the run's identity.
+RESULT_COLUMNS = (
+    "timestamp",
+    "digit",
+    "confidence",
+    "status",
+    "reason",
+    "folder_name",
+    "file_name",
+    "path",
+    "path_key",
+    "image_sha256",
+    "sorted_to",
+    *PROBABILITY_COLUMNS,
+)
 
 
 @dataclass(frozen=True)
@@ -98,6 +116,46 @@ class StoredResult:
             image_sha256=self.image_sha256,
             sorted_to=self.sorted_to,
         )
+
+
+def result_values(timestamp: datetime | str, row: Result) -> tuple[Any, ...]:
+    """The values of RESULT_COLUMNS; float() and int() make NumPy's scalars plain ones."""
+    return (
+        timestamp,
+        None if row.digit is None else int(row.digit),
+        None if row.confidence is None else float(row.confidence),
+        row.status,
+        None if row.reason is None else escape_undecodable(row.reason),
+        escape_undecodable(row.folder_name),
+        escape_undecodable(row.file_name),
+        escape_undecodable(row.path),
+        path_key(row.path),
+        row.image_sha256,
+        None if row.sorted_to is None else escape_undecodable(row.sorted_to),
+        *((None,) * 10 if row.probabilities is None else map(float, row.probabilities)),
+    )
+
+
+def stored_result(id_: int, run_id: str | None, values: Sequence[Any]) -> StoredResult:
+    """The row with these values of RESULT_COLUMNS, as a store returns them."""
+    timestamp, digit, confidence, status, reason, folder_name, file_name, path = values[:8]
+    key, image_sha256, sorted_to, *probabilities = values[8:]
+    return StoredResult(
+        id=id_,
+        run_id=run_id,
+        timestamp=None if timestamp is None else str(timestamp),
+        digit=digit,
+        confidence=confidence,
+        status=status,
+        reason=reason,
+        folder_name=folder_name,
+        file_name=file_name,
+        path=path,
+        path_key=key,
+        image_sha256=image_sha256,
+        sorted_to=sorted_to,
+        probabilities=None if None in probabilities else tuple(probabilities),
+    )
 
 
 def path_key(path: str) -> str:

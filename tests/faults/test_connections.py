@@ -16,9 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from digit_classification.results import database as results
 from digit_classification.results import errors as database_errors
-from digit_classification.results.database import DatabaseError, ResultsDatabase
+from digit_classification.results import mysql, sqlite
+from digit_classification.results.database import ResultsDatabase
+from digit_classification.results.errors import DatabaseError
 from digit_classification.results.records import Result, RunInfo, path_key
 from tests.conftest import (
     MYSQL_PASSWORD,
@@ -242,8 +243,8 @@ def test_a_server_that_does_not_come_back(
 
 def test_a_frozen_server(server: PrivateServer, url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """It keeps the connection, but answers nothing."""
-    monkeypatch.setattr(results, "ANSWER_TIMEOUT_S", 1)
-    monkeypatch.setattr(results, "CONNECT_TIMEOUT_S", 1)
+    monkeypatch.setattr(mysql, "ANSWER_TIMEOUT_S", 1)
+    monkeypatch.setattr(mysql, "CONNECT_TIMEOUT_S", 1)
     notices: list[str] = []
     assert server.process is not None
     with ResultsDatabase.open(
@@ -339,7 +340,7 @@ def test_a_held_lock_is_waited_for(url: str) -> None:
 
 
 def test_a_busy_sqlite_file_is_waited_for(sqlite_url: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(results, "SQLITE_BUSY_TIMEOUT_S", 0.1)
+    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.1)
     notices: list[str] = []
     with ResultsDatabase.open(sqlite_url, retry_seconds=30, notice=notices.append) as database:
         path = sqlite_url.removeprefix("sqlite:///")

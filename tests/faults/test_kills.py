@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from digit_classification.results.database import DatabaseError
+from digit_classification.results.errors import DatabaseError
 from digit_classification.results.records import StoredResult
 from tests.faults.conftest import (
     NONE,

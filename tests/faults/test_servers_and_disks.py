@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from digit_classification.results.database import DatabaseError, ResultsDatabase
+from digit_classification.results.database import ResultsDatabase
+from digit_classification.results.errors import DatabaseError
 from digit_classification.results.records import RunInfo
 from tests.conftest import (
     MYSQL_PASSWORD,

@@ -1,0 +1,96 @@
+"""What an SQL store has to offer, and bringing its tables up to date, whichever it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from datetime import datetime, timezone
+from typing import Any, Protocol
+
+from digit_classification.results.errors import DatabaseError
+from digit_classification.results.records import now
+
+# Migration 1 is the ancestor's table, 2 adds the runs and what traces a row, 3 where its copy is.
+SCHEMA_VERSION = 3
+_ANCESTOR_COLUMNS = ("id", "digit", "confidence", "timestamp", "folder_name", "file_name")
+
+
+class Store(Protocol):
+    """What differs between SQLite and MySQL; SQL with `?` runs on both."""
+
+    url: str
+
+    def transaction(self, *, write: bool = False) -> AbstractContextManager[Any]:
+        """A cursor; committed at the end, rolled back on any exception, errors as sentences."""
+
+    def insert_new(
+        self,
+        cursor: Any,
+        table: str,
+        key: Sequence[str],
+        columns: Sequence[str],
+        rows: Sequence[tuple[Any, ...]],
+    ) -> int:
+        """Insert the rows whose key is not there yet and return how many those were."""
+
+    def has_table(self, cursor: Any, name: str) -> bool:
+        """Whether the database holds that table."""
+
+    def migrating(self) -> AbstractContextManager[Any]:
+        """A cursor, while no other process migrates this database."""
+
+    def apply_migration(self, cursor: Any, number: int) -> None:
+        """Run a migration, numbered from 1; one that was cut off half-way is completed."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+def migrate(store: Store, read_only: bool) -> None:
+    """Bring the schema up to date; processes that open the database at once take turns."""
+    with store.transaction() as cursor:
+        found = _schema_version(store, cursor)
+    if found > SCHEMA_VERSION:
+        raise DatabaseError(
+            f"Database {store.url}: its schema version {found} is newer than"
+            f" {SCHEMA_VERSION}, the newest this program knows; update the program."
+        )
+    if found == SCHEMA_VERSION:
+        return
+    if read_only:
+        raise DatabaseError(
+            f"Database {store.url}: its schema version {found} is older than"
+            f" {SCHEMA_VERSION}; store results in it once, which brings it up to date."
+        )
+    with store.migrating() as cursor:
+        cursor.execute(
+            "CREATE TABLE IF NOT EXISTS schema_migrations"
+            " (version INT NOT NULL PRIMARY KEY, applied_at DATETIME NOT NULL)"
+        )
+        for number in range(_schema_version(store, cursor) + 1, SCHEMA_VERSION + 1):
+            store.apply_migration(cursor, number)
+            cursor.execute(
+                "INSERT INTO schema_migrations (version, applied_at) VALUES (?, ?)",
+                (number, text_time(now())),
+            )
+
+
+def _schema_version(store: Store, cursor: Any) -> int:
+    if not store.has_table(cursor, "schema_migrations"):
+        return 0
+    cursor.execute("SELECT COALESCE(MAX(version), 0) FROM schema_migrations")
+    return int(cursor.fetchall()[0][0])
+
+
+def check_ancestor_columns(url: str, columns: Sequence[str]) -> None:
+    missing = [name for name in _ANCESTOR_COLUMNS if name not in columns]
+    if missing:
+        raise DatabaseError(
+            f"Database {url}: its table classified_images belongs to another program, for it has no"
+            f" column {missing[0]}; rename that table or choose another database."
+        )
+
+
+def text_time(moment: datetime) -> str:
+    """The form that both stores take for a DATETIME column."""
+    return f"{moment.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S}"
