@@ -65,7 +65,7 @@ from digit_classification.config import (
     load_settings,
     settings_text,
 )
-from digit_classification.detection.cluster_error import ClusterError
+from digit_classification.detection.cluster.error import ClusterError
 from digit_classification.detection.history import print_runs, review_run, show_run
 from digit_classification.detection.reading import (
     Batch,
@@ -118,7 +118,8 @@ from digit_classification.results.opening import (
 from digit_classification.results.records import Result, Run, RunInfo
 
 if TYPE_CHECKING:
-    from digit_classification.detection.cluster import Cluster, Job
+    from digit_classification.detection.cluster.connection import Cluster
+    from digit_classification.detection.cluster.tasks import Job
 
 PROMPT = "Enter the image path or directory: "
 DETECTOR_SECTIONS = ("model", "detection")  # without the database: its URL may hold a password
@@ -337,7 +338,7 @@ class DigitPredictor:
 
     def _job(self, **more: Any) -> Job:
         """Return what the nodes of a cluster should know."""
-        from digit_classification.detection.cluster import Job
+        from digit_classification.detection.cluster.tasks import Job
 
         detection = self.settings.detection
         return Job(
@@ -768,7 +769,8 @@ class _Detection:
 def _connect(
     arguments: argparse.Namespace, messages: Console
 ) -> contextlib.AbstractContextManager[Cluster]:
-    from digit_classification.detection.cluster import Cluster  # only those who have one need Ray
+    # Only those who have a cluster need Ray.
+    from digit_classification.detection.cluster.connection import Cluster
 
     return Cluster.connect(arguments.cluster, messages.print)
 

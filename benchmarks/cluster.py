@@ -164,7 +164,7 @@ def chunk_seconds(address: str, sources: list[Source], readers: int) -> float:
     """Return the seconds from chunk to chunk when there is nothing to do for them."""
     import ray
 
-    from digit_classification.detection.cluster import pack
+    from digit_classification.detection.cluster.tasks import pack
 
     ray.init(address=address, log_to_driver=False, logging_level="ERROR")
     try:
@@ -223,7 +223,7 @@ def row_seconds(url: str, model: Path, folder: Path) -> float:
 
 def crossing_bytes(sources: list[Source], model: Path) -> tuple[float, float]:
     """Return the pickled bytes a picture: to and from the driver, and of a row to its writer."""
-    from digit_classification.detection.cluster import Report, pack
+    from digit_classification.detection.cluster.tasks import Report, pack
     from digit_classification.detection.summary import Summary
 
     batch = read(sources, load_model(model).network)

@@ -129,7 +129,8 @@ class Deadly(Source):
 
 @needs_ray
 def test_a_picture_that_crashes_what_reads_it_is_an_error(desk: Path, nodes: Nodes) -> None:
-    from digit_classification.detection.cluster import Cluster, Job
+    from digit_classification.detection.cluster.connection import Cluster
+    from digit_classification.detection.cluster.tasks import Job
     from digit_classification.network.model_file import load_model
 
     paths = [desk / "scans" / f"{number:03}.png" for number in range(8)]
