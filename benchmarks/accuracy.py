@@ -25,7 +25,7 @@ import time
 import zipfile
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import date
 from pathlib import Path, PurePath
 from typing import Any, TypeVar
@@ -76,6 +76,15 @@ COLUMNS = {
     "calibration_error": "calibration error",
 }
 
+# What this project did with a set: choose, with its figures in view, or report only.
+USED_TO = {
+    "MNIST test": "report",
+    "load_digits": "choose",
+    "photos": "choose",
+    "scans": "choose",
+    "no digit": "choose",
+}
+
 T = TypeVar("T")
 
 
@@ -91,6 +100,7 @@ class Row:
     images: int | None = None
     figures: dict[str, list[float]] = field(default_factory=dict)  # by column, one value a run
     unit: str = "%"  # a figure in % is a share, 0 to 1
+    used_to: str = ""  # choose or report, for a set of pictures
 
 
 @dataclass(frozen=True)
@@ -102,6 +112,7 @@ class Pictures:
     labels: np.ndarray  # (n,) int: the true digit, or NO_DIGIT
     parts: dict[str, np.ndarray]  # the table's rows: name -> (n,) bool, which pictures
     groups: np.ndarray | None = None  # (n,) str: who wrote it, for an average over groups
+    used_to: str = ""  # choose or report
 
 
 @dataclass(frozen=True)
@@ -166,7 +177,8 @@ def make_rows(pictures: Pictures, ours: list[Reading], ancestor: list[Reading]) 
         columns = {c: [run[c] for run in runs if c in run] for c in COLUMNS}
         if ancestor and "accuracy" in runs[0]:
             columns["ancestor"] = [measure(reading)["accuracy"] for reading in ancestor]
-        return Row(name, images, {column: values for column, values in columns.items() if values})
+        found = {column: values for column, values in columns.items() if values}
+        return Row(name, images, found, used_to=pictures.used_to)
 
     labels, groups = pictures.labels, pictures.groups
 
@@ -589,13 +601,13 @@ def _mistake(
 def as_markdown(rows: Sequence[Row], notes: str) -> str:
     """Return the table, with `notes` above it."""
     lines = [
-        f"| {' | '.join(['', 'images', *COLUMNS.values()])} |",
-        f"| --- |{' ---: |' * (1 + len(COLUMNS))}",
+        f"| {' | '.join(['', 'used to', 'images', *COLUMNS.values()])} |",
+        f"| --- | --- |{' ---: |' * (1 + len(COLUMNS))}",
     ]
     for row in rows:
         images = "" if row.images is None else f"{row.images:,}"
         cells = [_cell(row.figures.get(column), row.unit) for column in COLUMNS]
-        lines.append(f"| {' | '.join([row.name, images, *cells])} |")
+        lines.append(f"| {' | '.join([row.name, row.used_to, images, *cells])} |")
     return f"{notes}\n\n" + "\n".join(lines) + "\n"
 
 
@@ -769,6 +781,7 @@ def measure(arguments: argparse.Namespace, folder: Path, messages: Console) -> l
         if pictures is None:
             rows.append(Row(f"{name}: not given"))
             continue
+        pictures = replace(pictures, used_to=USED_TO[name])
         messages.print(f"Reading {len(pictures.labels):,} pictures: {name}")
         ours = [read_with_ours(predictor, pictures) for predictor in predictors]
         if arguments.mistakes:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from benchmarks.accuracy import (
     NO_DIGIT,
     ROOT,
     START,
+    USED_TO,
     Pictures,
     Reading,
     Row,
@@ -66,9 +68,9 @@ def test_a_rejected_picture_counts_as_wrong() -> None:
 
 
 def test_the_table_shows_mean_and_spread() -> None:
-    row = Row("MNIST test", 10_000, {"accuracy": [0.99, 0.98, 0.97]})
+    row = Row("MNIST test", 10_000, {"accuracy": [0.99, 0.98, 0.97]}, used_to="report")
     table = as_markdown([row], "notes")
-    assert "| MNIST test | 10,000 | 98.00 ± 1.00 % |" in table
+    assert "| MNIST test | report | 10,000 | 98.00 ± 1.00 % |" in table
 
 
 def test_the_table_is_written_between_its_marks(tmp_path: Path) -> None:
@@ -135,6 +137,13 @@ def test_the_pictures_without_a_digit_are_always_the_same(tmp_path: Path) -> Non
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_dataset(tmp_path_factory.mktemp("benchmark") / "digits", per_class=20)
+
+
+def test_the_committed_table_says_what_each_set_was_used_to() -> None:
+    text = (ROOT / "benchmarks/README.md").read_text(encoding="utf-8").split(END)[0]
+    rows = re.findall(r"^\| ([^|,:]+)[^|]* \| (\w*) \| [\d,]+ \|", text, re.MULTILINE)
+    sets = {name.strip(): used_to for name, used_to in rows if used_to}
+    assert sets == USED_TO
 
 
 @pytest.fixture(scope="module")

@@ -14,13 +14,14 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
 import digit_classification_detector as detector
 import digit_classification_model_trainer as trainer
 from benchmarks import accuracy, speed
-from digit_classification.config import FIELDS, load_settings
+from digit_classification.config import FIELDS, config_text, load_settings
 from digit_classification.results.database import ResultsDatabase
 from digit_classification.results.records import Result, RunInfo
 from tests.conftest import PASSWORD_VARIABLE, execute_on_mysql, mysql_database
@@ -36,9 +37,12 @@ from tests.documents import (
     named_flags,
 )
 from tests.drawing import draw_digit, png, write_dataset
+from tests.faults import hostile
+from tests.faults.test_hostile_mutations import COUNTS
 from tests.sentences import collect, not_understood, plain
 
 SCRIPTS = {f"{script.__name__}.py": script for script in (detector, trainer)}
+OTHER_PAGES = ("CONTRIBUTING.md", "benchmarks/*.md", "dataset/*.md")
 TEXTS = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
 
 
@@ -257,7 +261,11 @@ def test_the_page_has_every_column_with_its_type(filled: str) -> None:
 # ------------------------------------------------------------------------- links, flags, figures
 
 
-@pytest.mark.parametrize("page", [README, *PAGES], ids=lambda page: page.name)
+@pytest.mark.parametrize(
+    "page",
+    [README, *PAGES, *(path for place in OTHER_PAGES for path in sorted(ROOT.glob(place)))],
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
 def test_links_of_a_page_lead_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\(\s*([^)\s]+)\s*\)", page.read_text(encoding="utf-8")):
         if target.startswith("https://"):
@@ -279,26 +287,128 @@ def test_a_page_names_no_flag_and_no_setting_that_does_not_exist(page: str) -> N
     parsers = [module.build_parser() for module in (detector, trainer, accuracy, speed)]
     known = set().union(*map(flags, parsers)) | {"--upgrade"}  # pip's
     known |= {"--head", "--port", "--address"}  # Ray's
+    known |= {"--dest"}  # argcomplete's
     assert named_flags(TEXTS[page]) <= known
     sections = "|".join({key.split(".")[0] for key in FIELDS})
     assert set(re.findall(rf"`((?:{sections})\.[a-z_]+)`", TEXTS[page])) <= set(FIELDS)
 
 
-@pytest.mark.parametrize("page", TEXTS)
-def test_every_figure_with_a_deviation_is_in_the_benchmark_s_table(page: str) -> None:
-    table = (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
-    figures = re.findall(r"\d+(?:\.\d+)? ± \d+(?:\.\d+)? (?:%|s)", TEXTS[page])
-    assert [figure for figure in figures if figure not in table] == []
+@pytest.mark.parametrize("script", [trainer, detector])
+def test_each_script_s_section_of_the_options_has_all_of_its_flags(script: ModuleType) -> None:
+    _, of_the_trainer, of_the_detector, of_both = TEXTS["options.md"].split("\n## ")[:4]
+    its_own = of_the_trainer if script is trainer else of_the_detector
+    assert its_own.startswith("The trainer\n\n" if script is trainer else "The detector\n\n")
+    assert of_both.startswith("Both\n\n")
+    table = "\n".join(line for line in its_own.splitlines() if line.startswith("| `"))
+    assert named_flags(table) | named_flags(of_both) == flags(script.build_parser())
+    assert named_flags(table).isdisjoint(named_flags(of_both))
 
 
-def test_each_row_of_the_comparison_is_shown() -> None:
-    page = TEXTS["comparison.md"]
-    rows = re.findall(r"^\| \[\d+\]\(#(\d+)\)", page, re.MULTILINE)
-    shown = re.findall(r"^### (\d+)\n\n(?:.+\n+)*?```(?:console|python)\n", page, re.MULTILINE)
-    assert rows == shown == [str(number) for number in range(1, 13)]
-    cells = [line.split("|")[1:-1] for line in page.splitlines() if line.startswith("|")]
-    assert {len(row) for row in cells} == {9}
-    assert all(row[1].strip() for row in cells)
+def test_every_setting_is_on_its_page() -> None:
+    assert blocks(TEXTS["settings.md"], "yaml") == [config_text()]
+
+
+def test_modules_that_contributing_names_exist() -> None:
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+/|\w+\.py)` \| (.*) \|$", text, re.MULTILINE)
+    assert len(rows) > 5
+    for place, contents in rows:
+        assert (ROOT / "digit_classification" / place).exists(), place
+        for name in re.findall(r"`(\w+\.py)`", contents):
+            assert (ROOT / "digit_classification" / place / name).exists(), name
+
+
+# A figure, and then, not shown to readers, the cell of the benchmarks' tables that it is from.
+FIGURE = re.compile(r"(\d+(?:\.\d+)? ± \d+(?:\.\d+)? (?:%|s))(?: ?<!-- (.+?) -->)?")
+
+
+def tables(text: str) -> Iterator[tuple[str, str, str]]:
+    """Yield each cell of the tables of a page: its row, its column, what is in it."""
+    heads: list[str] = []
+    for line in text.splitlines():
+        cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+        if not line.startswith("|"):
+            heads = []
+        elif not heads:
+            heads = cells
+        elif not line.startswith("| ---"):
+            yield from ((cells[0], head, cell) for head, cell in zip(heads, cells, strict=True))
+
+
+def figures_with_their_cells(text: str) -> Iterator[tuple[str, str, str]]:
+    """Yield each figure of a page with the row and the column of the benchmark that it names.
+
+    In a table, the comment in the first cell names the row, and the column is the table's own;
+    in a sentence, the comment behind the figure names both.
+    """
+    for row, column, cell in tables(text):
+        named = re.search("<!-- (.+?) -->", row)
+        for found in FIGURE.finditer(cell):
+            yield found[1], named[1] if named else "", column
+    sentences = "\n".join(line for line in text.splitlines() if not line.startswith("|"))
+    for found in FIGURE.finditer(" ".join(sentences.split())):
+        row, _, column = (found[2] or "").partition(": ")
+        yield found[1], row, column
+
+
+MEASURED = {
+    (row, column): cell
+    for row, column, cell in tables((ROOT / "benchmarks/README.md").read_text(encoding="utf-8"))
+}
+
+
+@pytest.mark.parametrize("page", [README, *PAGES], ids=lambda page: page.name)
+def test_every_figure_with_a_deviation_is_what_its_cell_says(page: Path) -> None:
+    found = list(figures_with_their_cells(page.read_text(encoding="utf-8")))
+    wrong = [one for one in found if MEASURED.get(one[1:]) != one[0]]
+    assert wrong == []
+    assert len(found) >= 8 or page != README
+
+
+def test_the_readme_says_what_each_set_was_used_for() -> None:
+    used = [
+        (re.findall("<!-- (.+?) -->", row), cell)
+        for row, column, cell in tables(README.read_text(encoding="utf-8"))
+        if column == "used to"
+    ]
+    assert len(used) >= 4
+    assert [cell for _, cell in used] == [MEASURED[row, "used to"] for (row,), _ in used]
+
+
+def test_the_counts_of_mutated_files_are_those_of_the_benchmark() -> None:
+    page = " ".join(TEXTS["security.md"].split())
+    measured = (ROOT / "benchmarks/reliability.md").read_text(encoding="utf-8")
+    line = r"^- ([\d,]+) mutated (\w+): 0 crashes, 0 hangs, .*, (\d+) MiB at most$"
+    found = {kind: (count, int(mib)) for count, kind, mib in re.findall(line, measured, re.M)}
+    assert set(found) == {"images", "zips", "models", "foreign"}
+    for kind, name in [*zip(found, found, strict=True)][:3]:
+        assert f"{found[kind][0]} mutated {name}" in page
+    assert f"{found['foreign'][0]} mutated `.keras` files" in page
+    assert f"{len(hostile.pictures())} kinds" in page
+    least = max(mib for kind, (_, mib) in found.items() if kind != "foreign")
+    assert f"{least} MiB, and {found['foreign'][1]} MiB where Keras" in page
+    assert f"some {round(sum(short for short, _ in COUNTS.values()), -2)} mutated" in page
+
+
+def test_each_column_of_the_comparison_is_shown() -> None:
+    compared, _, shown = TEXTS["comparison.md"].partition("\n## Shown\n")
+    numbers = re.findall(r"^### (\d+)\n\n(?:.+\n+)*?```(?:console|python)\n", shown, re.MULTILINE)
+    assert numbers == [str(number) for number in range(1, 13)]
+    assert list(dict.fromkeys(re.findall(r"\[\d+\]\(#(\d+)\)", compared))) == numbers
+
+
+def test_the_tables_of_the_comparison_can_be_read() -> None:
+    themes: list[dict[str, dict[str, str]]] = []
+    for theme in TEXTS["comparison.md"].split("\n## ")[1:]:
+        rows: dict[str, dict[str, str]] = {}
+        for program, column, cell in tables(theme):
+            rows.setdefault(program, {})[column] = cell
+        themes += [rows] if "this program" in rows else []
+    assert len(themes) >= 5
+    for rows in themes:
+        assert list(rows) == list(themes[0]), "the same programs in the same order"
+        assert len(rows["this program"]) <= 6, "too wide"
+        assert all(rows["this program"].values())
 
 
 # ------------------------------------------------------------------------------- troubleshooting

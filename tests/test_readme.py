@@ -16,7 +16,6 @@ import pytest
 import digit_classification_detector as detector
 import digit_classification_model_trainer as trainer
 from benchmarks import accuracy
-from digit_classification.config import FIELDS, config_text
 from digit_classification.results.database import ResultsDatabase
 from tests import documents
 from tests.documents import ROOT, commands, flags, masked, named_flags
@@ -25,26 +24,13 @@ from tests.drawing import write_dataset
 README = documents.README.read_text(encoding="utf-8")
 
 
-@pytest.mark.parametrize("script", [trainer, detector])
-def test_every_flag_is_in_the_readme(script: object) -> None:
-    assert flags(script.build_parser()) <= named_flags(README)  # type: ignore[attr-defined]
-
-
 def test_the_readme_names_no_flag_that_does_not_exist() -> None:
     parsers = (trainer.build_parser(), detector.build_parser(), accuracy.build_parser())
-    known = set().union(*map(flags, parsers)) | {"--dest"}  # argcomplete's own
-    assert named_flags(README) <= known
+    assert named_flags(README) <= set().union(*map(flags, parsers))
 
 
-def test_the_readme_names_no_setting_that_does_not_exist() -> None:
-    sections = {key.split(".")[0] for key in FIELDS}
-    named = set(re.findall(rf"`((?:{'|'.join(sections)})\.(?!py`)[a-z_]+)`", README))
-    assert named <= set(FIELDS)
-    assert named
-
-
-def test_every_setting_is_in_the_readme() -> None:
-    assert config_text() in README
+def test_the_readme_is_read_in_three_minutes() -> None:
+    assert len(README.split()) <= 800  # at 250 words a minute
 
 
 def test_exit_codes_are_in_the_help() -> None:
@@ -58,12 +44,6 @@ def test_every_option_has_help_and_the_help_an_example(script: object) -> None:
     parser: argparse.ArgumentParser = script.build_parser()  # type: ignore[attr-defined]
     assert all(action.help for action in parser._actions)
     assert "\nexample:\n" in parser.format_help()
-
-
-@pytest.mark.parametrize("script", [trainer, detector])
-def test_links_and_files_of_the_readme_exist(script: object) -> None:
-    for target in re.findall(r"\]\(([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
 
 
 @pytest.fixture(scope="module")
@@ -126,29 +106,6 @@ def test_the_mysql_command_works(desk: Path, mysql_url: str) -> None:
     done = run(desk, re.sub(r"mysql://\S+", mysql_url, command))
     assert done.returncode == 0, done.stderr
     assert f"Stored in {mysql_url}, run " in done.stderr
-
-
-def test_the_python_example_works(desk: Path) -> None:
-    (example,) = documents.blocks(README, "python")
-    done = subprocess.run(
-        [sys.executable, "-c", example],
-        cwd=desk,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    digit, confidence, status = done.stdout.split()
-    assert int(digit) in range(10)
-    assert 0 < float(confidence) <= 1
-    assert status in {"ok", "uncertain"}
-
-
-def test_every_figure_of_the_readme_is_in_the_benchmark_s_table() -> None:
-    table = (ROOT / "benchmarks/README.md").read_text(encoding="utf-8")
-    figures = re.findall(r"\d+(?:\.\d+)? ± \d+(?:\.\d+)? (?:%|s)", README)
-    assert len(figures) > 10
-    assert [figure for figure in figures if figure not in table] == []
 
 
 def test_the_commands_for_make_are_targets() -> None:

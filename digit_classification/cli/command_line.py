@@ -1,7 +1,7 @@
 """What the command lines of both scripts have in common.
 
 Options come in groups, each with an example; a misspelt one is met with the one that was
-probably meant; and shells complete them, through argcomplete (the README says how).
+probably meant; and shells complete them, through argcomplete (docs/options.md says how).
 """
 
 from __future__ import annotations
