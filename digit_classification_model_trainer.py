@@ -639,8 +639,8 @@ def build_parser() -> CommandLine:
         metavar="PATIENCE",
         nargs="?",
         const=PATIENCE,
-        help="end the training after PATIENCE epochs without a lower validation loss; "
-        f"{PATIENCE} without a number",
+        help="end the training after PATIENCE epochs without a lower validation loss "
+        f"({PATIENCE} if no number is given)",
     )
     training.add_argument(
         "--resume-training",
@@ -666,7 +666,7 @@ def build_parser() -> CommandLine:
         "--export-to", type=Path, metavar="PATH", help="where that goes (default: beside the model)"
     )
     export.add_argument(
-        "--skip-training", action="store_true", help="export the model that is there already"
+        "--skip-training", action="store_true", help="export the existing model, without training"
     )
     parser.add_general_options(
         dry_run="read the dataset and say what would be done; train and write nothing",
@@ -728,7 +728,9 @@ def _check_combination(parser: CommandLine, arguments: argparse.Namespace) -> No
     """Refuse options that make no sense together; exits with status 2."""
     if arguments.skip_training:
         if arguments.export is None:
-            parser.error(f"--skip-training needs --export {'|'.join(FORMATS)}: what is to be done?")
+            parser.error(
+                f"--skip-training needs --export {'|'.join(FORMATS)}: name a form to export"
+            )
         for flag in ("resume_training", "report", "metrics"):
             if getattr(arguments, flag):
                 parser.error(f"--{flag.replace('_', '-')} needs a training: no --skip-training")

@@ -67,12 +67,12 @@ class DatasetSettings(Section):
         0.2, gt=0, lt=1, description="part of the dataset held back as test set"
     )
     validation_fraction: float = Field(
-        0.1, gt=0, lt=1, description="part of the training images that choices are made on"
+        0.1, gt=0, lt=1, description="part of the training images held out for validation"
     )
     corrections: Path | None = Field(
         None,
-        description="CSV file of pictures to learn as well, under labels that a person gave them; "
-        "the detector's review page writes it",
+        description="CSV file of pictures to learn as well, with the labels that a person "
+        "gave them; the detector's review page writes it",
     )
     strict: bool = Field(False, description="an unreadable image ends the training")
     cache: bool = Field(
@@ -89,13 +89,14 @@ class ModelSettings(Section):
 
 class TrainingSettings(Section):
     hidden_units: tuple[int, ...] = Field(
-        (800,), min_length=1, description="width of each hidden layer, one number a layer"
+        (800,), min_length=1, description="width of each hidden layer, one number per layer"
     )
     epochs: int = Field(100, ge=1, description="passes over the training images")
     batch_size: int = Field(512, ge=2, description="images per step of the optimiser")
     learning_rate: float = Field(1.0, gt=0, le=10, description="peak step size of the optimiser")
     distort: bool = Field(
-        True, description="distort the training images, anew for each epoch: slower, much better"
+        True,
+        description="distort the training images, afresh in each epoch: slower, but more accurate",
     )
     drawn_share: float = Field(
         0.05,
@@ -135,15 +136,15 @@ class ImageSettings(Section):
     formats: tuple[FormatName, ...] = Field(
         ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WebP", "PGM"),
         min_length=1,
-        description="formats that are opened; AVIF and JPEG2000 are possible, too; PGM means PBM "
-        "and PPM as well",
+        description="formats that are opened; AVIF and JPEG2000 can be added; PGM includes "
+        "PBM and PPM",
     )
     max_pixels: int = Field(
         89_478_485,
         ge=1,
         le=2**31 - 1,
-        description="pictures of more pixels are errors, lest a small file fill the memory: "
-        "up to 12 bytes a pixel",
+        description="pictures of more pixels are errors, so that a small file cannot fill the "
+        "memory: up to 12 bytes a pixel",
     )
 
     @field_validator("formats", mode="before")
@@ -188,7 +189,7 @@ class DatabaseSettings(Section):
     )
     tls_required: bool = Field(False, description="refuse a MySQL connection without TLS")
     connections: int = Field(
-        8, ge=1, le=1000, description="connections that a cluster opens to a MySQL server, at most"
+        8, ge=1, le=1000, description="the most connections that a cluster opens to a MySQL server"
     )
     retry_seconds: float = Field(
         60,

@@ -98,7 +98,7 @@ def test_a_misspelt_flag(
     [
         (
             "--skip-training",
-            "--skip-training needs --export onnx|tflite|saved_model: what is to be done?",
+            "--skip-training needs --export onnx|tflite|saved_model: name a form to export",
         ),
         (
             "--skip-training --export onnx --report r",

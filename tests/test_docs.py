@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import importlib
 import importlib.util
 import io
 import os
@@ -56,6 +57,8 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copytree(ROOT / "samples", office / "samples")
     for script in (*SCRIPTS, "config.yaml"):
         shutil.copy(ROOT / script, office)
+    (office / "docs").mkdir()
+    shutil.copy(ROOT / "docs/draw_photos.py", office / "docs")
     write_dataset(office / "scans", per_class=1, first_seed=900)
     write_dataset(office / "others_digits", per_class=3, first_seed=800)
     mine = write_dataset(office / "my_digits", per_class=12)
@@ -113,8 +116,10 @@ def run(command: str) -> tuple[int, str]:
 
 
 def prepare(command: str) -> None:
-    """Leave behind what a command goes on with: a run, or a training, that was interrupted."""
-    if "--resume-training" in command:
+    """Leave behind what a command goes on with: a stopped run or training, or corrections."""
+    if command == "cat corrections.csv":
+        correct_on_the_page()
+    elif "--resume-training" in command:
         dataset = ["--dataset", "my_digits"] if "--dataset my_digits" in command else []
         parsed = trainer.build_parser().parse(dataset)
         classifier = trainer.DigitClassifier(load_settings(parsed), quiet=True)
@@ -124,6 +129,15 @@ def prepare(command: str) -> None:
         assert detector.main(["scans", "--quiet"]) == 0
         with ResultsDatabase.open("sqlite:///digit_classification.db") as database:
             database.finish_run(database.runs()[0].info.id, "interrupted")
+
+
+def correct_on_the_page() -> None:
+    """Do as the tutorial's reader does on the review page, for the digits with a habit."""
+    with ResultsDatabase.open("sqlite:///digit_classification.db", read_only=True) as database:
+        rows = [row.as_result() for row in database.rows(database.runs()[0].info.id)]
+    habits = [row for row in rows if Path(row.path).name[0] in "019"]
+    lines = [f"{row.path},{Path(row.path).name[0]},{row.image_sha256}\n" for row in habits]
+    Path("corrections.csv").write_text("".join(["path,digit,sha256\n", *lines]))
 
 
 def expected_code(command: str) -> int:
@@ -306,6 +320,15 @@ def test_each_script_s_section_of_the_options_has_all_of_its_flags(script: Modul
 
 def test_every_setting_is_on_its_page() -> None:
     assert blocks(TEXTS["settings.md"], "yaml") == [config_text()]
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_what_a_page_names_of_the_package_is_there(page: str) -> None:
+    files = {".keras", ".checkpoint", ".onnx", ".tflite", ".db"}
+    for name in re.findall(r"`(digit_classification(?:\.\w+)+)\b", TEXTS[page]):
+        module, _, attribute = name.rpartition(".")
+        if Path(name).suffix not in files:
+            assert hasattr(importlib.import_module(module), attribute), name
 
 
 def test_modules_that_contributing_names_exist() -> None:

@@ -84,7 +84,7 @@ class Sorter:
                 os.unlink(source.path)
         except SourceError as error:
             raise SortingError(
-                f"'{printable(source.name)}' cannot be copied: {error}: put it right, and resume."
+                f"'{printable(source.name)}' cannot be copied: {error}: fix that, and resume."
             ) from None
         except OSError as error:
             verb = "moved" if self.move else "copied"
