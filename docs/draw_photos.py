@@ -38,8 +38,11 @@ def main(argv: list[str] | None = None) -> None:
         "--seed", type=int, default=1, help="other numbers draw others (default: 1)"
     )
     arguments = parser.parse_args(argv)
+    try:
+        arguments.folder.mkdir()
+    except OSError as error:
+        parser.error(f"'{arguments.folder}' cannot be made ({error.strerror}): name a new folder.")
     draw.STROKES.update(HABITS)
-    arguments.folder.mkdir()
     for number in range(20):
         digit = str(number // 2)
         rng = np.random.default_rng([arguments.seed, number])
