@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from digit_classification.cli.quiet import import_keras
+from digit_classification.network.inference import rounded_for_pixels
 from digit_classification.pictures import images
 
 DIGITS = 10
@@ -40,7 +41,8 @@ def build_saved_network(learned: Any, temperature: float) -> Any:
     """Return the keras.Sequential to save: (n, 28, 28) pixels -> (n, 10) probabilities.
 
     Each batch normalisation becomes part of the dense layer before it, and the temperature part
-    of the last one, so that nothing but dense layers is left.
+    of the last one, so that nothing but dense layers is left.  The first kernel is rounded as the
+    detector will compute with it.
     """
     layers = import_keras().layers
     dense = [layer for layer in learned.layers if isinstance(layer, layers.Dense)]
@@ -58,6 +60,7 @@ def build_saved_network(learned: Any, temperature: float) -> Any:
         scale = gamma / np.sqrt(variance + norm.epsilon)
         weights += [layer.get_weights()[0] * scale, beta - mean * scale]
     weights += [array / temperature for array in last.get_weights()]
+    weights[0] = rounded_for_pixels(weights[0])
     saved.set_weights(weights)
     return saved
 
