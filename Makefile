@@ -1,5 +1,7 @@
 # make demo   trains on the bundled MNIST, reads samples/, shows the stored rows
 # make test   runs the tests        make lint   checks the code
+# make test-kernels   runs the tests that compare results on three kernels of NumPy's OpenBLAS,
+#             the newest that the processor has; KERNELS="Prescott Haswell" names others
 # make soak   runs the tests of faults in full, which takes about 20 minutes; with
 #             requirements-cluster.txt installed, those of a cluster, too
 # make bench  measures              make clean  removes what the other targets made
@@ -12,7 +14,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help venv demo test lint bench soak clean
+.PHONY: help venv demo test test-kernels lint bench soak clean
 
 help:
 	@sed -n '/^$$/q;s/^# \{0,1\}//p' Makefile
@@ -36,6 +38,12 @@ demo: $(READY)
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-kernels: $(READY)
+	for kernel in $(or $(KERNELS),$$($(BIN)/python -m tests.kernels 3)); do \
+		echo "OPENBLAS_CORETYPE=$$kernel"; \
+		OPENBLAS_CORETYPE=$$kernel $(BIN)/python -m pytest -n 2 --dist loadfile -q -m same_results || exit 1; \
+	done
 
 lint: $(READY)
 	$(BIN)/ruff check .

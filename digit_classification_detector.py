@@ -24,9 +24,10 @@ from __future__ import annotations
 
 import os
 
-# NumPy's matrix products on one thread: the others would wait for work by spinning, on the cores
-# that the reading processes use. NumPy looks at this when it is imported.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+if __name__ == "__main__":
+    # NumPy's matrix products on one thread: the others would wait for work by spinning, on the
+    # cores that the reading processes use. NumPy looks at this when it is imported.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import argparse
 import contextlib

@@ -58,6 +58,7 @@ def here(desk: Path) -> Detector:
     return Detector(desk, desk / "m.keras", {"DIGITS_DETECTION_BATCH_SIZE": "8"})
 
 
+@pytest.mark.same_results
 @needs_ray
 def test_results_are_those_of_one_machine(here: Detector, nodes: Nodes, tmp_path: Path) -> None:
     options = ["scans", "--format", "jsonl", "--output"]

@@ -411,6 +411,7 @@ def weights(model: Path) -> list[np.ndarray]:
     return arrays
 
 
+@pytest.mark.same_results
 def test_a_resumed_training_ends_with_the_same_bits_as_an_undisturbed_one(
     interrupted: Callable[[int], Path],
     small: list[object],

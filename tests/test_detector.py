@@ -221,6 +221,7 @@ def test_the_pictures_that_the_network_sees(run: Run, folder: Path, tmp_path: Pa
         assert (image.size, image.mode) == ((28, 28), "L")
 
 
+@pytest.mark.same_results
 def test_many_pictures_are_read_by_several_processes(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -334,6 +335,54 @@ def test_the_default_path_imports_no_tensorflow(model: Path, folder: Path) -> No
     )
     assert done.stdout.splitlines()[1] == "0 []"
     assert done.stderr == ""
+
+
+def test_importing_leaves_the_environment_and_the_threads_alone() -> None:
+    code = (
+        "import os, cv2, numpy; from threadpoolctl import threadpool_info;"
+        "before = dict(os.environ), threadpool_info()[0]['num_threads'];"
+        "import digit_classification_detector;"
+        "after = dict(os.environ), threadpool_info()[0]['num_threads'];"
+        "print(before == after, after[1])"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "OPENBLAS_NUM_THREADS"}
+    for threads, expected in (({}, None), ({"OPENBLAS_NUM_THREADS": "2"}, "2")):
+        done = subprocess.run(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env={**environment, **threads},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        unchanged, number = done.stdout.split()
+        assert unchanged == "True"
+        assert number == (expected or number)
+
+
+def test_a_reading_process_computes_on_one_thread(tmp_path: Path) -> None:
+    """Also where the detector was imported: 300 pictures are enough to start processes."""
+    script = tmp_path / "mine.py"
+    script.write_text(
+        "import os\n"
+        "from threadpoolctl import threadpool_info\n"
+        "from digit_classification.pictures.pipeline import map_in_order\n"
+        "def threads(_):\n"
+        "    import numpy\n"
+        "    return os.getpid(), threadpool_info()[0]['num_threads']\n"
+        "if __name__ == '__main__':\n"
+        "    found = set(map_in_order(threads, range(300), workers=2))\n"
+        "    print(os.getpid() in dict(found), {number for _, number in found})\n"
+    )
+    environment = {k: v for k, v in os.environ.items() if k != "OPENBLAS_NUM_THREADS"}
+    done = subprocess.run(
+        [sys.executable, str(script)],
+        env={**environment, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.stdout == "False {1}\n", done.stderr
 
 
 # ------------------------------------------------------------------------------------------ errors

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import io
+import os
+import subprocess
+import sys
 import warnings
 from pathlib import Path
 
@@ -16,6 +20,10 @@ from PIL import Image
 
 from digit_classification.pictures import images
 from digit_classification.pictures.decode import Limits
+from tests.kernels import BEYOND_BASELINE, kernels
+
+ROOT = Path(__file__).resolve().parent.parent
+SAMPLES = ROOT / "samples"
 
 # Strokes of handwritten digits: polylines in a unit square, x to the right, y down.
 STROKES: dict[int, list[list[tuple[float, float]]]] = {
@@ -122,6 +130,40 @@ def test_small_pictures_come_out_the_same_in_any_company(
         alone = images.normalize(picture)
         assert np.array_equal(seen.digit, alone.digit)
         assert seen.rejection == alone.rejection
+
+
+def fingerprint() -> str:
+    """Return what the forms of the samples, and of strokes in colours, come to."""
+    found = hashlib.sha256()
+    for path in sorted(SAMPLES.glob("*.*")):
+        if path.suffix != ".py" and path.name != "not-an-image.png":
+            seen = images.normalize(path)
+            found.update(seen.digit.tobytes() + str(seen.rejection).encode())
+    random = np.random.default_rng(1)
+    for digit in STROKES:
+        paper, ink = random.integers(60, 200, 3), draw(digit)[..., None]
+        noise = random.integers(0, 8, (*ink.shape[:2], 3))
+        colours = paper + np.array([40, -25, 20]) * ink  # of nearly equal lightness
+        found.update(images.normalize((colours + noise).astype(np.uint8)).digit.tobytes())
+    return found.hexdigest()
+
+
+@pytest.mark.skipif("Haswell" not in kernels(), reason="needs AVX2")
+def test_processors_with_avx2_prepare_pictures_alike() -> None:
+    """Of OpenCV, AVX-512 alone is turned off: without AVX2 its sums are rounded in another way."""
+    code = "from tests.test_images import fingerprint; print(fingerprint())"
+    here = fingerprint()
+    for kernel in kernels():
+        older = {"OPENCV_CPU_DISABLE": "AVX512-SKX", "NPY_DISABLE_CPU_FEATURES": BEYOND_BASELINE}
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", code],
+            cwd=ROOT,
+            env={**os.environ, "OPENBLAS_CORETYPE": kernel, **older},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.stdout.strip() == here, (kernel, done.stderr)
 
 
 @given(DIGITS, st.integers(8, 24))

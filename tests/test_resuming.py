@@ -81,6 +81,7 @@ def read(url: str) -> tuple[Run, list[StoredResult]]:
         return run, list(database.rows(run.info.id))
 
 
+@pytest.mark.same_results
 @pytest.mark.parametrize(
     ("error", "state", "code", "said"),
     [

@@ -77,6 +77,7 @@ def test_a_separate_test_dataset_is_the_test_set(
     assert captured.err == ""
 
 
+@pytest.mark.same_results
 def test_the_same_seed_gives_the_same_network(small: list[object], tmp_path: Path) -> None:
     digits = np.random.default_rng(0).integers(0, 256, (50, 28, 28)).astype(np.uint8)
     outputs = []

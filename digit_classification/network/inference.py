@@ -9,8 +9,9 @@ The same digit gives the same bits on every machine.  How a sum of fractions rou
 order of its terms, and that on the processor, the number of threads and the other digits of the
 batch.  So only whole numbers are summed, small enough for every sum on the way to be exact:
 
-- *Pixels* are whole, 0 to 255.  The first kernel is rounded to whole numbers of 11 bits or so, times
-  a power of two for each unit; its sums stay within the 24 bits of a float32, the faster product.
+- *Pixels* are whole, 0 to 255.  The first kernel is rounded to whole numbers of 11 bits or so,
+  times a power of two for each unit; its sums stay within the 24 bits of a float32, the faster
+  product.
 - *Activations* are rounded to 24 bits of the largest of their digit, the later kernels to what is
   left of the 53 bits of a float64.
 
@@ -187,7 +188,7 @@ def _probabilities(layers: Sequence[Layer], digits: np.ndarray) -> np.ndarray:
 
 def _after_pixels(layer: Layer, pixels: np.ndarray) -> np.ndarray:
     """Return (n, out) float64 of pixels, (n, 784) uint8; most of them are black in all digits."""
-    used = pixels.any(axis=0).nonzero()[0]
+    used = np.flatnonzero(pixels.any(axis=0))
     values = (pixels[:, used].astype(np.float32) @ layer.whole[used]).astype(np.float64)
     values *= layer.step
     values += layer.bias

@@ -49,6 +49,7 @@ _INK = 60  # of 255: where a stroke in its box ends
 _FAINT = 25  # of 255: weaker is the blur around a stroke
 _BAND = 2**22  # values scaled at a time
 _MIN_CONTRAST = 9  # grey levels between paper and ink
+_LIGHTNESS = np.array([0.299, 0.587, 0.114])  # of red, green and blue (ITU-R BT.601)
 _NEIGHBOURS = np.ones((3, 3), np.uint8)
 _STACK = 128  # digits placed at a time
 _MARGIN = 4  # pixels of black above and below a digit: more than a cubic's reach
@@ -197,14 +198,15 @@ def _on_paper(rgba: np.ndarray) -> np.ndarray:
 def _grey_by_contrast(rgb: np.ndarray) -> np.ndarray:
     """Grey by lightness, unless ink and paper differ far more in colour than in lightness."""
     small = cv2.resize(rgb, (64, 64), interpolation=cv2.INTER_AREA)
-    rest = small.astype(np.float32) - cv2.medianBlur(small, 41)
+    rest = small.astype(np.float64) - cv2.medianBlur(small, 41)  # whole: their products add exactly
     rest = rest.reshape(-1, 3)
-    lightness = rest @ np.array([0.299, 0.587, 0.114], np.float32)
+    lightness = rest @ _LIGHTNESS
     variances, axes = np.linalg.eigh(rest.T @ rest / len(rest))
     # A grey step of 1 is a step of sqrt(3) along the grey axis, hence the 3.
     if variances[-1] / 3 < 2.25 * (lightness**2).mean():
         return cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    along: np.ndarray = cv2.transform(rgb.astype(np.float32), axes[None, :, -1].astype(np.float32))
+    axis = axes[:, -1] * (1 if axes[:, -1] @ _LIGHTNESS >= 0 else -1)  # to what is lighter
+    along: np.ndarray = cv2.transform(rgb.astype(np.float32), axis[None].astype(np.float32))
     low, high = np.percentile(along, (0.1, 99.9))
     along = (along - low) * (255 / max(high - low, 64))
     return np.clip(along, 0, 255).astype(np.uint8)

@@ -352,13 +352,17 @@ def _work(chunk: list[Any]) -> list[Any]:
 
 
 def _start_worker(function: Callable[[list[Any]], list[Any]]) -> None:
-    """One core is one worker's: OpenCV's own threads would only get in their way.
+    """One core is one worker's: the threads of OpenCV and NumPy would only get in their way.
 
     Ctrl-C reaches all processes of a terminal; the parent alone decides what it means.
     """
     global _function
     _function = function
     cv2.setNumThreads(1)
+    if "OPENBLAS_NUM_THREADS" not in os.environ:  # the script sets it, and saves these 12 ms
+        from threadpoolctl import threadpool_limits
+
+        threadpool_limits(1, user_api="blas")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
 

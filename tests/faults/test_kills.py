@@ -99,6 +99,7 @@ def kind(url: str) -> str:
     return url.partition(":")[0].replace("mysql", "MariaDB").replace("sqlite", "SQLite")
 
 
+@pytest.mark.same_results
 def test_killed_at_random_moments(
     database_url: str, detector: Detector, undisturbed: Rows, record_property: Record
 ) -> None:
