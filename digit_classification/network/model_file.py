@@ -6,8 +6,9 @@ in any other, this one holds
     digit_classification/card.json    how it was made, and how well it does
     digit_classification/weights.f32  the weights of its layers, whose widths are in the card
 
-which is all that the detector reads: see `inference.py` for why.  A file may come from a
-stranger, so every member is bounded before it is unpacked, and nothing in it is run.
+which is all that the detector reads: see `inference.py` for why, and for the rounding of the first
+kernel.  (Files of earlier versions hold it as it was learned; loading rounds it.)  A file may come
+from a stranger, so every member is bounded before it is unpacked, and nothing in it is run.
 """
 
 from __future__ import annotations
