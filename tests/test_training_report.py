@@ -22,6 +22,7 @@ from PIL import Image
 import digit_classification_model_trainer as trainer
 from digit_classification.config import load_settings
 from digit_classification.network import inference
+from digit_classification.pictures.decode import Limits
 from digit_classification.reports.training_record import duration
 from digit_classification.reports.training_report import check_report
 from digit_classification.training import scores
@@ -82,6 +83,12 @@ def rows(file: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
+def shown_of(name: str, page: str) -> str:
+    """The entry of a file in a gallery of the page."""
+    (entry,) = [item for item in re.findall(r"<li>.*?</li>", page) if f"/{name}</span>" in item]
+    return str(entry)
+
+
 # ------------------------------------------------------------------------------------ the files
 
 
@@ -110,7 +117,7 @@ def test_with_corrections_the_mistakes_are_still_those_of_the_test(
     assert all(Path(path).exists() for path in paths)
     words = (report / "index.html").read_text(encoding="utf-8")
     subtitle = re.sub("<[^>]+>", "", words)
-    assert f"Trained on {dataset} with the 1 corrections of {corrections}" in subtitle
+    assert f"Trained on {dataset} with 1 correction of {corrections}" in subtitle
     assert f", tested on {test}." in subtitle
 
 
@@ -536,6 +543,27 @@ def test_pictures_in_a_zip(tmp_path: Path) -> None:
     shown = open_picture(archive, "7/a.png")
     assert shown is not None
     np.testing.assert_array_equal(np.asarray(shown.convert("L")), draw_digit(7))
+
+
+def test_the_report_opens_no_picture_that_the_settings_forbid(
+    small: list[object], page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "<img" in shown_of("3/blank.png", page)  # a doubtful picture of 60×40 pixels
+    monkeypatch.setenv("DIGITS_IMAGES_MAX_PIXELS", "2000")
+    report = tmp_path / "report"
+    assert run(*small, "--model", tmp_path / "m.keras", "--report", report, "--quiet") == 0
+    entry = shown_of("3/blank.png", (report / "index.html").read_text(encoding="utf-8"))
+    assert entry.startswith("<li>60x40: more than 2,000 pixels<")
+    assert not (report / "left_out.png").exists()  # the others are no pictures at all
+
+
+@pytest.mark.parametrize("limits", [Limits(formats=("JPEG",)), Limits(max_pixels=783)])
+def test_a_misread_picture_is_shown_within_the_limits(tmp_path: Path, limits: Limits) -> None:
+    from digit_classification.reports.training_record import open_picture
+
+    (tmp_path / "7.png").write_bytes(png(draw_digit(7)))  # 28×28
+    assert open_picture(tmp_path, "7.png") is not None
+    assert open_picture(tmp_path, "7.png", limits) is None
 
 
 def test_a_chart_is_the_same_each_time() -> None:
