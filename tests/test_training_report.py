@@ -550,11 +550,14 @@ def test_the_report_opens_no_picture_that_the_settings_forbid(
 ) -> None:
     assert "<img" in shown_of("3/blank.png", page)  # a doubtful picture of 60×40 pixels
     monkeypatch.setenv("DIGITS_IMAGES_MAX_PIXELS", "2000")
+    dataset = write_dataset(tmp_path / "digits", per_class=12)
+    Image.new("L", (60, 40), 250).save(dataset / "3/blank.png")
     report = tmp_path / "report"
-    assert run(*small, "--model", tmp_path / "m.keras", "--report", report, "--quiet") == 0
+    options = ["--dataset", dataset, "--model", tmp_path / "m.keras", "--report", report]
+    assert run(*small, *options, "--quiet") == 0
     entry = shown_of("3/blank.png", (report / "index.html").read_text(encoding="utf-8"))
     assert entry.startswith("<li>60x40: more than 2,000 pixels<")
-    assert not (report / "left_out.png").exists()  # the others are no pictures at all
+    assert not (report / "left_out.png").exists()
 
 
 @pytest.mark.parametrize("limits", [Limits(formats=("JPEG",)), Limits(max_pixels=783)])
