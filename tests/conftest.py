@@ -205,6 +205,20 @@ def server_program() -> str:
     return program
 
 
+@pytest.fixture(scope="session")
+def chromium() -> tuple[str, str]:
+    """The paths of Chromium and its driver; who needs them is skipped, or fails, without."""
+    from benchmarks import browser
+
+    found = browser.find_chromium()
+    if found is None:
+        reason = f"no Chromium with its driver: {browser.HOW_TO_GET_ONE}"
+        if os.environ.get("DIGITS_TEST_REQUIRE_CHROMIUM"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
+
+
 @pytest.fixture
 def mysql_url(mysql_server: tuple[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """The URL of a database that does not exist yet; its password is in the environment."""

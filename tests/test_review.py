@@ -8,7 +8,6 @@ import hashlib
 import http.server
 import io
 import json
-import os
 import re
 import sys
 import threading
@@ -29,7 +28,7 @@ from selenium.webdriver.common.keys import Keys
 import digit_classification_detector as detector
 import digit_classification_model_trainer as trainer
 from benchmarks import report
-from benchmarks.browser import HOW_TO_GET_ONE, find_chromium, open_browser
+from benchmarks.browser import open_browser
 from digit_classification.pictures import images
 from digit_classification.pictures.decode import decode
 from digit_classification.pictures.pipeline import Prepared, prepare
@@ -457,17 +456,6 @@ Open = Callable[..., webdriver.Chrome]
 
 
 @pytest.fixture(scope="module")
-def chromium() -> tuple[str, str]:
-    found = find_chromium()
-    if found is None:
-        reason = f"no Chromium with its driver: {HOW_TO_GET_ONE}"
-        if os.environ.get("DIGITS_TEST_REQUIRE_CHROMIUM"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return found
-
-
-@pytest.fixture(scope="module")
 def desk(chromium: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A browser, and the folder that it downloads to."""
     downloads = tmp_path_factory.mktemp("downloads")
@@ -855,6 +843,9 @@ def test_on_a_phone_light_and_dark(
         assert width <= 360
         red, green, blue = map(int, re.findall(r"\d+", paper)[:3])
         assert (max(red, green, blue) < 64) == dark
+        phone.execute_script("scrollTo(0, 1000)")
+        bar = phone.find_element(By.CSS_SELECTOR, ".first").rect
+        assert (bar["y"], bar["height"] < 740 / 10) == (1000, True)  # it stays, and hides little
         assert not phone.find_element(By.ID, "dock").is_displayed()
         phone.execute_script("document.querySelector('.card').click()")
         answer = phone.find_elements(By.CSS_SELECTOR, "#answers button")[7]

@@ -10,7 +10,6 @@ import io
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,8 +17,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.wait import WebDriverWait
 
 import digit_classification_model_trainer as trainer
+from benchmarks.browser import open_browser
 from digit_classification.config import load_settings
 from digit_classification.network import inference
 from digit_classification.pictures.decode import Limits
@@ -314,17 +317,32 @@ def test_a_page_of_a_model_without_mistakes(
     assert rows(tmp_path / "report" / "mistakes.csv") == []
 
 
-def find_chromium() -> str | None:
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    return next(filter(None, map(shutil.which, names)), None)
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (844, 390), (1280, 800)])
+def test_the_way_to_the_sections_stays_and_hides_little(
+    chromium: tuple[str, str], report: Path, width: int, height: int
+) -> None:
+    with open_browser(*chromium, width=width, height=height, phone=True) as browser:
+        browser.get((report / "index.html").as_uri())
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+        browser.execute_script("scrollTo({top: 1500, behavior: 'instant'})")
+        bar = "return document.querySelector('nav').getBoundingClientRect().toJSON()"
+        covered = browser.execute_script(bar)
+        assert covered["top"] == 0
+        assert covered["height"] < 60  # of 844, 390 and 800: one line of links
+        browser.find_element(By.CSS_SELECTOR, "nav a:last-child").send_keys(Keys.ENTER)
+        heading = browser.find_element(By.CSS_SELECTOR, "#repeat h2")
+        top = "return arguments[0].getBoundingClientRect().top"
+        WebDriverWait(browser, 10).until(
+            lambda _: covered["bottom"] <= browser.execute_script(top, heading) < height
+        )
 
 
-@pytest.mark.skipif(find_chromium() is None, reason="needs Chromium")
 @pytest.mark.parametrize(("width", "height"), [(1200, 900), (390, 844)])
-def test_the_page_in_a_browser(report: Path, tmp_path: Path, width: int, height: int) -> None:
+def test_the_page_in_a_browser(
+    chromium: tuple[str, str], report: Path, tmp_path: Path, width: int, height: int
+) -> None:
     """It is drawn, in colour, and the browser has nothing to complain of."""
-    program = find_chromium()
-    assert program is not None
+    program, _ = chromium
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
     flags += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
     picture = tmp_path / "page.png"
