@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import csv
+import shutil
+import sqlite3
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -59,3 +63,34 @@ def test_nearly_every_sample_is_read_with_confidence(trained: Path) -> None:
     digits = [name for name, digit in EXPECTED.items() if digit != NONE]
     unsure = [name for name in digits if predictor.predict(SAMPLES / name).status != "ok"]
     assert unsure in ([], ["1-ruled-paper.jpg"])  # the hardest: 70 to 98 % with twelve models
+
+
+@pytest.mark.skipif(
+    not all(map(shutil.which, ("make", "cut", "sed", "diff"))), reason="make demo needs them"
+)
+def test_make_demo_ends_in_a_comparison(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("DIGITS_DATABASE_URL", f"sqlite:///{(tmp_path / 'd.db').as_posix()}")
+    assert "\n\t@$(MAKE) --no-print-directory compare\n\n" in Path("Makefile").read_text("utf-8")
+
+    def compare() -> tuple[int, str, str]:
+        options = ["--no-print-directory", "compare", f"BIN={Path(sys.executable).parent}"]
+        done = subprocess.run(["make", *options], capture_output=True, text=True, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    assert detector.main(["samples", "--model", str(trained), "--quiet"]) == 1
+    assert compare()[:2] == (0, "All samples were read as expected.\n")
+
+    with sqlite3.connect(tmp_path / "d.db") as connection:
+        connection.execute(
+            "UPDATE classified_images SET digit = 1 WHERE file_name = '7-shadow.jpg'"
+        )
+        connection.execute("DELETE FROM classified_images WHERE file_name = 'two-digits.png'")
+    connection.close()
+    code, output, errors = compare()
+    assert code == 2  # make's own
+    differences = [line for line in output.splitlines() if line.startswith(("<", ">"))]
+    assert differences == ["< 7-shadow.jpg,7", "> 7-shadow.jpg,1", "< two-digits.png,none"]
+    assert "\nNot all samples were read as expected: < expected, > read.\n" in errors
