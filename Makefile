@@ -1,4 +1,5 @@
-# make demo   trains on the bundled MNIST, reads samples/, shows the stored rows
+# make demo   trains on the bundled MNIST, reads samples/, shows the stored rows, and
+#             compares them with samples/expected.csv
 # make test   runs the tests        make lint   checks the code
 # make test-kernels   runs the tests that compare results on three kernels of NumPy's OpenBLAS,
 #             the newest that the processor has; KERNELS="Prescott Haswell" names others
@@ -14,7 +15,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
 
-.PHONY: help venv demo test test-kernels lint bench soak clean
+.PHONY: help venv demo compare test test-kernels lint bench soak clean
 
 help:
 	@sed -n '/^$$/q;s/^# \{0,1\}//p' Makefile
@@ -35,6 +36,14 @@ demo: $(READY)
 	@echo "samples/ holds a blank page and a file that is no picture, so the exit code is 1:"
 	$(BIN)/python digit_classification_detector.py samples; [ $$? -eq 1 ]
 	$(BIN)/python digit_classification_detector.py --show latest
+	@$(MAKE) --no-print-directory compare
+
+# The newest run must have read samples/, each picture as samples/expected.csv says.
+compare:
+	@$(BIN)/python digit_classification_detector.py --show latest --format csv | cut -d, -f1,2 | \
+		sed 's|^samples/||; s|,$$|,none|' | diff samples/expected.csv - || \
+		{ echo "Not all samples were read as expected: < expected, > read." >&2; exit 1; }
+	@echo "All samples were read as expected."
 
 test: $(READY)
 	$(BIN)/python -m pytest -n 2 --dist loadfile

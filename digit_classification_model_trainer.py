@@ -138,6 +138,7 @@ class DigitClassifier:
         resume: bool = False,
     ) -> None:
         self.settings = settings or load_settings()
+        self.limits = Limits(**self.settings.images.model_dump())
         self.output = output or make_console()
         self.messages = messages or make_console(stderr=True)
         self.quiet = quiet
@@ -163,7 +164,9 @@ class DigitClassifier:
         Raises DatasetError if a dataset cannot be used.
         """
         settings = self.settings.dataset
-        corrections = read_corrections(settings.corrections) if settings.corrections else None
+        corrections = None
+        if settings.corrections is not None:
+            corrections = read_corrections(settings.corrections, limits=self.limits)
         self.datasets = {"dataset": self._read(settings.path)}
         if settings.test_path is not None:
             self.datasets["test_dataset"] = self._read(settings.test_path)
@@ -232,7 +235,7 @@ class DigitClassifier:
             dataset = read_dataset(
                 path,
                 strict=self.settings.dataset.strict,
-                limits=Limits(**self.settings.images.model_dump()),
+                limits=self.limits,
                 cache=self.settings.dataset.cache,
                 progress=lambda done, total: progress.update(task, completed=done, total=total),
             )
@@ -513,7 +516,12 @@ class DigitClassifier:
             },
             "confusion_matrix": confusion_matrix(self.test_labels, read, labels=digits).tolist(),
         }
-        print_evaluation(self.output, self.evaluation, tables=not self.quiet)
+        print_evaluation(
+            self.output,
+            self.evaluation,
+            corrections=self.datasets.get("corrections"),
+            tables=not self.quiet,
+        )
         return self.evaluation
 
     def save_model(self, path: Path | None = None) -> Path:
@@ -549,6 +557,7 @@ class DigitClassifier:
             },
             drawn=self.drawn,
             datasets=[*self.datasets.values()],
+            limits=self.limits,
             test_path=self.settings.dataset.test_path or self.settings.dataset.path,
             test_digits=self.test_digits,
             test_names=self.test_names,

@@ -16,7 +16,6 @@ from pathlib import Path
 from PIL import Image
 from selenium import webdriver
 from selenium.webdriver.common.by import By
-from selenium.webdriver.common.keys import Keys
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run from a checkout, which is not installed
@@ -43,8 +42,6 @@ def main() -> None:
         detector.main(["samples", "--database", "none", "--quiet", "--report", str(page)])
         with open_browser(*found, width=SCREEN[0], height=SCREEN[1]) as browser:
             browser.get(page.as_uri())
-            browser.switch_to.active_element.send_keys(Keys.ARROW_RIGHT)
-            browser.execute_script("scrollTo(0, 0)")
             screen = shoot(browser)
         with open_browser(
             *found, width=PHONE[0], height=PHONE[1], dark=True, phone=True

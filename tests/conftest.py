@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import os
 import secrets
 import shutil
 import socket
+import sqlite3
 import subprocess
 import tempfile
 import time
@@ -22,6 +24,7 @@ import pytest
 
 from tests.drawing import write_dataset
 
+ROOT = Path(__file__).resolve().parent.parent
 PASSWORD_VARIABLE = "DIGITS_DATABASE_PASSWORD"
 # A user of the private server; the quote and the percent sign are there to be mishandled.
 MYSQL_USER, MYSQL_PASSWORD = "digits", "s3cr'et%pässword"
@@ -56,6 +59,55 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     options = ["--hidden-units", "64", "--epochs", "20", "--batch-size", "16", "--quiet"]
     assert trainer.main(["--dataset", str(dataset), "--model", str(path), *options]) == 0
     return path
+
+
+DATASET, EPOCHS = "dataset/mnist-test.zip", 15
+# What decides which model that training makes.
+MAKES_MODELS = (
+    "digit_classification/config.py",
+    "digit_classification/network",
+    "digit_classification/pictures",
+    "digit_classification/training",
+    "digit_classification_model_trainer.py",
+    "requirements.txt",
+    DATASET,
+)
+
+
+@pytest.fixture(scope="session")
+def trained(request: pytest.FixtureRequest) -> Path:
+    """A model that the trainer made of real digits, which reads samples/; to be left as it is.
+
+    Of the smaller of the bundled datasets, whose images are read in two seconds: with seeds 1 to
+    3, and 15 epochs or 30, the models read each sample rightly.  It is kept in pytest's cache for
+    as long as what makes it stays the same.
+    """
+    import digit_classification_model_trainer as trainer
+
+    folder = request.config.cache.mkdir("trained")
+    path = folder / f"{_checksum_of_what_makes_models()}.keras"
+    # One of the processes of pytest-xdist trains, the others wait; a lock of SQLite's goes with
+    # the process that holds it, however that ends.
+    with contextlib.closing(sqlite3.connect(folder / "lock.db", timeout=300)) as lock:
+        lock.execute("BEGIN EXCLUSIVE")
+        if not path.exists():
+            for outdated in folder.glob("*.keras"):
+                outdated.unlink()
+            with pytest.MonkeyPatch.context() as environment:
+                for name in [name for name in os.environ if name.startswith("DIGITS_")]:
+                    environment.delenv(name)
+                options = ["--dataset", ROOT / DATASET, "--epochs", EPOCHS, "--model", path]
+                assert trainer.main([*map(str, options), "--no-cache", "--quiet"]) == 0
+    return path
+
+
+def _checksum_of_what_makes_models() -> str:
+    checksum = hashlib.sha256(str(EPOCHS).encode())
+    for name in MAKES_MODELS:
+        path = ROOT / name
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            checksum.update(file.read_bytes())
+    return checksum.hexdigest()[:16]
 
 
 def find_program(*names: str) -> str | None:
@@ -203,6 +255,20 @@ def server_program() -> str:
             pytest.fail(reason)
         pytest.skip(reason)
     return program
+
+
+@pytest.fixture(scope="session")
+def chromium() -> tuple[str, str]:
+    """The paths of Chromium and its driver; who needs them is skipped, or fails, without."""
+    from benchmarks import browser
+
+    found = browser.find_chromium()
+    if found is None:
+        reason = f"no Chromium with its driver: {browser.HOW_TO_GET_ONE}"
+        if os.environ.get("DIGITS_TEST_REQUIRE_CHROMIUM"):
+            pytest.fail(reason)
+        pytest.skip(reason)
+    return found
 
 
 @pytest.fixture

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import sys
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import digit_classification_model_trainer as trainer
 from digit_classification.config import load_settings
 from digit_classification.network.model_file import CARD
 from digit_classification.pictures import images
+from digit_classification.pictures.decode import Limits
 from digit_classification.training.corrections import only_new, read_corrections, relabel
 from digit_classification.training.dataset import DatasetError, read_dataset
 from digit_classification_model_trainer import DigitClassifier
@@ -153,6 +156,37 @@ def test_what_is_wrong_is_said_in_a_sentence(scans: Path, text: str, message: st
     assert str(caught.value) == message
 
 
+def test_the_limits_of_pictures_are_those_of_the_settings(
+    scans: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset = write_dataset(Path("digits"), per_class=2)
+    Image.fromarray(draw_digit(4, 1)).resize((90, 60)).save("big.png")
+    Image.fromarray(draw_digit(4, 1)).save("4.bmp")
+    monkeypatch.setenv("DIGITS_IMAGES_MAX_PIXELS", "5000")
+    monkeypatch.setenv("DIGITS_IMAGES_FORMATS", "png,jpeg")
+
+    def refusal(picture: str) -> str:
+        path = write(f"path,digit\n{picture},4\n")
+        options = ["--dataset", str(dataset), "--corrections", str(path), "--model", "m.keras"]
+        assert trainer.main(options) == 2
+        return capsys.readouterr().err
+
+    advice = (
+        "train in the folder in which the detector ran, correct the path if the picture was "
+        "moved, or delete the row."
+    )
+    assert refusal("big.png") == (
+        f"Error: 'c.csv', line 2: 'big.png' cannot be read (90x60: more than 5,000 pixels): "
+        f"{advice}\n"
+    )
+    assert refusal("4.bmp") == (
+        "Error: 'c.csv', line 2: '4.bmp' cannot be read (not an image, or of an unknown format): "
+        f"{advice}\n"
+    )
+    limits = Limits(("BMP",), 5400)
+    assert read_corrections(write("path,digit\n4.bmp,4\n"), limits=limits).names == ["4.bmp"]
+
+
 def test_a_member_that_the_zip_lacks(scans: Path) -> None:
     with zipfile.ZipFile("more.zip", "w"):
         pass
@@ -236,12 +270,31 @@ def test_the_trainer_says_how_many_and_the_card_keeps_it(
         "Corrections in c.csv: 3; images added: 2; labels replaced: 1; labelled so already: 0\n"
         in said.err
     )
+    assert re.search(
+        r"^Test accuracy: .* images, loss [\d.]+, with 3 corrections of c\.csv$", said.out, re.M
+    )
     with zipfile.ZipFile("m.keras") as model:
         card = json.loads(model.read(CARD))
     assert card["datasets"]["dataset"]["counts"]["7"] == 11
     assert card["datasets"]["corrections"]["path"] == "c.csv"
     assert card["datasets"]["corrections"]["counts"]["9"] == 1
     assert card["settings"]["dataset"]["corrections"] == "c.csv"
+
+
+def test_the_one_line_of_a_quiet_training_says_that_they_were_used(
+    scans: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset = write_dataset(Path("digits"), per_class=10)
+    path = write("path,digit\nscans/4.png,9\n")
+    small = ["--dataset", dataset, "--epochs", 1, "--hidden-units", 16, "--batch-size", 16]
+    quiet = [str(option) for option in [*small, "--model", "m.keras", "--quiet"]]
+    figures = r"Test accuracy: \d+\.\d\d% of 20 images, loss \d+\.\d{4}"
+    assert trainer.main([*quiet, "--corrections", str(path)]) == 0
+    said = capsys.readouterr()
+    assert re.fullmatch(rf"{figures}, with 1 correction of c\.csv\n", said.out)
+    assert said.err == ""
+    assert trainer.main(quiet) == 0
+    assert re.fullmatch(rf"{figures}\n", capsys.readouterr().out)
 
 
 def test_a_missing_file_ends_before_the_dataset_is_read(

@@ -671,16 +671,40 @@ def test_a_table_of_another_program_is_refused(database_url: str) -> None:
     execute(database_url, "SELECT id, digit, label FROM classified_images")
 
 
-def test_an_index_on_a_column_that_is_widened(mysql_url: str) -> None:
-    """MariaDB shortens such an index by itself; MySQL refuses."""
-    create_ancestor(mysql_url, extra=", KEY by_name (file_name)")
-    ((version,),) = execute(mysql_url, "SELECT VERSION()")
-    if "MariaDB" not in version:
+@pytest.mark.parametrize(
+    ("add", "drop", "column", "on_mariadb"),
+    [
+        (
+            "DROP PRIMARY KEY, ADD PRIMARY KEY (id, file_name)",
+            "DROP PRIMARY KEY, ADD PRIMARY KEY (id)",
+            "file_name",
+            "BLOB/TEXT column 'file_name' used in key specification without a key length",
+        ),
+        (
+            "ADD INDEX by_place (folder_name, file_name)",
+            "DROP INDEX by_place",
+            "folder_name",
+            "Specified key was too long; max key length is 3072 bytes",
+        ),
+        # MariaDB shortens the index on one column by itself.
+        ("ADD INDEX by_name (file_name)", "DROP INDEX by_name", "file_name", None),
+    ],
+)
+def test_an_index_on_columns_that_are_widened(
+    mysql_url: str, add: str, drop: str, column: str, on_mariadb: str | None
+) -> None:
+    create_ancestor(mysql_url)
+    execute(mysql_url, f"ALTER TABLE classified_images {add}")
+    reason: str | None = (
+        f"BLOB/TEXT column {column!r} used in key specification without a key length"
+    )
+    if "MariaDB" in execute(mysql_url, "SELECT VERSION()")[0][0]:
+        reason = on_mariadb
+    if reason is not None:
         assert sentence(lambda: open_database(mysql_url)) == (
-            f"Database {mysql_url}: an index of your own is in the way (BLOB/TEXT column"
-            " 'file_name' used in key specification without a key length); drop that index."
+            f"Database {mysql_url}: an index of your own is in the way ({reason}); drop that index."
         )
-        execute(mysql_url, "DROP INDEX by_name ON classified_images")
+        execute(mysql_url, f"ALTER TABLE classified_images {drop}")
     check_extended(mysql_url)
 
 

@@ -8,7 +8,6 @@ import hashlib
 import http.server
 import io
 import json
-import os
 import re
 import sys
 import threading
@@ -29,7 +28,7 @@ from selenium.webdriver.common.keys import Keys
 import digit_classification_detector as detector
 import digit_classification_model_trainer as trainer
 from benchmarks import report
-from benchmarks.browser import HOW_TO_GET_ONE, find_chromium, open_browser
+from benchmarks.browser import open_browser
 from digit_classification.pictures import images
 from digit_classification.pictures.decode import decode
 from digit_classification.pictures.pipeline import Prepared, prepare
@@ -68,7 +67,8 @@ def result(path: str, status: Status, confidence: float = 0.0, digit: int = 3) -
         return Result(path, status, reason="truncated PNG")
     sha256 = hashlib.sha256(escape_undecodable(path).encode()).hexdigest()
     if status == "rejected":
-        return Result(path, status, None, None, "found 2 digits", tuple(shares), sha256)
+        reason = images.BLANK if "blank" in path else "found 2 digits"
+        return Result(path, status, None, None, reason, tuple(shares), sha256)
     return Result(path, status, digit, confidence, None, tuple(shares), sha256)
 
 
@@ -78,13 +78,14 @@ def drawn(seed: int) -> np.ndarray:
 
 
 def picture(path: str, seed: int = 0, *, damaged: bool = False) -> Prepared:
-    """What the workers make of a drawn digit."""
+    """What the workers make of a drawn digit, or of a blank page if its name says so."""
     source = Source(path, path)
+    rejection = images.BLANK if "blank" in path else None
     if damaged:
         return Prepared(source, error="truncated PNG")
     stream = io.BytesIO()
     Image.fromarray(draw_digit(seed % 10, seed)).convert("RGB").save(stream, "WEBP", lossless=True)
-    return Prepared(source, "0" * 64, drawn(seed), thumbnail=stream.getvalue())
+    return Prepared(source, "0" * 64, drawn(seed), rejection, thumbnail=stream.getvalue())
 
 
 ABOUT = About(["scans"], "digits.keras", 0.6, datetime(2026, 11, 22, tzinfo=timezone.utc), "run-1")
@@ -190,7 +191,8 @@ def test_least_certain_first_in_sections(tmp_path: Path) -> None:
     ]
     assert data["statuses"] == {"uncertain": 2, "rejected": 1, "error": 1, "ok": 2}
     assert data["digits"] == [0, 0, 0, 4, 0, 0, 0, 0, 0, 0]
-    assert data["bins"] == [0, 0, 0, 0, 1, 1, 0, 1, 0, 1]
+    counts = {40: 1, 50: 1, 70: 1, 90: 1}
+    assert data["bins"] == [[percent, counts.get(percent, 0)] for percent in range(10, 100, 10)]
     assert data["total"] == 6
 
 
@@ -222,7 +224,41 @@ def test_a_long_run_is_cut_to_the_least_certain_and_counted_whole(
     assert [item[3] for item in data["items"]] == [0.0, 0.01, 0.02, 0.03, 0.04]
     assert all(item[7] for item in data["items"])
     assert data["total"] == 100
-    assert data["bins"] == [10] * 10
+    # No top digit has less than a tenth: what is said to have counts with what has the least.
+    assert data["bins"] == [[10, 20], *([percent, 10] for percent in range(20, 100, 10))]
+
+
+def test_what_can_be_corrected_comes_first_of_its_status(tmp_path: Path) -> None:
+    names = ("blank-1.png", "two.png", "blank-2.png", "three.png")
+    results = [result("sure.png", "ok", 0.99), *(result(name, "rejected") for name in names)]
+    page = Elements(write_page(tmp_path / "r.html", results).read_text("utf-8"))
+    items = json.loads(page.texts("script", id="data")[0])["items"]
+    order = ["two.png", "three.png", "blank-1.png", "blank-2.png", "sure.png"]
+    assert [item[0] for item in items] == order
+    assert [item[7] for item in items] == [2, 2, 1, 1, 2]  # blank pages are shown all the same
+
+
+@pytest.mark.skipif(not hasattr(time, "tzset"), reason="the time zone cannot be changed there")
+@pytest.mark.parametrize(
+    ("zone", "shown"),
+    [
+        ("UTC0", "2026-11-22 12:00 UTC"),
+        ("IST-5:30", "2026-11-22 17:30 UTC+05:30"),
+        ("EST5", "2026-11-22 07:00 UTC-05:00"),
+    ],
+)
+def test_the_time_is_local_with_its_offset(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, zone: str, shown: str
+) -> None:
+    monkeypatch.setenv("TZ", zone)
+    time.tzset()
+    try:
+        finished = datetime(2026, 11, 22, 12, tzinfo=timezone.utc)
+        page = write_page(tmp_path / "r.html", [], About(["scans"], "m.keras", 0.6, finished))
+    finally:
+        monkeypatch.undo()
+        time.tzset()
+    assert data_of(str(page))["finished"] == shown
 
 
 # ------------------------------------------------------------------------------- what the eye sees
@@ -420,17 +456,6 @@ Open = Callable[..., webdriver.Chrome]
 
 
 @pytest.fixture(scope="module")
-def chromium() -> tuple[str, str]:
-    found = find_chromium()
-    if found is None:
-        reason = f"no Chromium with its driver: {HOW_TO_GET_ONE}"
-        if os.environ.get("DIGITS_TEST_REQUIRE_CHROMIUM"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    return found
-
-
-@pytest.fixture(scope="module")
 def desk(chromium: tuple[str, str], tmp_path_factory: pytest.TempPathFactory) -> Any:
     """A browser, and the folder that it downloads to."""
     downloads = tmp_path_factory.mktemp("downloads")
@@ -553,6 +578,77 @@ def test_keys_move_correct_tick_and_take_back(
         ("scans/u4.png", "9"),
     ]
     assert rows[0]["sha256"] == hashlib.sha256(b"scans/u0.png").hexdigest()
+
+
+def test_the_page_opens_on_a_picture_that_can_be_corrected(
+    browser: webdriver.Chrome, tmp_path: Path
+) -> None:
+    results = [
+        *(result(f"blank-{i}.png", "rejected") for i in range(30)),
+        result("broken.png", "error"),
+        result("less-sure.png", "ok", 0.7),
+        result("sure.png", "ok", 0.9),
+    ]
+    browser.get(write_page(tmp_path / "r.html", results).as_uri())
+    assert current(browser) == "less-sure.png"
+    assert browser.find_element(By.ID, "question").text == "Which digit is it?"
+    top, bottom, dock = browser.execute_script(
+        """const card = document.querySelector('.card.current').getBoundingClientRect();
+        return [card.top, card.bottom, document.getElementById('dock').getBoundingClientRect().top]
+        """
+    )
+    assert 0 < top < bottom < dock  # in view
+    press(browser, "7")
+    assert current(browser) == "sure.png"
+    press(browser, "7")  # the last one: there is nowhere to go
+    assert current(browser) == "sure.png"
+    browser.find_element(By.CSS_SELECTOR, '[data-choice="rejected"]').click()
+    assert current(browser) == "blank-0.png"
+    assert (
+        browser.find_element(By.ID, "question").text == "Nothing was found that could be learned."
+    )
+
+
+def test_an_answer_leads_past_what_cannot_be_corrected(
+    browser: webdriver.Chrome, mixed: Path
+) -> None:
+    browser.get(mixed.as_uri())
+    press(browser, "r", Keys.END, "a")
+    assert current(browser) == "scans/r2.png"
+    press(browser, "4")  # past two files that are no pictures
+    assert current(browser) == "scans/o0.png"
+
+
+def test_a_page_without_anything_to_correct_asks_for_nothing(
+    browser: webdriver.Chrome, tmp_path: Path
+) -> None:
+    results = [result("blank.png", "rejected"), result("broken.png", "error")]
+    browser.get(write_page(tmp_path / "r.html", results).as_uri())
+    assert not browser.find_element(By.ID, "dock").is_displayed()
+    browser.find_element(By.CSS_SELECTOR, ".card").click()
+    assert (
+        browser.find_element(By.ID, "question").text == "Nothing was found that could be learned."
+    )
+
+
+def test_the_axis_of_confidence_begins_where_a_top_digit_can_be(
+    browser: webdriver.Chrome, mixed: Path
+) -> None:
+    browser.get(mixed.as_uri())
+    bars = browser.find_elements(By.CSS_SELECTOR, "#confidence-chart .bar")
+    names = [bar.get_attribute("data-name") for bar in bars]
+    assert names == [f"{tenth}0–{tenth + 1}0" for tenth in range(1, 10)]
+    counts = [bar.get_attribute("data-count") for bar in bars]
+    assert counts == ["", "", "10", "", "", "", "", "", "25"]
+    below = [
+        name
+        for name, bar in zip(names, bars, strict=True)
+        if "below" in bar.get_dom_attribute("class")
+    ]
+    assert below == ["10–20", "20–30", "30–40", "40–50", "50–60"]  # the minimum is 60 %
+    assert len({bar.rect["y"] for bar in bars}) == 1
+    spoken = browser.find_element(By.ID, "confidence-chart").get_attribute("aria-label") or ""
+    assert spoken.startswith("10 to 20 %: 0, 20 to 30 %: 0, 30 to 40 %: 10, ")
 
 
 def test_focus_is_visible_and_what_it_is_on_is_announced(
@@ -747,6 +843,9 @@ def test_on_a_phone_light_and_dark(
         assert width <= 360
         red, green, blue = map(int, re.findall(r"\d+", paper)[:3])
         assert (max(red, green, blue) < 64) == dark
+        phone.execute_script("scrollTo(0, 1000)")
+        bar = phone.find_element(By.CSS_SELECTOR, ".first").rect
+        assert (bar["y"], bar["height"] < 740 / 10) == (1000, True)  # it stays, and hides little
         assert not phone.find_element(By.ID, "dock").is_displayed()
         phone.execute_script("document.querySelector('.card').click()")
         answer = phone.find_elements(By.CSS_SELECTOR, "#answers button")[7]

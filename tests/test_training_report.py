@@ -10,7 +10,6 @@ import io
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -18,10 +17,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from selenium.webdriver.common.by import By
+from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.wait import WebDriverWait
 
 import digit_classification_model_trainer as trainer
+from benchmarks.browser import open_browser
 from digit_classification.config import load_settings
 from digit_classification.network import inference
+from digit_classification.pictures.decode import Limits
 from digit_classification.reports.training_record import duration
 from digit_classification.reports.training_report import check_report
 from digit_classification.training import scores
@@ -82,6 +86,12 @@ def rows(file: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(stream))
 
 
+def shown_of(name: str, page: str) -> str:
+    """The entry of a file in a gallery of the page."""
+    (entry,) = [item for item in re.findall(r"<li>.*?</li>", page) if f"/{name}</span>" in item]
+    return str(entry)
+
+
 # ------------------------------------------------------------------------------------ the files
 
 
@@ -110,7 +120,7 @@ def test_with_corrections_the_mistakes_are_still_those_of_the_test(
     assert all(Path(path).exists() for path in paths)
     words = (report / "index.html").read_text(encoding="utf-8")
     subtitle = re.sub("<[^>]+>", "", words)
-    assert f"Trained on {dataset} with the 1 corrections of {corrections}" in subtitle
+    assert f"Trained on {dataset} with 1 correction of {corrections}" in subtitle
     assert f", tested on {test}." in subtitle
 
 
@@ -307,17 +317,32 @@ def test_a_page_of_a_model_without_mistakes(
     assert rows(tmp_path / "report" / "mistakes.csv") == []
 
 
-def find_chromium() -> str | None:
-    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-    return next(filter(None, map(shutil.which, names)), None)
+@pytest.mark.parametrize(("width", "height"), [(390, 844), (844, 390), (1280, 800)])
+def test_the_way_to_the_sections_stays_and_hides_little(
+    chromium: tuple[str, str], report: Path, width: int, height: int
+) -> None:
+    with open_browser(*chromium, width=width, height=height, phone=True) as browser:
+        browser.get((report / "index.html").as_uri())
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width
+        browser.execute_script("scrollTo({top: 1500, behavior: 'instant'})")
+        bar = "return document.querySelector('nav').getBoundingClientRect().toJSON()"
+        covered = browser.execute_script(bar)
+        assert covered["top"] == 0
+        assert covered["height"] < 60  # of 844, 390 and 800: one line of links
+        browser.find_element(By.CSS_SELECTOR, "nav a:last-child").send_keys(Keys.ENTER)
+        heading = browser.find_element(By.CSS_SELECTOR, "#repeat h2")
+        top = "return arguments[0].getBoundingClientRect().top"
+        WebDriverWait(browser, 10).until(
+            lambda _: covered["bottom"] <= browser.execute_script(top, heading) < height
+        )
 
 
-@pytest.mark.skipif(find_chromium() is None, reason="needs Chromium")
 @pytest.mark.parametrize(("width", "height"), [(1200, 900), (390, 844)])
-def test_the_page_in_a_browser(report: Path, tmp_path: Path, width: int, height: int) -> None:
+def test_the_page_in_a_browser(
+    chromium: tuple[str, str], report: Path, tmp_path: Path, width: int, height: int
+) -> None:
     """It is drawn, in colour, and the browser has nothing to complain of."""
-    program = find_chromium()
-    assert program is not None
+    program, _ = chromium
     flags = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"]
     flags += ["--disable-background-networking", "--disable-component-update", "--disable-sync"]
     picture = tmp_path / "page.png"
@@ -536,6 +561,30 @@ def test_pictures_in_a_zip(tmp_path: Path) -> None:
     shown = open_picture(archive, "7/a.png")
     assert shown is not None
     np.testing.assert_array_equal(np.asarray(shown.convert("L")), draw_digit(7))
+
+
+def test_the_report_opens_no_picture_that_the_settings_forbid(
+    small: list[object], page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert "<img" in shown_of("3/blank.png", page)  # a doubtful picture of 60×40 pixels
+    monkeypatch.setenv("DIGITS_IMAGES_MAX_PIXELS", "2000")
+    dataset = write_dataset(tmp_path / "digits", per_class=12)
+    Image.new("L", (60, 40), 250).save(dataset / "3/blank.png")
+    report = tmp_path / "report"
+    options = ["--dataset", dataset, "--model", tmp_path / "m.keras", "--report", report]
+    assert run(*small, *options, "--quiet") == 0
+    entry = shown_of("3/blank.png", (report / "index.html").read_text(encoding="utf-8"))
+    assert entry.startswith("<li>60x40: more than 2,000 pixels<")
+    assert not (report / "left_out.png").exists()
+
+
+@pytest.mark.parametrize("limits", [Limits(formats=("JPEG",)), Limits(max_pixels=783)])
+def test_a_misread_picture_is_shown_within_the_limits(tmp_path: Path, limits: Limits) -> None:
+    from digit_classification.reports.training_record import open_picture
+
+    (tmp_path / "7.png").write_bytes(png(draw_digit(7)))  # 28×28
+    assert open_picture(tmp_path, "7.png") is not None
+    assert open_picture(tmp_path, "7.png", limits) is None
 
 
 def test_a_chart_is_the_same_each_time() -> None:

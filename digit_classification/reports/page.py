@@ -19,20 +19,22 @@ from PIL import Image
 
 from digit_classification import __version__
 from digit_classification.pictures import images
-from digit_classification.reports import charts
-from digit_classification.training.dataset import CLASSES
+from digit_classification.pictures.decode import Limits
 from digit_classification.pictures.sources import printable
+from digit_classification.reports import charts
 from digit_classification.reports.training_record import (
     MISTAKES,
     PAIRS,
     SAMPLES,
     Kind,
     Training,
+    counted,
     duration,
     full_name,
     left_out,
     open_picture,
 )
+from digit_classification.training.dataset import CLASSES
 
 TEMPLATE = Path(__file__).with_suffix(".html")
 STYLE = Path(__file__).with_suffix(".css")
@@ -73,7 +75,7 @@ def _datasets_in_words(training: Training) -> str:
     corrections = [data for data in others if data.path != training.test_path]
     words = shown(dataset.path)
     for data in corrections:
-        words += f" with the {len(data):,} corrections of {shown(data.path)}"
+        words += f" with {counted(len(data), 'correction')} of {shown(data.path)}"
     if training.test_path == dataset.path:
         return f"{words}; a part was held back for the test"
     return f"{words}, tested on {shown(training.test_path)}"
@@ -234,7 +236,7 @@ def _mistake(training: Training, index: int) -> str:
     truth, read = training.truth[index], training.read[index]
     seen = training.test_digits[index]
     views = f'<img class="raw" src="{_png_url(seen)}" alt="as the network sees it">'
-    picture = open_picture(dataset, name)
+    picture = open_picture(dataset, name, training.limits)
     if picture is not None and not np.array_equal(np.asarray(picture), seen):
         views = _thumbnail(picture) + views
     return (
@@ -302,7 +304,7 @@ def _what_data(training: Training) -> str:
         else ""
     )
     return f'<div class="pair"><div>{table}{drawn}</div>{_augmented(training)}</div>' + "".join(
-        _left_out_section(kind) for kind in left_out(training.datasets)
+        _left_out_section(kind, training.limits) for kind in left_out(training.datasets)
     )
 
 
@@ -329,12 +331,12 @@ def _augmented(training: Training) -> str:
     )
 
 
-def _left_out_section(kind: Kind) -> str:
+def _left_out_section(kind: Kind, limits: Limits) -> str:
     if not kind.files:
         return ""
     items = []
     for path, name, why in kind.files[:SAMPLES]:
-        picture = open_picture(path, name)
+        picture = open_picture(path, name, limits)
         views = f'<div class="views">{_thumbnail(picture)}</div>' if picture is not None else ""
         items.append(
             f'<li>{views}{_safe(why)}<span class="path">{_safe(full_name(path, name))}</span></li>'

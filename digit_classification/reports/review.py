@@ -37,7 +37,7 @@ from digit_classification.pictures.sources import escape_undecodable, printable
 
 PARTS = Path(__file__).parent / "review_page"
 SHOWN = 20_000  # a page with more would be slow to open; all are counted
-BINS = 10  # of the confidence histogram
+TENTHS = range(1, 10)  # bars of the confidence histogram: the top one of ten digits has a tenth
 # A sheet holds the pictures of a screen or two: one large enough to share what a file costs,
 # small enough to decode while somebody scrolls.
 PER_SHEET, COLUMNS = 64, 8
@@ -71,12 +71,13 @@ class _Entry:
     number: int  # in the order of the run
     begin: int = 0
     end: int = 0
-    has_ink: bool = False
+    has_ink: bool = False  # without any, there is nothing that could be learned
 
     @property
-    def certainty(self) -> tuple[int, float, int]:
+    def rank(self) -> tuple[int, bool, float, int]:
+        """Orders the page: by status, what can be corrected first, the least certain first."""
         order = STATUSES.index(self.result.status)
-        return order, self.result.confidence or 0.0, self.number
+        return order, not self.has_ink, self.result.confidence or 0.0, self.number
 
 
 class Review:
@@ -91,10 +92,10 @@ class Review:
         self._folder = folder
         self._scratch = scratch
         self._entries: list[_Entry] = []
-        self._limit: tuple[int, float, int] | None = None  # what is more certain is not shown
+        self._limit: tuple[int, bool, float, int] | None = None  # what ranks below is not shown
         self._statuses: Counter[str] = Counter()
         self._digits: Counter[int] = Counter()
-        self._bins: Counter[int] = Counter()
+        self._tenths: Counter[int] = Counter()  # of confidence
 
     @classmethod
     @contextlib.contextmanager
@@ -124,19 +125,21 @@ class Review:
         Raises ReviewError if the disk is full.
         """
         for result, picture in zip(results, pictures, strict=True):
-            entry = _Entry(result, number=self._statuses.total())
+            shows_ink = picture.shows_ink and picture.thumbnail is not None
+            entry = _Entry(result, number=self._statuses.total(), has_ink=shows_ink)
             self._count(result)
-            if self._limit is None or entry.certainty < self._limit:
+            if self._limit is None or entry.rank < self._limit:
                 self._entries.append(self._with_pictures(entry, picture))
         if len(self._entries) > 2 * SHOWN:
-            self._entries = self._least_certain()
-            self._limit = self._entries[-1].certainty
+            self._entries = self._first_ranks()
+            self._limit = self._entries[-1].rank
 
     def _count(self, result: Result) -> None:
         self._statuses[result.status] += 1
         if result.digit is not None and result.confidence is not None:
             self._digits[result.digit] += 1
-            self._bins[min(int(result.confidence * BINS), BINS - 1)] += 1
+            tenth = min(max(int(10 * result.confidence), TENTHS[0]), TENTHS[-1])
+            self._tenths[tenth] += 1
 
     def _with_pictures(self, entry: _Entry, picture: Prepared) -> _Entry:
         if picture.digit is None or picture.thumbnail is None:
@@ -144,7 +147,7 @@ class Review:
         begin = self._scratch.tell()
         with _reporting(self._path):
             self._scratch.write(picture.digit.tobytes() + picture.thumbnail)
-        return replace(entry, begin=begin, end=self._scratch.tell(), has_ink=picture.shows_ink)
+        return replace(entry, begin=begin, end=self._scratch.tell())
 
     def write(self, about: About, track: Callable[[range], Iterable[int]] = iter) -> None:
         """Write the page, whole or not at all; `track` goes through the steps of that.
@@ -152,7 +155,7 @@ class Review:
         Raises ReviewError if it cannot be written.
         """
         with _reporting(self._path):
-            self._write(about, self._least_certain(), track)
+            self._write(about, self._first_ranks(), track)
 
     def _write(
         self,
@@ -181,20 +184,20 @@ class Review:
         _refuse_to_overwrite(self._path)
         os.replace(whole, self._path)
 
-    def _least_certain(self) -> list[_Entry]:
-        return sorted(self._entries, key=lambda entry: entry.certainty)[:SHOWN]
+    def _first_ranks(self) -> list[_Entry]:
+        return sorted(self._entries, key=lambda entry: entry.rank)[:SHOWN]
 
     def _data(self, about: About, entries: Sequence[_Entry]) -> dict[str, object]:
         return {
             "sources": [printable(source) for source in about.sources],
             "model": printable(about.model),
             "minConfidence": about.min_confidence,
-            "finished": f"{about.finished.astimezone():%Y-%m-%d %H:%M UTC%z}",
+            "finished": _moment(about.finished.astimezone()),
             "run": about.run,
             "total": self._statuses.total(),
             "statuses": {status: self._statuses[status] for status in STATUSES},
             "digits": [self._digits[digit] for digit in range(10)],
-            "bins": [self._bins[number] for number in range(BINS)],
+            "bins": [[10 * tenth, self._tenths[tenth]] for tenth in TENTHS],
             "perSheet": PER_SHEET,
             "columns": COLUMNS,
             "side": images.SIDE,
@@ -235,6 +238,12 @@ class Review:
         digit = np.frombuffer(record[:pixels], np.uint8).reshape(images.SIDE, images.SIDE)
         picture = Image.open(io.BytesIO(record[pixels:]), formats=["WEBP"])
         return np.asarray(picture.convert("RGB")), digit
+
+
+def _moment(time: datetime) -> str:
+    """Return a time to the minute, with its offset from UTC as ISO 8601 writes that."""
+    shown = f"{time:%Y-%m-%d %H:%M} UTC"
+    return f"{shown}{time.isoformat()[-6:]}" if time.utcoffset() else shown
 
 
 @contextlib.contextmanager

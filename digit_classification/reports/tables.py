@@ -8,9 +8,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from digit_classification.training.dataset import CLASSES, Report
-from digit_classification.pictures.sources import printable
 from digit_classification.cli.terminal import make_table
+from digit_classification.pictures.sources import printable
+from digit_classification.reports.training_record import counted
+from digit_classification.training.dataset import CLASSES, Dataset, Report
 
 
 def counts_table(parts: dict[str, np.ndarray]) -> Table:
@@ -40,11 +41,22 @@ def print_report(messages: Console, report: Report, named: int | None) -> None:
             messages.print(f"  and {len(files) - len(files[:named]):,} more (-v names all)")
 
 
-def print_evaluation(output: Console, evaluation: dict[str, Any], *, tables: bool) -> None:
-    output.print(
+def print_evaluation(
+    output: Console,
+    evaluation: dict[str, Any],
+    *,
+    corrections: Dataset | None = None,
+    tables: bool = True,
+) -> None:
+    """Print the figures of the test, and whether `corrections` were learned for them."""
+    line = (
         f"Test accuracy: {evaluation['accuracy']:.2%} of {evaluation['images']:,} images, "
         f"loss {evaluation['loss']:.4f}"
     )
+    if corrections is not None:
+        count = counted(len(corrections), "correction")
+        line += f", with {count} of {printable(str(corrections.path))}"
+    output.print(line)
     if not tables:
         return
     per_digit = make_table("digit", "precision", "recall", "F1", "images")

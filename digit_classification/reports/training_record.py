@@ -11,15 +11,15 @@ import numpy as np
 from PIL import Image
 
 from digit_classification.pictures import images
+from digit_classification.pictures.decode import DEFAULT_LIMITS, ImageError, Limits, decode
+from digit_classification.pictures.sources import Source, SourceError, find_named, is_zip
 from digit_classification.training.dataset import Dataset
-from digit_classification.pictures.decode import ImageError, decode
 from digit_classification.training.scores import (
     by_threshold,
     calibration_error,
     interval,
     most_confused,
 )
-from digit_classification.pictures.sources import Source, SourceError, find_named, is_zip
 
 MISTAKES = 24  # shown; all of them are in mistakes.csv
 SAMPLES = 12  # of each kind that was left out; all of them are in left_out.csv
@@ -37,6 +37,7 @@ class Training:
     parts: Mapping[str, np.ndarray]  # labels of the training, validation and test part
     drawn: int  # digits drawn by the program among those of the training part
     datasets: Sequence[Dataset]  # as read
+    limits: Limits  # of the pictures that are opened
     test_path: Path  # of the dataset that the test images are of
     test_digits: np.ndarray  # (n, 28, 28) uint8
     test_names: Sequence[str]  # relative to their dataset
@@ -152,6 +153,10 @@ def _is_list(dataset: Path) -> bool:
     return dataset.is_file() and not is_zip(str(dataset))
 
 
+def counted(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + "s" * (number != 1)
+
+
 def duration(seconds: float) -> str:
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
@@ -160,15 +165,20 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"
 
 
-def open_picture(dataset: Path, name: str) -> Image.Image | None:
-    """Return the picture that a dataset holds under this name, small; None if there is none."""
+def open_picture(
+    dataset: Path, name: str, limits: Limits = DEFAULT_LIMITS
+) -> Image.Image | None:
+    """Return the picture that a dataset holds under this name, small.
+
+    None if there is none, or none that `limits` allow.
+    """
     path = str(dataset)
     if _is_list(dataset):
         source = find_named(name)
     else:
         source = Source(name, path, name) if is_zip(path) else Source(name, str(dataset / name))
     try:
-        pixels = decode(source.read()).pixels
+        pixels = decode(source.read(), limits).pixels
     except (SourceError, ImageError):
         return None
     return Image.fromarray(images.thumbnail(pixels, THUMBNAIL))

@@ -261,7 +261,7 @@ def _sheets(training: Training) -> dict[str, charts.Draw]:
             "Worst mistakes",
         )
     files = [file for kind in left_out(training.datasets) for file in kind.files[:SAMPLES]]
-    shown = [(open_picture(path, name), why) for path, name, why in files]
+    shown = [(open_picture(path, name, training.limits), why) for path, name, why in files]
     pictures = [(np.asarray(picture), why) for picture, why in shown if picture is not None]
     if pictures:
         sheets["left_out"] = charts.sheet(

@@ -65,7 +65,7 @@ _DENIED = (1044, 1142, 1143, 1227)
 _WRONG_PASSWORD = (1045, 1698)
 _NO_SERVER = (2002, 2003, 2005)
 _READ_TIMEOUT = 3024  # as the driver numbers its own timeout
-_TEXT_IN_KEY = 1170
+_KEYS_IN_THE_WAY = (1071, 1170)  # too long for the wider column; that has no length
 _DEADLOCK = 1213
 _PASSING = (*_NO_SERVER, _READ_TIMEOUT, 1205)
 
@@ -146,7 +146,7 @@ class MySQLServer:
         """The user's sentence for an error of the driver, a `mysql.connector.Error`."""
         number, message = error.errno, " ".join(str(error.msg).split()).rstrip(".")
         problem = self._network_problem(error) or self._login_problem(number, message)
-        if problem is None and number == _TEXT_IN_KEY:
+        if problem is None and number in _KEYS_IN_THE_WAY:
             problem = f"an index of your own is in the way ({message}); drop that index"
         if problem is None:
             unknown = f"the server says {message!r}; see its error log"

@@ -20,6 +20,7 @@ from typing import Any
 
 import numpy as np
 
+from digit_classification.pictures.decode import DEFAULT_LIMITS, Limits
 from digit_classification.pictures.pipeline import prepare_all
 from digit_classification.pictures.sources import find_named, printable
 from digit_classification.training.dataset import CLASSES, Dataset, DatasetError, Report
@@ -38,14 +39,15 @@ class _Row:
     sha256: str | None
 
 
-def read_corrections(path: Path, *, workers: int = 0) -> Dataset:
+def read_corrections(path: Path, *, workers: int = 0, limits: Limits = DEFAULT_LIMITS) -> Dataset:
     """Read the pictures that the CSV file at `path` names, under the labels that it gives them.
 
     Raises DatasetError if the file is not as above, if a picture is gone, unreadable or another
     than was reviewed, or if the same picture has two labels.
     """
     rows = list(_read_rows(path))
-    pictures = prepare_all((find_named(row.path) for row in rows), workers=workers)
+    sources = (find_named(row.path) for row in rows)
+    pictures = prepare_all(sources, workers=workers, limits=limits)
     report = Report()
     digits, labels, names, checksums = [], [], [], []
     first: dict[str, _Row] = {}  # by the checksum of the picture

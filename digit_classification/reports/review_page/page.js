@@ -39,10 +39,16 @@ let saved = true; // whether the corrections are downloaded as they are
 let shown = items; // the items that the filter lets through
 let rows = []; // {top, height, status} is a heading, {top, height, first, count} a row of cards
 let columns = 1;
-let current = 0; // position in `shown`
-let chosen = matchMedia("(min-width: 641px)").matches; // on a phone the dock waits for a tap
+let current = Math.max(0, nextLearnable(0)); // position in `shown`
+// On a phone the dock waits for a tap; and it asks for no digit where none can be given.
+let chosen = matchMedia("(min-width: 641px)").matches && nextLearnable(0) >= 0;
 let anchor = 0; // position where a range of ticks begins
 const cards = new Map(); // position in `shown` -> element
+
+/** The first position from `position` on whose picture can be corrected; -1 if there is none. */
+function nextLearnable(position) {
+  return shown.findIndex((item, place) => place >= position && item.hasInk);
+}
 
 function byId(id) {
   return document.getElementById(id);
@@ -146,14 +152,14 @@ function drawHead() {
     return bar;
   }));
 
-  const highest = Math.log1p(Math.max(1, ...data.bins));
-  byId("confidence-chart").append(...data.bins.map((number, bin) => {
-    const range = `${bin * 10}–${bin * 10 + 10}`;
+  const highest = Math.log1p(Math.max(1, ...data.bins.map(([, number]) => number)));
+  byId("confidence-chart").append(...data.bins.map(([from, number]) => {
+    const range = `${from}–${from + 10}`;
     const bar = drawBar(make("div"), range, number, Math.log1p(number) / highest);
-    bar.classList.toggle("below", (bin + 1) / data.bins.length <= data.minConfidence + 1e-9);
+    bar.classList.toggle("below", from + 10 <= 100 * data.minConfidence + 1e-9);
     return bar;
   }));
-  const spoken = data.bins.map((number, bin) => `${bin * 10} to ${bin * 10 + 10} %: ${number}`);
+  const spoken = data.bins.map(([from, number]) => `${from} to ${from + 10} %: ${number}`);
   byId("confidence-chart").setAttribute("aria-label", spoken.join(", "));
 }
 
@@ -200,7 +206,7 @@ function choose(changes) {
       || (filter.status === "corrected" && corrections.has(candidate.index)))
     && (filter.digit === null || filter.digit === candidate.digit)
     && (!text || candidate.name.toLowerCase().includes(text)));
-  current = anchor = Math.max(0, shown.indexOf(item));
+  current = anchor = Math.max(0, shown.includes(item) ? shown.indexOf(item) : nextLearnable(0));
   layOut();
   updateDock();
   if (byId("list").getBoundingClientRect().top < 0) reveal(0);
@@ -503,7 +509,8 @@ function answer(digit) {
     if (typeof position === "number") drawWords(card, shown[position]);
   }
   const place = shown.indexOf(learnable[0]);
-  if (alone && digit !== null && current < shown.length - 1) moveTo(current + 1);
+  const next = nextLearnable(current + 1);
+  if (alone && digit !== null && next >= 0) moveTo(next);
   else if (digit === null && place >= 0) moveTo(place);
   else refresh();
 }
@@ -571,6 +578,7 @@ function download() {
 // -------------------------------------------------------------------------- keyboard and pointer
 
 function moveTo(position) {
+  chosen = true;
   current = Math.max(0, Math.min(shown.length - 1, position));
   reveal(current);
   refresh();
@@ -677,4 +685,7 @@ drawFilters();
 drawAnswers();
 layOut();
 updateDock();
-if (chosen) byId("list").focus({ preventScroll: true });
+if (chosen) {
+  byId("list").focus({ preventScroll: true });
+  reveal(current);
+}
