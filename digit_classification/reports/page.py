@@ -19,9 +19,8 @@ from PIL import Image
 
 from digit_classification import __version__
 from digit_classification.pictures import images
-from digit_classification.reports import charts
-from digit_classification.training.dataset import CLASSES
 from digit_classification.pictures.sources import printable
+from digit_classification.reports import charts
 from digit_classification.reports.training_record import (
     MISTAKES,
     PAIRS,
@@ -33,6 +32,7 @@ from digit_classification.reports.training_record import (
     left_out,
     open_picture,
 )
+from digit_classification.training.dataset import CLASSES
 
 TEMPLATE = Path(__file__).with_suffix(".html")
 STYLE = Path(__file__).with_suffix(".css")

@@ -32,8 +32,8 @@ from PIL import Image
 
 from digit_classification.pictures import images
 from digit_classification.pictures.pipeline import Prepared
-from digit_classification.results.records import Result
 from digit_classification.pictures.sources import escape_undecodable, printable
+from digit_classification.results.records import Result
 
 PARTS = Path(__file__).parent / "review_page"
 SHOWN = 20_000  # a page with more would be slow to open; all are counted

@@ -8,9 +8,9 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from digit_classification.training.dataset import CLASSES, Report
-from digit_classification.pictures.sources import printable
 from digit_classification.cli.terminal import make_table
+from digit_classification.pictures.sources import printable
+from digit_classification.training.dataset import CLASSES, Report
 
 
 def counts_table(parts: dict[str, np.ndarray]) -> Table:

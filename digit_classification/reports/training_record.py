@@ -11,15 +11,15 @@ import numpy as np
 from PIL import Image
 
 from digit_classification.pictures import images
-from digit_classification.training.dataset import Dataset
 from digit_classification.pictures.decode import ImageError, decode
+from digit_classification.pictures.sources import Source, SourceError, find_named, is_zip
+from digit_classification.training.dataset import Dataset
 from digit_classification.training.scores import (
     by_threshold,
     calibration_error,
     interval,
     most_confused,
 )
-from digit_classification.pictures.sources import Source, SourceError, find_named, is_zip
 
 MISTAKES = 24  # shown; all of them are in mistakes.csv
 SAMPLES = 12  # of each kind that was left out; all of them are in left_out.csv
