@@ -19,8 +19,8 @@ import json
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from string import Template
@@ -61,6 +61,7 @@ class About:
     min_confidence: float | None
     finished: datetime
     run: str | None = None
+    labels: Mapping[str, int | None] = field(default_factory=dict)  # of paths; None is no digit
 
 
 @dataclass(frozen=True)
@@ -198,7 +199,7 @@ class Review:
             "perSheet": PER_SHEET,
             "columns": COLUMNS,
             "side": images.SIDE,
-            "items": [_item(entry) for entry in entries],
+            "items": [[*_item(entry), _truth(about, entry)] for entry in entries],
         }
 
     def _sheet(self, entries: Sequence[_Entry]) -> str:
@@ -300,6 +301,14 @@ def _item(entry: _Entry) -> list[object]:
         result.image_sha256 or "",
         int(entry.end > entry.begin) + int(entry.has_ink),
     ]
+
+
+def _truth(about: About, entry: _Entry) -> int | str | None:
+    """Return the digit that a picture is known to show, `none`, or None if that is not known."""
+    if entry.result.path not in about.labels:
+        return None
+    label = about.labels[entry.result.path]
+    return "none" if label is None else label
 
 
 def _named(sources: Sequence[str]) -> str:
