@@ -6,6 +6,7 @@ import contextlib
 import importlib.util
 import io
 import os
+import pkgutil
 import re
 import shlex
 import shutil
@@ -64,6 +65,8 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Path:
     shutil.copy(office / "samples/blank-page.jpg", mine / "9")
     (mine / "notes.txt").write_text("Collected in October.\n")
     (office / "corrections.csv").write_text("path,digit\nsamples/two-digits.png,2\n")
+    rows = "".join(f"scans/{digit}/000.png,{digit}\n" for digit in range(10))
+    (office / "truth.csv").write_text(f"path,digit\n{rows}")
     options = ["--dataset", str(mine), "--epochs", "1", "--batch-size", "16"]
     model = ["--model", str(office / "digit_classification.keras"), "--quiet"]
     assert trainer.main([*options, *model]) == 0
@@ -188,6 +191,14 @@ def test_the_python_examples_of_a_page_print_what_it_shows(page: str, desk: Path
         with contextlib.redirect_stdout(io.StringIO()) as printed:
             exec(compile(example, page, "exec"), {"__name__": "__main__"})
         assert masked(printed.getvalue()) == masked(output), example
+
+
+def test_the_names_on_the_page_for_python_can_be_imported() -> None:
+    names = set(re.findall(r"digit_classification\.[\w.]+\w", TEXTS["python.md"]))
+    exceptions = [name for name in names if name.endswith("Error")]
+    assert len(exceptions) > 4
+    for name in names - {"digit_classification.keras"}:
+        assert pkgutil.resolve_name(name)
 
 
 # ------------------------------------------------------------------------------------- databases
