@@ -5,7 +5,8 @@
     python digit_classification_detector.py 7.png
     python digit_classification_detector.py scans/ more.zip 'photos/*.jpg'
     python digit_classification_detector.py scans/ --format csv --output digits.csv
-    find . -name '*.png' | python digit_classification_detector.py - --database none
+    python digit_classification_detector.py scans/ --labels truth.csv
+    find . -name '*.png' -print0 | python digit_classification_detector.py - --database none
     python digit_classification_detector.py --resume
     python digit_classification_detector.py scans/ --sort-into sorted
 
@@ -37,13 +38,14 @@ import itertools
 import signal
 import sys
 import threading
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO, overload
 
+import numpy as np
 from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
@@ -51,6 +53,7 @@ from rich.text import Text
 
 from digit_classification import __version__
 from digit_classification.cli.command_line import CommandLine
+from digit_classification.cli.prompt import typed_paths
 from digit_classification.cli.terminal import (
     counter,
     error_text,
@@ -68,6 +71,7 @@ from digit_classification.config import (
 )
 from digit_classification.detection.cluster.error import ClusterError
 from digit_classification.detection.history import print_runs, review_run, show_run
+from digit_classification.detection.named_runs import LATEST, UnknownRun
 from digit_classification.detection.reading import (
     Batch,
     judge,
@@ -76,7 +80,6 @@ from digit_classification.detection.reading import (
     read_and_judge,
 )
 from digit_classification.detection.resuming import (
-    LATEST,
     ResumeError,
     check_same,
     find_run,
@@ -85,7 +88,8 @@ from digit_classification.detection.resuming import (
 )
 from digit_classification.detection.sorting import Sorter, SortingError
 from digit_classification.detection.summary import NAMED, Summary
-from digit_classification.detection.writers import FORMATS, make_writer
+from digit_classification.detection.truth import LabelsError, Score, print_score, read_truth
+from digit_classification.detection.writers import FORMATS, as_text, format_of, make_writer
 from digit_classification.network.model_file import ModelError, load_model
 from digit_classification.pictures import images
 from digit_classification.pictures.decode import Limits, Picture, decode
@@ -104,8 +108,8 @@ from digit_classification.pictures.sources import (
     find_sources,
     is_zip,
     printable,
-    stdin_paths,
 )
+from digit_classification.pictures.standard_input import read_stdin
 from digit_classification.reports.review import About, Review, ReviewError
 from digit_classification.results.database import ResultsDatabase
 from digit_classification.results.errors import DatabaseError
@@ -127,12 +131,14 @@ DETECTOR_SECTIONS = ("model", "detection")  # without the database: its URL may 
 # What the user can put right on the command line.
 USER_ERRORS = (
     ClusterError,
+    LabelsError,
     ModelError,
     ResumeError,
     ReviewError,
     SettingsError,
     SortingError,
     SourceError,
+    UnknownRun,
 )
 
 EXIT_STATUS = """\
@@ -145,6 +151,8 @@ exit status:
 A run that stopped before its end prints the command that goes on with it.
 """
 
+ONE_BY_ONE = 10  # pictures that are named one by one, and so get a line each and no table
+RUNS = 20  # that --runs lists without a number
 LOOKUP = 500  # pictures that a resumed run looks up in the database at a time
 
 
@@ -152,8 +160,10 @@ class DigitPredictor:
     """Reads digits with a saved model, and stores the results.
 
     `database` is where `classify_images` and `save_to_database` store; None stores nothing.
+    Without `settings` those of config.yaml and the environment apply.  `output` and `messages` are
+    rich consoles: `predict` prints digit and confidence on `output`, if there is one.
 
-    Raises ModelError if the model cannot be used.
+    Raises SettingsError if a setting is wrong, ModelError if the model cannot be used.
     """
 
     def __init__(
@@ -162,9 +172,11 @@ class DigitPredictor:
         *,
         settings: Settings | None = None,
         database: Database | None = None,
+        output: Console | None = None,
         messages: Console | None = None,
     ) -> None:
-        self.settings = settings or Settings()
+        self.settings = settings or load_settings()
+        self.output = output
         self.messages = messages or make_console(stderr=True)
         self.limits = Limits(**self.settings.images.model_dump())
         path = Path(model) if model is not None else self.settings.model.path
@@ -176,37 +188,55 @@ class DigitPredictor:
         self.strays: list[str] = []  # files found in folders that are no pictures
         self.stored_before = 0  # results that a resumed run had already
 
-    def preprocess_image(self, picture: Picture) -> images.Normalized:
+    def preprocess_image(self, picture: Picture) -> Prepared:
         """Load one picture and bring it to the form that the network was trained on.
 
-        Raises images.ImageError if it cannot be read.
+        Returns it with `digit`, (28, 28) uint8, light ink on dark; or without, and why in `error`.
+
+        Raises TypeError if it is nothing that could hold a picture.
         """
         invert = self.settings.detection.invert
-        return images.normalize(picture, invert=invert, limits=self.limits)
+        if isinstance(picture, str | os.PathLike):
+            path = os.fspath(picture)
+            return prepare(Source(name=path, path=path, explicit=True), invert, self.limits)
+        _check_picture(picture)
+        if not isinstance(picture, np.ndarray | Image.Image):
+            content = picture if isinstance(picture, bytes) else picture.read()
+            source = Source(name="", path="", explicit=True, content=content)
+            return prepare(source, invert, self.limits)
+        source = Source(name="", path="", explicit=True)
+        try:
+            decoded = decode(picture, self.limits)
+            seen = images.normalize(decoded.pixels, invert=invert)
+        except images.ImageError as error:
+            return Prepared(source, error=str(error))
+        return Prepared(source, digit=seen.digit, rejection=seen.rejection, note=decoded.note)
 
-    def predict(self, picture: Picture) -> Result:
+    @overload
+    def predict(self, picture: Picture) -> Result: ...
+    @overload
+    def predict(self, picture: list[Any] | tuple[Any, ...]) -> list[Result]: ...
+
+    def predict(self, picture: Picture | list[Any] | tuple[Any, ...]) -> Result | list[Result]:
         """Read the digit in a path, bytes, a file object, a Pillow image or a NumPy array.
 
         An array is (h, w) or (h, w, 3 or 4): uint8, uint16, bool, or floats from 0 to 1.
         A picture that cannot be read gives a result with status `error`.
+        Of a list or a tuple of pictures the results are returned in a list.
+
+        Raises TypeError if it is none of these.
         """
-        if isinstance(picture, str | os.PathLike):
-            path = os.fspath(picture)
-            source = Source(name=path, path=path, explicit=True)
-            prepared = prepare(source, self.settings.detection.invert, self.limits)
-            return self._judge([prepared])[0]
-        source = Source(name="", path="", explicit=True)
-        try:
-            decoded = decode(picture, self.limits)
-            seen = self.preprocess_image(decoded.pixels)
-        except images.ImageError as error:
-            return self._judge([Prepared(source, error=str(error))])[0]
-        prepared = Prepared(source, digit=seen.digit, rejection=seen.rejection, note=decoded.note)
-        return self._judge([prepared])[0]
+        several = isinstance(picture, list | tuple)
+        pictures = picture if isinstance(picture, list | tuple) else [picture]
+        results = self._judge([self.preprocess_image(each) for each in pictures])
+        if self.output is not None:
+            for result in results:
+                self.output.print(as_text(result, with_path=several and bool(result.path)))
+        return results if several else results[0]
 
     def classify_images(
         self,
-        paths: Iterable[str],
+        paths: Iterable[str | Source],
         *,
         named: Sequence[str] | None = None,
         save_normalized: Path | None = None,
@@ -229,7 +259,8 @@ class DigitPredictor:
         Raises DatabaseError if results cannot be stored, SortingError if pictures cannot be copied.
         """
         if named is None:
-            named = paths = list(paths)
+            paths = list(paths)
+            named = [path.name if isinstance(path, Source) else path for path in paths]
         self.stored_before = 0
         sources = find_sources(paths)
         with self._run(named, run_settings(self.settings, sort_into, move), resume):
@@ -272,7 +303,7 @@ class DigitPredictor:
     def classify_on_cluster(
         self,
         cluster: Cluster,
-        paths: Iterable[str],
+        paths: Iterable[str | Source],
         *,
         named: Sequence[str] | None = None,
         resume: Run | None = None,
@@ -288,7 +319,8 @@ class DigitPredictor:
         """
         assert self.database is not None
         if named is None:
-            named = paths = list(paths)
+            paths = list(paths)
+            named = [path.name if isinstance(path, Source) else path for path in paths]
         self.stored_before = 0
         sources = find_sources(paths)
         with self._run(named, run_settings(self.settings, None, False), resume):
@@ -458,6 +490,17 @@ class DigitPredictor:
         return judge(batch, self.model.network, self.settings.detection.min_confidence)
 
 
+def _check_picture(picture: object) -> None:
+    """Raise TypeError unless this could hold a picture; a path is known by then to be none."""
+    if isinstance(picture, io.TextIOBase):
+        raise TypeError("The file is open as text: open it with mode 'rb', or pass its path.")
+    if not isinstance(picture, bytes | Image.Image | np.ndarray) and not hasattr(picture, "read"):
+        raise TypeError(
+            "A picture is a path, bytes, a binary file, a Pillow image or a NumPy array, not"
+            f" {type(picture).__name__}: pass one of these, or a list of them."
+        )
+
+
 def _write_normalized(folder: Path, batch: Sequence[Prepared], first: int) -> None:
     """Write what the network sees: one PNG a picture, numbered in the order of the results."""
     for number, image in enumerate(batch, first):
@@ -481,8 +524,8 @@ def build_parser() -> CommandLine:
         "paths",
         nargs="*",
         metavar="PATH",
-        help="picture, folder (with all below it), zip or pattern; - reads paths from standard "
-        "input, one a line",
+        help="picture, folder (with all below it), zip or pattern; - reads standard input: paths, "
+        "one a line or each with a NUL behind it, or the bytes of one picture",
     )
     reading = parser.add_group("reading", example="photos/ --invert always --save-normalized seen")
     add_setting(reading, "--model", "model.path", metavar="FILE")
@@ -507,13 +550,24 @@ def build_parser() -> CommandLine:
     results.add_argument(
         "--format",
         choices=FORMATS,
-        help="print a line for each picture (default: text, one picture only)",
+        help="print a line for each picture, or with --runs for each run (default: what the name "
+        f"of --output ends in, or text; lines for up to {ONE_BY_ONE} pictures named one by one)",
     )
     results.add_argument(
         "--output", metavar="FILE", help="write these lines to FILE; - is standard output"
     )
     results.add_argument(
-        "--top-k", type=_positive, default=1, metavar="K", help="print the K most probable digits"
+        "--top-k",
+        type=_up_to_ten,
+        metavar="K",
+        help="print a line for each picture, with its K most probable digits",
+    )
+    results.add_argument(
+        "--labels",
+        type=Path,
+        metavar="CSV",
+        help="compare with the right digits, from a CSV file with the columns path and digit: "
+        "print how many are right, the confusion matrix and the mistakes; with --show, of that run",
     )
     results.add_argument(
         "--report",
@@ -542,11 +596,19 @@ def build_parser() -> CommandLine:
         metavar="RUN",
         help="go on with a run that stopped before its end; without RUN, with the latest such run",
     )
-    history.add_argument("--runs", action="store_true", help="list the stored runs")
+    history.add_argument(
+        "--runs",
+        nargs="?",
+        const=RUNS,
+        type=_count,
+        metavar="N",
+        help=f"list the N newest of the stored runs; without N, {RUNS}",
+    )
     history.add_argument(
         "--show",
         metavar="RUN",
-        help="print the stored results of a run; `latest` is the last one",
+        help="print the stored results of a run, named by the beginning of its name; `latest` is "
+        "the last one",
     )
     parser.add_general_options(
         dry_run="say what would be read and where results would go; read and store nothing",
@@ -556,7 +618,13 @@ def build_parser() -> CommandLine:
     return parser
 
 
-def _positive(text: str) -> int:
+def _count(text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of runs, such as 50")
+    return int(text)
+
+
+def _up_to_ten(text: str) -> int:
     if not text.isdecimal() or not 1 <= int(text) <= 10:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 to 10")
     return int(text)
@@ -572,7 +640,7 @@ def main(argv: list[str] | None = None) -> int:
     detection = None
     try:
         settings = load_settings(arguments, arguments.config)
-        if arguments.runs or arguments.show:
+        if arguments.runs is not None or arguments.show is not None:
             return _look_back(arguments, settings, messages)
         if arguments.verbose:
             messages.print(settings_text(settings, DETECTOR_SECTIONS))
@@ -622,6 +690,9 @@ class _Detection:
         self.predictor: DigitPredictor | None = None
         self.cluster: Cluster | None = None
         self.given: list[str] = []  # paths as on the command line, of this run or the resumed one
+        self.piped: Source | Iterator[str] = iter(())  # what stands for - among them
+        self.one_by_one = False  # whether each picture is named, and gets a line and no table
+        self.score: Score | None = None  # with --labels
 
     @property
     def stopped_run_id(self) -> str | None:
@@ -634,6 +705,8 @@ class _Detection:
         with contextlib.ExitStack() as stack:
             stack.enter_context(_second_ctrl_c_ends())
             self.given = given
+            if arguments.labels is not None:
+                self.score = Score(read_truth(arguments.labels))
             paths = _expand_all(given) if arguments.resume is None else []
             # The model comes first: without one, not even an empty database should be made.
             predictor = DigitPredictor(settings=self.settings, messages=self.messages)
@@ -642,7 +715,11 @@ class _Detection:
             run = None
             if arguments.resume is not None:
                 run, paths = self._find_run(predictor)
-            write = _open_output(arguments, self.given, stack)
+            if "-" in paths:
+                self.piped = read_stdin()
+            self.one_by_one = _are_named(paths, self.piped)
+            alone = self.one_by_one and len(paths) == 1
+            write = _open_output(arguments, stack, lines=self.one_by_one, with_path=not alone)
             if arguments.save_normalized is not None:
                 _make_new_folder(arguments.save_normalized, may_hold_files=run is not None)
             _check_sorting(arguments, self.settings, paths)
@@ -687,7 +764,7 @@ class _Detection:
     ) -> None:
         """Take every result, for whoever prints, sorts or shows it, or has a local database."""
         results = predictor.classify_images(
-            _with_stdin(paths),
+            _with_stdin(paths, self.piped),
             named=self.given,
             save_normalized=self.arguments.save_normalized,
             sort_into=self.arguments.sort_into,
@@ -700,6 +777,8 @@ class _Detection:
             for result in results:
                 write(result)
                 self.summary.add(result)
+                if self.score is not None:
+                    self.score.add(result)
                 count()
 
     def _results_stay_there(self, predictor: DigitPredictor) -> bool:
@@ -708,6 +787,8 @@ class _Detection:
         wanted = (
             arguments.format,
             arguments.output,
+            arguments.top_k,
+            arguments.labels,
             arguments.save_normalized,
             arguments.report,
             arguments.sort_into,
@@ -716,7 +797,7 @@ class _Detection:
             predictor.database is not None
             and reachable_by_nodes(self.settings.database)
             and not any(wanted)
-            and not _is_single(self.given)
+            and not self.one_by_one
         )
 
     def _leave_results_there(
@@ -729,7 +810,7 @@ class _Detection:
     ) -> None:
         summaries = predictor.classify_on_cluster(
             cluster,
-            _with_stdin(paths),
+            _with_stdin(paths, self.piped),
             named=self.given,
             resume=run,
             name_at_most=self.summary.named,
@@ -742,25 +823,29 @@ class _Detection:
     def _write_review(
         self, predictor: DigitPredictor, review: Review, run: Run | None, progress: Progress
     ) -> None:
+        labels = {} if self.score is None else self.score.labels()
         if run is None:
             writing = partial(progress.track, description="Writing the review page")
-            review.write(_about(self.given, predictor), writing)
+            review.write(replace(_about(self.given, predictor), labels=labels), writing)
         elif predictor.database is not None:  # with the pictures of before the interruption
             path = self.arguments.report
-            _review_stored(predictor.database, run.info.id, path, progress, self.settings)
+            _review_stored(predictor.database, run.info.id, path, progress, self.settings, labels)
 
     def print_summary(self) -> None:
         """Tell the person who started the run what it came to."""
         arguments, predictor = self.arguments, self.predictor
-        if arguments.quiet or predictor is None or _is_single(self.given):
+        if self.score is not None:
+            _print_score(arguments, self.score, self.messages, lines=self.one_by_one)
+        if arguments.quiet or predictor is None:
             return
-        self.summary.print(self.messages, predictor.strays, predictor.stored_before)
+        if not self.one_by_one:
+            self.summary.print(self.messages, predictor.strays, predictor.stored_before)
         if self.cluster is not None:
             self.cluster.print_nodes(self.messages)
         if arguments.sort_into is not None:
             verb = "Moved" if arguments.move else "Copied"
             self.messages.print(f"{verb} to {printable(arguments.sort_into)}")
-        if predictor.database is not None:
+        if predictor.database is not None and not self.one_by_one:
             run = predictor.last_run_id
             self.messages.print(f"Stored in {predictor.database.url}, run {run}")
         if arguments.report:
@@ -820,7 +905,9 @@ def _count_meanwhile(paths: Sequence[str], tell: Callable[[int], None]) -> threa
 def _print_plan(arguments: argparse.Namespace, settings: Settings, given: Sequence[str]) -> None:
     """List the files and check the model, and say what a run would do with them."""
     model = load_model(settings.model.path)
-    sources = list(find_sources(_with_stdin(_expand_all(given))))
+    paths = _expand_all(given)
+    piped = read_stdin() if "-" in paths else iter(())
+    sources = list(find_sources(_with_stdin(paths, piped)))
     others = sum(not source.claims_image for source in sources)
     created = f", made {model.card['created']}" if model.card else ""
     url = settings.database.url
@@ -834,9 +921,13 @@ def _print_plan(arguments: argparse.Namespace, settings: Settings, given: Sequen
     ]
     if arguments.cluster:
         plan.append(f"  on the cluster {printable(arguments.cluster)}")
-    if arguments.output or arguments.format:
+    lines = _are_named(paths, piped)
+    if _wants_lines(arguments) or lines:
         output = "standard output" if arguments.output in (None, "-") else arguments.output
-        plan.append(f"  print them as {arguments.format or 'text'} to {output}")
+        plan.append(f"  print them as {_format(arguments)} to {output}")
+    if arguments.labels is not None:
+        answers = len(read_truth(arguments.labels).answers)
+        plan.append(f"  compare them with {answers:,} answers in {arguments.labels}")
     if arguments.save_normalized is not None:
         plan.append(f"  write what the network sees into {arguments.save_normalized}")
     if arguments.report is not None:
@@ -860,34 +951,56 @@ def _look_back(arguments: argparse.Namespace, settings: Settings, messages: Cons
         database = _open_database(settings.database, stack, messages, read_only=True)
         if database is None:
             raise SettingsError("The database is none: name one with --database.")
-        if arguments.runs:
-            print_runs(database, make_console())
-            return 0
-        if arguments.report:
-            with progress_bar(messages, quiet=arguments.quiet) as progress:
-                _review_stored(database, arguments.show, arguments.report, progress, settings)
-            messages.print(f"Review page: {printable(str(arguments.report))}")
-        if not arguments.report or arguments.format or arguments.output:
+        if arguments.runs is not None:
             stream = _output_stream(arguments.output, stack)
-            write = make_writer(arguments.format or "text", stream, top_k=arguments.top_k)
-            show_run(database, arguments.show, write, messages)
+            width = make_console().width
+            print_runs(
+                database, _format(arguments), stream, messages, limit=arguments.runs, width=width
+            )
+            return 0
+        score = None if arguments.labels is None else Score(read_truth(arguments.labels))
+        lines = _wants_lines(arguments) or not (arguments.report or score)
+        write = _open_output(arguments, stack, lines=lines)
+        if score is not None or lines:
+            show_run(database, arguments.show, write, messages, score)
+        if score is not None:
+            _print_score(arguments, score, messages, lines=lines)
+        if arguments.report:
+            labels = {} if score is None else score.labels()
+            path = arguments.report
+            with progress_bar(messages, quiet=arguments.quiet) as progress:
+                _review_stored(database, arguments.show, path, progress, settings, labels)
+            messages.print(f"Review page: {printable(str(path))}")
     return 0
 
 
+def _print_score(
+    arguments: argparse.Namespace, score: Score, messages: Console, *, lines: bool
+) -> None:
+    """Print it as the result that it is, unless lines for programs are on standard output."""
+    lines = (lines or _wants_lines(arguments)) and arguments.output in (None, "-")
+    output = messages if lines else make_console()
+    print_score(output, score, None if arguments.verbose else NAMED)
+
+
 def _review_stored(
-    database: Database, run_id: str, path: Path, progress: Progress, settings: Settings
+    database: Database,
+    run_id: str,
+    path: Path,
+    progress: Progress,
+    settings: Settings,
+    labels: Mapping[str, int | None],
 ) -> None:
     workers, limits = settings.detection.workers, Limits(**settings.images.model_dump())
-    review_run(database, run_id, path, progress, workers=workers, limits=limits)
+    review_run(database, run_id, path, progress, workers=workers, limits=limits, labels=labels)
 
 
 def _ask_for_path(parser: argparse.ArgumentParser) -> list[str]:
     """Ask a person for a path; where there is none, the command line lacks one."""
     if sys.stdin is not None and sys.stdin.isatty():
         with contextlib.suppress(EOFError, KeyboardInterrupt):
-            path = input(PROMPT).strip().strip("'\"")  # a path dragged into a terminal is quoted
-            if path:
-                return [path]
+            if paths := typed_paths(input(PROMPT)):
+                return paths
     return parser.error("name a picture, a folder or a zip")
 
 
@@ -919,10 +1032,15 @@ def _expand_again(given: Sequence[str]) -> list[str]:
     return paths
 
 
-def _with_stdin(paths: Sequence[str]) -> Iterator[str]:
-    """Yield the paths, and in the place of - the ones on standard input."""
+def _with_stdin(paths: Sequence[str], piped: Source | Iterator[str]) -> Iterator[str | Source]:
+    """Yield the paths, and in the place of the first - what is on standard input."""
     for path in paths:
-        yield from stdin_paths() if path == "-" else [path]
+        if path != "-":
+            yield path
+        elif isinstance(piped, Source):
+            yield piped
+        else:
+            yield from piped
 
 
 def _check_sorting(arguments: argparse.Namespace, settings: Settings, paths: Sequence[str]) -> None:
@@ -957,24 +1075,39 @@ def _check_sorting(arguments: argparse.Namespace, settings: Settings, paths: Seq
         ) from None
 
 
-def _is_single(given: Sequence[str]) -> bool:
-    """Whether the user asks about one picture, and so wants its digit rather than a summary."""
-    return len(given) == 1 and os.path.isfile(given[0]) and not is_zip(given[0])
+def _are_named(paths: Sequence[str], piped: Source | Iterator[str]) -> bool:
+    """Whether the user asks about these pictures, and so wants their digits and not a summary."""
+    return 1 <= len(paths) <= ONE_BY_ONE and all(
+        isinstance(piped, Source) if path == "-" else os.path.isfile(path) and not is_zip(path)
+        for path in paths
+    )
+
+
+def _wants_lines(arguments: argparse.Namespace) -> bool:
+    wanted = (arguments.format, arguments.output, arguments.top_k)
+    return any(each is not None for each in wanted)
+
+
+def _format(arguments: argparse.Namespace) -> str:
+    return arguments.format or format_of(arguments.output)
 
 
 def _open_output(
-    arguments: argparse.Namespace, given: Sequence[str], stack: contextlib.ExitStack
+    arguments: argparse.Namespace,
+    stack: contextlib.ExitStack,
+    *,
+    lines: bool,
+    with_path: bool = True,
 ) -> Callable[[Result], None]:
-    """Return what is done with each result: written, if the user asks for it or names one picture.
+    """Return what is done with each result: written, with `lines` or if the user asks for it.
 
     Raises SettingsError if the output file cannot be written, or looks like a picture.
     """
-    single = _is_single(given)
-    if arguments.format is None and arguments.output is None and not single:
+    if not lines and not _wants_lines(arguments):
         return lambda result: None
     stream = _output_stream(arguments.output, stack)
-    format_name = arguments.format or "text"
-    return make_writer(format_name, stream, top_k=arguments.top_k, with_path=not single)
+    top_k = arguments.top_k or 1
+    return make_writer(_format(arguments), stream, top_k=top_k, with_path=with_path)
 
 
 def _output_stream(output: str | None, stack: contextlib.ExitStack) -> TextIO:

@@ -191,12 +191,14 @@ class DigitClassifier:
         self._add_drawn_digits()
         self._loaded = True
         if not self.quiet:
+            read = len(self.train_labels) - self.drawn
             parts = {
-                "training": self.train_labels,
+                "training": self.train_labels[:read],
+                "drawn for it": self.train_labels[read:],
                 "validation": self.validation_labels,
                 "test": self.test_labels,
             }
-            self.output.print(counts_table(parts))
+            self.output.print(counts_table({k: v for k, v in parts.items() if len(v)}))
 
     def _add_drawn_digits(self) -> None:
         """Add drawn digits to the training part only: choices are made on real ones."""

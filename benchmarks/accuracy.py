@@ -47,7 +47,7 @@ from digit_classification.config import (  # noqa: E402
     TrainingSettings,
 )
 from digit_classification.network.model_file import ModelError  # noqa: E402
-from digit_classification.pictures.images import SIDE, ImageError  # noqa: E402
+from digit_classification.pictures.images import SIDE  # noqa: E402
 from digit_classification.pictures.pipeline import default_workers, prepare_all  # noqa: E402
 from digit_classification.pictures.sources import Source, SourceError, find_sources  # noqa: E402
 from digit_classification.training.dataset import DatasetError  # noqa: E402
@@ -581,10 +581,11 @@ def _mistake(
         small = ImageOps.contain(upright, (112, 112))
         cell.paste(small, (12, 2), small)  # transparent parts show the sheet
         normalized = predictor.preprocess_image(content)
-        seen = Image.fromarray(normalized.digit).resize((112, 112), Image.Resampling.NEAREST)
-        cell.paste(seen, (12, 116))
-        reason = normalized.rejection or ""
-    except (ImageError, OSError, SourceError) as error:
+        if normalized.digit is not None:
+            seen = Image.fromarray(normalized.digit).resize((112, 112), Image.Resampling.NEAREST)
+            cell.paste(seen, (12, 116))
+        reason = normalized.error or normalized.rejection or ""
+    except (OSError, SourceError) as error:
         reason = str(error)
     truth = "no digit" if label == NO_DIGIT else str(label)
     confidence = f"{reading.digits[index]}, {reading.confidences[index]:.1%}"

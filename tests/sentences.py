@@ -22,6 +22,7 @@ FILES = (*sorted((ROOT / "digit_classification").rglob("*.py")), *sorted(ROOT.gl
 SAYING = {
     "ArgumentTypeError",
     "Text",
+    "TypeError",
     "ValueError",
     "error",  # of the argument parser
     "error_text",

@@ -6,9 +6,11 @@ import csv
 import io
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,9 @@ import pytest
 from PIL import Image
 
 import digit_classification_detector as detector
+from digit_classification.cli.terminal import make_console
 from digit_classification.config import Settings
+from digit_classification.pictures.pipeline import Prepared
 from digit_classification.results.database import ResultsDatabase
 from digit_classification.results.records import StoredResult
 from digit_classification_detector import DigitPredictor
@@ -75,6 +79,90 @@ def test_the_three_best(run: Run, folder: Path, capsys: pytest.CaptureFixture[st
     shares = [float(entry.split()[1].rstrip("%")) for entry in best]
     assert len(best) == 3
     assert shares == sorted(shares, reverse=True)
+
+
+def test_top_k_of_a_folder_is_a_line_for_each_picture(
+    run: Run, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("scans", "--top-k", 2) == 0
+    captured = capsys.readouterr()
+    lines = captured.out.splitlines()
+    assert len(lines) == 20
+    two = re.compile(r"scans/./00.\.png: \d [\d.]+%, \d [\d.]+%( \(uncertain\))?")
+    assert [line for line in lines if not two.fullmatch(line)] == []
+    assert "20 images in " in captured.err
+
+
+def test_top_k_as_csv_and_as_json_lines(
+    run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "7.png").write_bytes(png(draw_digit(7, seed=500)))
+    (tmp_path / "blank.png").write_bytes(png(np.full((90, 90), 230, np.uint8)))
+    assert run("7.png", "blank.png", "--top-k", 3, "--format", "csv") == 1
+    seven, blank = csv_rows(capsys.readouterr().out)
+    assert [*seven] == [
+        *("path", "digit", "confidence", "status", "reason"),
+        *("digit_2", "confidence_2", "digit_3", "confidence_3"),
+    ]
+    shares = [float(seven[name]) for name in ("confidence", "confidence_2", "confidence_3")]
+    assert shares == sorted(shares, reverse=True)
+    assert len({seven["digit"], seven["digit_2"], seven["digit_3"]}) == 3
+    assert {blank[name] for name in ("digit", "digit_2", "confidence_2", "confidence_3")} == {""}
+    assert run("7.png", "blank.png", "--top-k", 3, "--format", "jsonl") == 1
+    objects = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    best = objects[0]["top"]
+    assert [str(each["digit"]) for each in best] == [
+        seven[name] for name in ("digit", "digit_2", "digit_3")
+    ]
+    assert [each["confidence"] for each in best] == [
+        objects[0]["probabilities"][each["digit"]] for each in best
+    ]
+    assert objects[1]["top"] == []
+    assert run("7.png", "--format", "jsonl") == 0
+    assert "top" not in json.loads(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(
+    ("options", "begins"),
+    [
+        (["--output", "x.csv"], "path,digit,confidence,status,reason\n"),
+        (["--output", "X.CSV"], "path,digit,confidence,status,reason\n"),
+        (["--output", "x.jsonl"], '{"path": "scans/0/000.png", '),
+        (["--output", "x.json"], '{"path": "scans/0/000.png", '),
+        (["--output", "x.txt"], "scans/0/000.png: "),
+        (["--output", "x"], "scans/0/000.png: "),
+        (["--output", "x.jsonl", "--format", "csv"], "path,digit,confidence,status,reason\n"),
+        (["--output", "x.csv", "--format", "text"], "scans/0/000.png: "),
+    ],
+)
+def test_the_form_of_the_output_is_in_its_name_unless_it_is_said(
+    run: Run, folder: Path, options: list[str], begins: str
+) -> None:
+    assert run("scans/0", "scans/1", *options) == 0
+    assert Path(options[1]).read_text().startswith(begins)
+
+
+def test_pictures_named_one_by_one_get_a_line_each(
+    run: Run, folder: Path, sqlite_url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "blank.png").write_bytes(png(np.full((90, 90), 230, np.uint8)))
+    names = ["scans/7/000.png", "scans/blank.png"]
+    assert run(*names, database=sqlite_url) == 1
+    captured = capsys.readouterr()
+    seven, blank = captured.out.splitlines()
+    assert re.fullmatch(r"scans/7/000\.png: 7 [\d.]+%", seven)
+    assert blank == "scans/blank.png: rejected: blank image"
+    assert captured.err == ""
+    assert len(stored(sqlite_url)) == 2
+    ten = [f"scans/{digit}/000.png" for digit in range(10)]
+    assert run(*ten) == 0
+    captured = capsys.readouterr()
+    assert (len(captured.out.splitlines()), captured.err) == (10, "")
+    for many in ([*ten, "scans/7/001.png"], ["scans/7/000.png", "scans/8"]):
+        assert run(*many) == 0
+        captured = capsys.readouterr()
+        assert captured.out == ""
+        assert "images in " in captured.err
 
 
 def test_a_folder(
@@ -243,7 +331,7 @@ def test_runs_and_their_results_can_be_read_back(
     assert run("--runs", database=database_url) == 0
     listed = capsys.readouterr().out
     assert listed.count("finished") == 2
-    run_id = next(line.split()[0] for line in listed.splitlines() if line.endswith(" scans "))
+    run_id = next(line.split()[0] for line in listed.splitlines() if line.endswith("  scans"))
     assert run("--show", run_id, "--format", "csv", database=database_url) == 0
     shown = capsys.readouterr()
     assert shown.out == first
@@ -272,7 +360,88 @@ def test_a_prediction_of_anything_that_holds_a_picture(model: Path, tmp_path: Pa
     assert len({result.probabilities for result in results}) == 1
     assert results[0].path == str(path)
     with pytest.raises(AttributeError):
-        results[0].digit = 8  # type: ignore[misc]
+        results[0].digit = 8
+
+
+def test_predictions_of_several_pictures(model: Path, tmp_path: Path) -> None:
+    predictor = DigitPredictor(model)
+    path = tmp_path / "7.png"
+    path.write_bytes(png(draw_digit(7, seed=500)))
+    alone = [predictor.predict(path), predictor.predict(draw_digit(1, seed=500))]
+    several = predictor.predict([path, draw_digit(1, seed=500)])
+    assert [(r.path, r.digit) for r in several] == [(str(path), 7), ("", 1)]
+    for one, of_several in zip(alone, several, strict=True):
+        assert one.confidence == pytest.approx(of_several.confidence, abs=1e-6)
+    assert predictor.predict((path,)) == alone[:1]
+    assert predictor.predict([]) == []
+
+
+@pytest.mark.parametrize("nothing", [None, 7, 0.5, {"a": 1}, [None], [[1, 2], [3, 4]]])
+def test_what_is_no_picture_is_a_type_error(model: Path, nothing: Any) -> None:
+    with pytest.raises(TypeError) as caught:
+        DigitPredictor(model).predict(nothing)
+    innermost = nothing[0] if isinstance(nothing, list) else nothing
+    assert str(caught.value) == (
+        "A picture is a path, bytes, a binary file, a Pillow image or a NumPy array, not"
+        f" {type(innermost).__name__}: pass one of these, or a list of them."
+    )
+
+
+def test_a_file_that_is_open_as_text_is_a_type_error(model: Path, tmp_path: Path) -> None:
+    (tmp_path / "7.png").write_bytes(png(draw_digit(7)))
+    with open(tmp_path / "7.png", encoding="latin-1") as file, pytest.raises(TypeError) as caught:
+        DigitPredictor(model).predict(file)  # type: ignore[call-overload]
+    message = "The file is open as text: open it with mode 'rb', or pass its path."
+    assert str(caught.value) == message
+
+
+def test_every_prediction_goes_through_preprocess_image(model: Path, tmp_path: Path) -> None:
+    class OneForAll(DigitPredictor):
+        def preprocess_image(self, picture: Any) -> Prepared:
+            return replace(super().preprocess_image(picture), digit=draw_digit(1, seed=500))
+
+    path = tmp_path / "7.png"
+    path.write_bytes(png(draw_digit(7, seed=500)))
+    pictures: list[Any] = [path, str(path), path.read_bytes(), draw_digit(7, seed=500)]
+    predictor = OneForAll(model)
+    assert {predictor.predict(picture).digit for picture in pictures} == {1}
+    assert {result.digit for result in predictor.predict(pictures)} == {1}
+
+
+def test_a_prediction_is_printed_where_there_is_an_output(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "7.png"
+    path.write_bytes(png(draw_digit(7, seed=500)))
+    DigitPredictor(model).predict(path)
+    assert capsys.readouterr().out == ""
+    predictor = DigitPredictor(model, output=make_console())
+    result = predictor.predict(path)
+    assert capsys.readouterr().out == f"7 {result.confidence:.1%}\n"
+    predictor.predict(b"")
+    assert capsys.readouterr().out == "error: the file is empty\n"
+    predictor.predict([path, path.read_bytes()])
+    assert capsys.readouterr().out == (
+        f"{path}: 7 {result.confidence:.1%}\n7 {result.confidence:.1%}\n"
+    )
+
+
+def test_without_settings_both_classes_take_those_of_config_yaml(
+    model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from digit_classification_model_trainer import DigitClassifier
+
+    (tmp_path / "config.yaml").write_text(
+        f"model:\n  path: {model}\ndetection:\n  min_confidence: 1.0\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DIGITS_DETECTION_INVERT", "never")
+    predictor = DigitPredictor()
+    assert predictor.settings == DigitClassifier().settings
+    assert predictor.model.path == model
+    assert predictor.settings.detection.invert == "never"
+    assert predictor.predict(draw_digit(7, seed=500)).status == "uncertain"
+    assert DigitPredictor(settings=Settings(), model=model).settings == Settings()
 
 
 def test_what_cannot_be_read_is_a_result(model: Path) -> None:
@@ -318,7 +487,9 @@ def test_a_keras_model_made_elsewhere(
     result = predictor.predict(folder / "7/000.png")
     assert result.probabilities is not None
     assert sum(result.probabilities) == pytest.approx(1, abs=1e-4)
-    pixels = predictor.preprocess_image(folder / "7/000.png").digit / np.float32(255)
+    digit = predictor.preprocess_image(folder / "7/000.png").digit
+    assert digit is not None
+    pixels = digit / np.float32(255)
     logits = network.predict(pixels.reshape(1, 28, 28, 1), verbose=0)[0]
     assert result.digit == int(logits.argmax())
 

@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import io
 import os
+import pkgutil
 import re
 import shlex
 import shutil
@@ -68,6 +69,8 @@ def office(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Path:
     shutil.copy(office / "samples/blank-page.jpg", mine / "9")
     (mine / "notes.txt").write_text("Collected in October.\n")
     (office / "corrections.csv").write_text("path,digit\nsamples/two-digits.png,2\n")
+    rows = "".join(f"scans/{digit}/000.png,{digit}\n" for digit in range(10))
+    (office / "truth.csv").write_text(f"path,digit\n{rows}")
     shutil.copy(trained, office / MODEL)
     return office
 
@@ -206,29 +209,56 @@ def test_the_python_examples_of_a_page_print_what_it_shows(page: str, desk: Path
         assert masked(printed.getvalue()) == masked(output), example
 
 
+def test_the_names_on_the_page_for_python_can_be_imported() -> None:
+    names = set(re.findall(r"digit_classification\.[\w.]+\w", TEXTS["python.md"]))
+    exceptions = [name for name in names if name.endswith("Error")]
+    assert len(exceptions) > 4
+    for name in names - {"digit_classification.keras"}:
+        assert pkgutil.resolve_name(name)
+
+
 # ------------------------------------------------------------------------------------- databases
+
+
+RUNS = ["20261122-185500-a3f9cd21b", "20261122-185501-a3f9cd21b"]
 
 
 @pytest.fixture
 def filled(database_url: str) -> str:
-    """A database with all that the questions of the page ask for."""
-    ten = (0.0, 0.4, *[0.0] * 5, 0.6, 0.0, 0.0)
-    seven = Result("a/7.png", "ok", 7, 0.6, None, ten, "a" * 64)
+    """A database with all that the questions of the page ask for, and rows of the ancestor."""
+    ten = (0.0, 0.25, *[0.0] * 5, 0.75, 0.0, 0.0)
     rows = [
-        seven,
-        Result("a/copy.png", "ok", 7, 0.6, None, ten, "a" * 64),
+        Result("a/7.png", "ok", 7, 0.75, None, ten, "a" * 64),
+        Result("a/copy.png", "ok", 7, 0.875, None, ten, "a" * 64),
         Result("a/1.png", "uncertain", 1, 0.5, None, ten, "b" * 64),
         Result("a/blank.png", "rejected", reason="blank image", probabilities=ten),
+        # Unread: without a checksum, as the other unread one, whose copy it is not.
+        Result("a/gone.png", "error", reason="the file is empty"),
         Result("a/none.png", "error", reason="the file is empty"),
     ]
-    other = Result("a/7.png", "ok", 1, 0.6, None, ten, "a" * 64)
+    other = Result("a/7.png", "ok", 1, 0.75, None, ten, "a" * 64)
     password = os.environ.get(PASSWORD_VARIABLE)
     with ResultsDatabase.open(database_url, password=password) as database:
-        for number, batch in enumerate([rows, [other]]):
-            info = RunInfo(["a"], "m.keras", id=f"20261122-18550{number}-a3f9cd21b")
+        for run_id, batch in zip(RUNS, [rows, [other]], strict=True):
+            info = RunInfo(["a"], "m.keras", id=run_id)
             database.add(database.start_run(info), batch)
             database.finish_run(info.id, "finished")
+    for digit in (7, 7, 1):  # alike, as the ancestor leaves them: under no path, and with a logit
+        write(
+            database_url,
+            "INSERT INTO classified_images (digit, confidence, folder_name, file_name)"
+            f" VALUES ({digit}, 16.25, 'scans', '7.png')",
+        )
     return database_url
+
+
+def write(url: str, statement: str) -> None:
+    if url.startswith("mysql"):
+        execute_on_mysql(url, statement)
+        return
+    with contextlib.closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as connection:
+        connection.execute(statement)
+        connection.commit()
 
 
 def execute(url: str, statement: str) -> list[tuple[object, ...]]:
@@ -238,11 +268,50 @@ def execute(url: str, statement: str) -> list[tuple[object, ...]]:
         return connection.execute(statement).fetchall()
 
 
-def test_the_questions_to_a_database_have_answers(filled: str) -> None:
-    statements = blocks(TEXTS["databases.md"], "sql")
-    assert len(statements) > 5
-    for statement in statements:
-        assert execute(filled, statement), statement
+# The answers of `filled` to the questions, in the order of the page.
+ANSWERS: dict[str, list[tuple[object, ...]]] = {
+    "What did the last run come to?": [(RUNS[1], "finished", 1, 1, 0, 0, 0)],
+    "How many of each digit has each run?": [(RUNS[0], 7, 2, 0.75), (RUNS[1], 1, 1, 0.75)],
+    "Which pictures should a person look at, the least certain first?": [("a/1.png", 1, 0.5)],
+    "What was not read, and why?": [
+        ("error", "the file is empty", 2),
+        ("rejected", "blank image", 1),
+    ],
+    "Which pictures hesitate between a one and a seven?": [
+        (path, 0.25, 0.75)
+        for path in ("a/7.png", "a/copy.png", "a/1.png", "a/blank.png", "a/7.png")
+    ],
+    "Which pictures are in a run more than once, under several names?": [
+        ("a" * 64, 2, "a/7.png"),
+    ],
+    "Which pictures did two runs read differently, say with two models?": [
+        ("a/7.png", 7, 1),
+        ("a/copy.png", 7, 1),
+    ],
+    "Only the newest result of each picture:": [
+        ("a/copy.png", 7, 0.875, "ok"),
+        ("a/1.png", 1, 0.5, "uncertain"),
+        ("a/blank.png", None, None, "rejected"),
+        ("a/gone.png", None, None, "error"),
+        ("a/none.png", None, None, "error"),
+        ("a/7.png", 1, 0.75, "ok"),
+    ],
+    "Which rows are the ancestor's?": [(3,)],
+}
+
+
+def test_the_questions_to_a_database_have_these_answers(filled: str) -> None:
+    page = TEXTS["databases.md"]
+    asked = re.findall(r"^(\S.*)\n\n```sql\n((?:.*\n)*?)```", page, re.MULTILINE)
+    assert len(asked) == len(blocks(page, "sql"))
+    assert [question for question, _ in asked] == [*ANSWERS]
+    for question, statement in asked:
+        answer = [tuple(row) for row in execute(filled, statement)]
+        if "ORDER BY" not in statement:
+            answer, expected = sorted(answer, key=str), sorted(ANSWERS[question], key=str)
+        else:
+            expected = ANSWERS[question]
+        assert answer == expected, question
 
 
 def columns_on_the_page() -> Iterator[tuple[str, str, str]]:

@@ -1138,9 +1138,11 @@ def test_a_silent_server_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_wrong_password_is_named(mysql_url: str) -> None:
     user = mysql_url.removeprefix("mysql://").partition("@")[0]
+    host = host_seen_by(mysql_url)
     assert sentence(lambda: ResultsDatabase.open(mysql_url, password="wrong")) == (
-        f"Database {mysql_url}: the password of user '{user}' is wrong; {GIVE_PASSWORD} the right"
-        " one."
+        f"Database {mysql_url}: the server refuses the password of '{user}'@'{host}';"
+        f" {GIVE_PASSWORD} the right one, or if that is the right one, have an administrator drop"
+        f" the anonymous user ''@'{host}', which goes before '{user}'@'%'."
     )
     assert sentence(lambda: ResultsDatabase.open(mysql_url)) == (
         f"Database {mysql_url}: user '{user}' is not admitted without a password; {GIVE_PASSWORD}"
@@ -1152,6 +1154,44 @@ def test_a_missing_user_is_named(mysql_url: str) -> None:
     url = f"mysql://{mysql_url.rpartition('@')[2]}"
     assert sentence(lambda: ResultsDatabase.open(url)) == (
         f"Database {url}: it names no user; write mysql://user@host/database."
+    )
+
+
+def host_seen_by(mysql_url: str) -> str:
+    """The host that the server takes this process to be on."""
+    ((seen,),) = execute_on_mysql(mysql_url, "SELECT USER()", use_database=False)
+    return str(seen).rpartition("@")[2]
+
+
+@pytest.fixture
+def anonymous_host(mysql_url: str) -> Iterator[str]:
+    """The host of an anonymous user without a password, whom the server takes us for meanwhile."""
+    host = host_seen_by(mysql_url)
+    connection = connect_to_mysql(mysql_url, use_database=False)  # before there is that user
+    with contextlib.closing(connection), contextlib.closing(connection.cursor()) as cursor:
+        cursor.execute(f"CREATE USER ''@'{host}'")
+        try:
+            yield host
+        finally:
+            cursor.execute(f"DROP USER ''@'{host}'")
+
+
+def test_an_anonymous_user_that_goes_before_ours_is_named(
+    mysql_url: str, mysql_server: tuple[str, str], anonymous_host: str
+) -> None:
+    user = mysql_url.removeprefix("mysql://").partition("@")[0]
+    refused = sentence(lambda: ResultsDatabase.open(mysql_url, password=mysql_server[1]))
+    assert f"have an administrator drop the anonymous user ''@'{anonymous_host}'" in refused
+    denied = sentence(lambda: ResultsDatabase.open(mysql_url))
+    name = mysql_database(mysql_url)
+    assert denied == (
+        f"Database {mysql_url}: the server takes user '{user}' for the anonymous user"
+        f" ''@'{anonymous_host}' (Access denied for user ''@'{anonymous_host}' to database"
+        f" '{name}'); have an administrator drop that one, which goes before '{user}'@'%'."
+    )
+    nobody = f"mysql://{mysql_url.rpartition('@')[2]}"
+    assert sentence(lambda: ResultsDatabase.open(nobody)) == (
+        f"Database {nobody}: it names no user; write mysql://user@host/database."
     )
 
 

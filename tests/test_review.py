@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from html.parser import HTMLParser
 from pathlib import Path
@@ -688,6 +689,33 @@ def test_filters_by_status_digit_and_name(browser: webdriver.Chrome, mixed: Path
     assert browser.find_element(By.ID, "none").is_displayed()
     browser.find_element(By.ID, "reset").click()
     assert names_shown(browser)[0] == "scans/u0.png"
+
+
+def test_mistakes_are_marked_and_can_be_shown_alone(
+    browser: webdriver.Chrome, tmp_path: Path
+) -> None:
+    results = [
+        result("right.png", "ok", 0.9, 7),
+        result("wrong.png", "ok", 0.9, 7),
+        result("blank.png", "ok", 0.8, 1),
+        result("rejected.png", "rejected", 0.5),
+        result("unknown.png", "ok", 0.9, 7),
+    ]
+    labels = {"right.png": 7, "wrong.png": 1, "blank.png": None, "rejected.png": None}
+    path = write_page(tmp_path / "r.html", results, replace(ABOUT, labels=labels))
+    browser.get(path.as_uri())
+    assert "Of 4 with a known answer 2 are wrong." in browser.find_element(By.ID, "about").text
+    press(browser, "w")
+    assert pressed(browser) == ["Wrong 2", "Any"]
+    assert names_shown(browser) == ["blank.png", "wrong.png"]
+    marks = [each.text for each in browser.find_elements(By.CSS_SELECTOR, ".card .truth")]
+    assert sorted(marks) == ["wrong: is 1", "wrong: no digit"]
+    assert "wrong: no digit" in browser.find_element(By.ID, "reading").text
+    press(browser, "a")
+    assert len(names_shown(browser)) == 5
+    # Without known answers there is nothing to choose.
+    browser.get(write_page(tmp_path / "plain.html", results).as_uri())
+    assert browser.find_elements(By.CSS_SELECTOR, '[data-choice="wrong"]') == []
 
 
 def pressed(browser: webdriver.Chrome) -> list[str]:

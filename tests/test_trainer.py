@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -63,6 +64,36 @@ def test_trains_evaluates_and_saves(
     assert card["datasets"]["dataset"]["counts"] == {str(digit): 20 for digit in range(10)}
     assert len(card["datasets"]["dataset"]["sha256"]) == 64
     assert {"python", "keras", "tensorflow", "numpy"} <= set(card["versions"])
+
+
+def test_the_counts_add_up_to_what_was_read(
+    small: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "m.keras"
+    assert run(*small, "--epochs", 1, "--seed", 3, "--model", model) == 0
+    captured = capsys.readouterr()
+    assert "Read 200 images of " in captured.err
+    table = captured.out.splitlines()
+    names = next(line for line in table if "digit" in line)
+    assert re.split(r"\s{2,}", names.strip()) == [
+        "digit",
+        "training",
+        "drawn for it",
+        "validation",
+        "test",
+    ]
+    total = next(line for line in table if line.split()[:1] == ["all"]).split()
+    # A fifth is the test, a tenth of the rest chooses, drawn_share is a twentieth of what stays.
+    assert [int(cell) for cell in total[1:]] == [144, 7, 16, 40]
+    assert run(*small, "--epochs", 1, "--model", model, "--config", undrawn(tmp_path)) == 0
+    assert "drawn" not in capsys.readouterr().out
+
+
+def undrawn(folder: Path) -> Path:
+    """Write settings under which no digit is drawn."""
+    config = folder / "undrawn.yaml"
+    config.write_text("training:\n  drawn_share: 0\n")
+    return config
 
 
 def test_a_separate_test_dataset_is_the_test_set(

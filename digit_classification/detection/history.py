@@ -2,50 +2,132 @@
 
 from __future__ import annotations
 
+import csv
 import itertools
+import json
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
+from typing import TextIO
 
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import Progress
 
-from digit_classification.cli.terminal import make_table
-from digit_classification.detection.resuming import LATEST
+from digit_classification.detection.named_runs import named_run
+from digit_classification.detection.truth import Score
+from digit_classification.detection.writers import defused
 from digit_classification.pictures.decode import DEFAULT_LIMITS, Limits
 from digit_classification.pictures.pipeline import Prepared, prepare_all
-from digit_classification.pictures.sources import find_named, printable
+from digit_classification.pictures.sources import escape_undecodable, find_named, printable
 from digit_classification.reports.review import About, Review
-from digit_classification.results.errors import DatabaseError
 from digit_classification.results.opening import Database
 from digit_classification.results.records import Result, Run
 
+COUNTS = ("images", "ok", "uncertain", "rejected", "errors")
+RUN_COLUMNS = ("run", "state", "started_at", "finished_at", *COUNTS, "model", "sources")
 
-def print_runs(database: Database, output: Console) -> None:
-    """Print one line for each stored run, the newest first."""
+
+def print_runs(
+    database: Database,
+    format_name: str,
+    stream: TextIO,
+    messages: Console,
+    *,
+    limit: int,
+    width: int,
+) -> None:
+    """List the newest `limit` of the stored runs, the newest first: a line for each, or two.
+
+    A line of text with its sources at the end is at most `width` characters long; if it would not
+    be, the sources go below it.
+    """
     runs = database.runs()
+    shown = runs[:limit]
+    if format_name == "csv":
+        rows = csv.writer(stream, lineterminator="\n")
+        rows.writerow(RUN_COLUMNS)
+        rows.writerows(map(_csv_row, shown))
+    elif format_name == "jsonl":
+        for run in shown:
+            print(json.dumps(_run_fields(run)), file=stream)
+    elif shown:
+        for line in _as_lines(shown, width):
+            print(line, file=stream)
     if not runs:
-        output.print(f"No runs are stored in {database.url}.")
-        return
-    table = make_table("run", "state", "images", "ok", "uncertain", "rejected", "errors", "sources")
-    for run in runs:
-        table.add_row(run.info.id, run.state, *_counts(run), _sources(run.info.sources))
-    output.print(table)
+        messages.print(f"No runs are stored in {database.url}.")
+    elif len(runs) > limit:
+        messages.print(
+            f"and {len(runs) - limit:,} more: --runs {len(runs)} lists all of {database.url}"
+        )
+
+
+def _as_lines(runs: Sequence[Run], width: int) -> Iterator[str]:
+    """Yield the lines of a table.
+
+    It is laid out here and not by rich, which shortens and leaves out cells where a terminal is
+    narrow: identities are there to be copied, counts to be read.
+    """
+    rows = [("run", "state", *COUNTS), *((r.info.id, r.state, *_counts(r)) for r in runs)]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    gap = "  " if sum(widths) + 2 * len(widths) <= width else " "
+    sources = ["sources", *(_sources(run.info.sources) for run in runs)]
+    for row, where in zip(rows, sources, strict=True):
+        names = (cell.ljust(wide) for cell, wide in zip(row[:2], widths[:2], strict=True))
+        counts = (cell.rjust(wide) for cell, wide in zip(row[2:], widths[2:], strict=True))
+        line = gap.join([*names, *counts])
+        if cell_len(f"{line}  {where}") <= width:
+            yield f"{line}  {where}"
+        elif where == "sources":  # the heading needs no line of its own
+            yield line
+        else:
+            yield from (line, f"  {where}")
+
+
+def _run_fields(run: Run) -> dict[str, object]:
+    """Return a run as JSON has it; what the database does not know (yet) is null."""
+    counts = {name: None if run.counts is None else getattr(run.counts, name) for name in COUNTS}
+    return {
+        "run": run.info.id,
+        "state": run.state,
+        "started_at": _utc(run.info.started_at),
+        "finished_at": _utc(run.finished_at),
+        **counts,
+        "model": escape_undecodable(run.info.model_path or ""),
+        "sources": [escape_undecodable(source) for source in run.info.sources],
+    }
+
+
+def _csv_row(run: Run) -> list[str]:
+    fields = _run_fields(run) | {"sources": "; ".join(map(escape_undecodable, run.info.sources))}
+    return [defused("" if fields[name] is None else str(fields[name])) for name in RUN_COLUMNS]
+
+
+def _utc(moment: datetime | None) -> str | None:
+    return None if moment is None else f"{moment.astimezone(timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def show_run(
-    database: Database, run_id: str, write: Callable[[Result], None], messages: Console
+    database: Database,
+    run_id: str,
+    write: Callable[[Result], None],
+    messages: Console,
+    score: Score | None = None,
 ) -> None:
-    """Write the results of a run, in the order in which they were stored.
+    """Write the results of a run, in the order in which they were stored, and score them.
 
-    Raises DatabaseError if there is no such run.
+    Raises UnknownRun if there is no such run.
     """
-    run = _find(database, run_id)
+    run = named_run(database, run_id)
     messages.print(f"Run {run.info.id}, {run.state}, of {_sources(run.info.sources)}")
     for result in _results(database, run):
         write(result)
+        if score is not None:
+            score.add(result)
 
 
 def review_run(
@@ -56,20 +138,32 @@ def review_run(
     *,
     workers: int = 0,
     limits: Limits = DEFAULT_LIMITS,
+    labels: Mapping[str, int | None] = MappingProxyType({}),
 ) -> None:
     """Write the review page of a run to `path`, and show its progress.
+
+    `labels` are what is known of the pictures, by the paths under which they are stored.
 
     A picture that was moved is read where it is now; one that is gone, or has changed since, is on
     the page with that as its reason.
 
-    Raises DatabaseError if there is no such run, ReviewError if the page cannot be written.
+    Raises UnknownRun if there is no such run, ReviewError if the page cannot be written.
     """
-    run = _find(database, run_id)
+    run = named_run(database, run_id)
     detection = run.info.settings.get("detection", {})
     with Review.open(path) as review:
         total = run.counts.images if run.counts is not None else None
         task = progress.add_task("Reading pictures", total=total)
-        results, named = itertools.tee(map(_where_it_is, _results(database, run)))
+        known: dict[str, int | None] = {}
+
+        def where_they_are() -> Iterator[Result]:
+            for result in _results(database, run):
+                there = _where_it_is(result)
+                if result.path in labels:
+                    known[there.path] = labels[result.path]
+                yield there
+
+        results, named = itertools.tee(where_they_are())
         sources = (find_named(result.path) for result in named)
         invert = detection.get("invert", "auto")
         for picture in prepare_all(sources, invert, workers, limits, thumbnails=True):
@@ -83,6 +177,7 @@ def review_run(
                 min_confidence=detection.get("min_confidence"),
                 finished=run.finished_at or run.info.started_at,
                 run=run.info.id,
+                labels=known,
             ),
             partial(progress.track, description="Writing the review page"),
         )
@@ -110,24 +205,10 @@ def _results(database: Database, run: Run) -> Iterator[Result]:
         yield row.as_result()
 
 
-def _find(database: Database, run_id: str) -> Run:
-    runs = database.runs()
-    if runs and run_id == LATEST:
-        return runs[0]
-    for run in runs:
-        if run.info.id == run_id:
-            return run
-    raise DatabaseError(
-        f"Database {database.url}: there is no run '{run_id}'; list the runs with --runs."
-    )
-
-
 def _counts(run: Run) -> list[str]:
-    counts = run.counts
-    if counts is None:
-        return [""] * 5
-    each = (counts.images, counts.ok, counts.uncertain, counts.rejected, counts.errors)
-    return [f"{count:,}" for count in each]
+    if run.counts is None:
+        return [""] * len(COUNTS)
+    return [f"{getattr(run.counts, name):,}" for name in COUNTS]
 
 
 def _sources(sources: Sequence[str]) -> str:

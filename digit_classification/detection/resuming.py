@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from typing import Any
 
 from digit_classification.config import Settings
+from digit_classification.detection.named_runs import LATEST, named_run
 from digit_classification.pictures.sources import printable
 from digit_classification.results.opening import Database
 from digit_classification.results.records import Run
 
-LATEST = "latest"
 # They change how fast a run is, not what it finds.
 FREE_SETTINGS = frozenset({"detection.batch_size", "detection.workers"})
 
@@ -25,7 +25,7 @@ class ResumeError(Exception):
 def find_run(database: Database, run_id: str) -> Run:
     """Return the run to go on with; `latest` is the latest one that is not finished.
 
-    Raises ResumeError.
+    Raises ResumeError, or UnknownRun if there is none of that name.
     """
     if run_id == LATEST:
         run = database.latest_unfinished_run()
@@ -34,14 +34,11 @@ def find_run(database: Database, run_id: str) -> Run:
                 f"No run in {database.url} is unfinished: start a new one without --resume."
             )
         return run
-    run = database.run(run_id)
-    if run is None:
-        raise ResumeError(
-            f"There is no run '{printable(run_id)}' in {database.url}: list the runs with --runs."
-        )
+    run = named_run(database, run_id)
     if run.state == "finished":
         raise ResumeError(
-            f"Run {run_id} is finished: to read the images again, start a new run without --resume."
+            f"Run {run.info.id} is finished: to read the images again, start a new run without"
+            " --resume."
         )
     return run
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 from collections.abc import Callable
 from typing import TextIO
 
@@ -11,43 +12,66 @@ from digit_classification.pictures.sources import escape_undecodable, printable
 from digit_classification.results.records import Result
 
 FORMATS = ("text", "csv", "jsonl")
+SUFFIXES = {".csv": "csv", ".json": "jsonl", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 COLUMNS = ("path", "digit", "confidence", "status", "reason")
 # A spreadsheet takes a cell that begins like this for a formula, and runs it.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
+def format_of(name: str | None) -> str:
+    """Return the format that a file's name asks for: `text` unless its suffix is of another."""
+    return SUFFIXES.get(os.path.splitext(name or "")[1].lower(), "text")
+
+
 def make_writer(
     format_name: str, stream: TextIO, *, top_k: int = 1, with_path: bool = True
 ) -> Callable[[Result], None]:
-    """Return a function that writes one result to `stream`; a CSV header is written at once."""
+    """Return a function that writes one result to `stream`; a CSV header is written at once.
+
+    With `top_k` above 1 the next most probable digits follow: in columns of their own in CSV, as
+    the list `top` in JSON.
+    """
     if format_name == "csv":
         rows = csv.writer(stream, lineterminator="\n")
-        rows.writerow(COLUMNS)
-        return lambda result: rows.writerow(_csv_row(result))
+        more = (
+            f"{name}_{rank}" for rank in range(2, top_k + 1) for name in ("digit", "confidence")
+        )
+        rows.writerow([*COLUMNS, *more])
+        return lambda result: rows.writerow(_csv_row(result, top_k))
     if format_name == "jsonl":
-        return lambda result: print(json.dumps(_json_object(result)), file=stream)
+        return lambda result: print(json.dumps(_json_object(result, top_k)), file=stream)
     return lambda result: print(as_text(result, top_k, with_path=with_path), file=stream)
+
+
+def ranked(result: Result, top_k: int) -> list[tuple[int, float]]:
+    """Return the `top_k` most probable digits with their probabilities; none without a digit."""
+    if result.digit is None or result.probabilities is None:
+        return []
+    return sorted(enumerate(result.probabilities), key=lambda pair: -pair[1])[:top_k]
 
 
 def as_text(result: Result, top_k: int = 1, *, with_path: bool = True) -> str:
     """Return one line: `scans/7.png: 7 99.8 %`, or why there is no digit."""
-    if result.digit is None or result.probabilities is None:
+    best = ranked(result, top_k)
+    if not best:
         text = f"{result.status}: {result.reason}"
     else:
-        ranked = sorted(enumerate(result.probabilities), key=lambda pair: -pair[1])
-        text = ", ".join(f"{digit} {share:.1%}" for digit, share in ranked[:top_k])
+        text = ", ".join(f"{digit} {share:.1%}" for digit, share in best)
         text += " (uncertain)" if result.status == "uncertain" else ""
         text += f" ({result.reason})" if result.reason else ""
     return f"{printable(result.path)}: {text}" if with_path else text
 
 
-def _csv_row(result: Result) -> list[str]:
+def _csv_row(result: Result, top_k: int) -> list[str]:
+    next_best = ranked(result, top_k)[1:]
+    cells = [cell for digit, share in next_best for cell in (str(digit), f"{share:.6f}")]
     return [
         defused(escape_undecodable(result.path)),
         "" if result.digit is None else str(result.digit),
         "" if result.confidence is None else f"{result.confidence:.6f}",
         result.status,
         defused(result.reason or ""),
+        *(cells or [""] * 2 * (top_k - 1)),
     ]
 
 
@@ -56,7 +80,8 @@ def defused(cell: str) -> str:
     return f"'{cell}" if cell.startswith(FORMULA_STARTS) else cell
 
 
-def _json_object(result: Result) -> dict[str, object]:
+def _json_object(result: Result, top_k: int) -> dict[str, object]:
+    best = [{"digit": digit, "confidence": share} for digit, share in ranked(result, top_k)]
     return {
         "path": escape_undecodable(result.path),
         "digit": result.digit,
@@ -64,4 +89,5 @@ def _json_object(result: Result) -> dict[str, object]:
         "status": result.status,
         "reason": result.reason,
         "probabilities": result.probabilities,
+        **({"top": best} if top_k > 1 else {}),
     }

@@ -12,9 +12,8 @@ import os
 import posixpath
 import re
 import stat
-import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
 from digit_classification.pictures import object_store
@@ -59,6 +58,7 @@ class Source:
     member: str | None = None
     explicit: bool = False  # named by the user itself rather than found in a folder
     problem: str | None = None  # why a folder or a zip cannot be listed, if this is one
+    content: bytes | None = field(default=None, repr=False)  # if it is not to be read from there
 
     @property
     def claims_image(self) -> bool:
@@ -73,7 +73,7 @@ class Source:
     @property
     def on_disk(self) -> bool:
         """Whether this is a file of its own, which can be linked and moved."""
-        return self.member is None and not self.remote
+        return self.member is None and self.content is None and not self.remote
 
     def read(self, at_most: int = MAX_FILE_BYTES) -> bytes:
         """Return the content, of up to `at_most` bytes.
@@ -83,6 +83,10 @@ class Source:
         """
         if self.problem is not None:
             raise SourceError(self.problem)
+        if self.content is not None:
+            if len(self.content) > at_most:
+                raise _too_large(at_most)
+            return self.content
         if self.remote:
             return self._read_object(at_most)
         try:
@@ -91,6 +95,8 @@ class Source:
             return self._read_file(at_most)
         except OSError as error:
             raise SourceError(_reason(error)) from None
+        except ValueError:  # what Python says of a path with a NUL
+            raise SourceError("no path: it holds a NUL") from None
 
     def _read_object(self, at_most: int) -> bytes:
         try:
@@ -108,7 +114,7 @@ class Source:
             status = os.fstat(file.fileno())
             _check_regular(status)  # whoever may write to the folder could have changed it
             if status.st_size > at_most:
-                raise TooLarge(f"larger than {at_most >> 20} MiB")
+                raise _too_large(at_most)
             return file.read(status.st_size)  # asked for more, Python makes room for all of that
 
     def _read_member(self, member: str, at_most: int) -> bytes:
@@ -119,6 +125,10 @@ class Source:
             raise SourceError("no such file in the zip") from None
         except ArchiveError as error:
             raise SourceError(str(error)) from None
+
+
+def _too_large(at_most: int) -> TooLarge:
+    return TooLarge(f"larger than {at_most >> 20} MiB")
 
 
 def _check_regular(status: os.stat_result) -> None:
@@ -250,16 +260,20 @@ def _check_url(url: str) -> None:
         raise SourceError(f"There is nothing at '{printable(url)}': check the URL.")
 
 
-def find_sources(paths: Iterable[str]) -> Iterator[Source]:
+def find_sources(paths: Iterable[str | Source]) -> Iterator[Source]:
     """Yield the files that `paths` name, in that order, each once.
 
     A path is a file, a folder (with all below it), a zip, or the URL of one or all objects of a
-    store.  A path that is not there is yielded as well: reading it says why not.
+    store.  A path that is not there is yielded as well: reading it says why not.  A source is
+    yielded as it is.
 
     Raises SourceError, with a sentence, if a store cannot be listed (to its end).
     """
     seen: set[str] = set()
     for path in paths:
+        if isinstance(path, Source):
+            yield path
+            continue
         if _covered(path, seen):
             continue
         if is_url(path):
@@ -364,11 +378,3 @@ def printable(name: str) -> str:
     """Return `name` for a line on the terminal: control characters are escaped as well."""
     text = escape_undecodable(name)
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
-def stdin_paths() -> Iterator[str]:
-    """Yield the paths on standard input, one a line, also ones that are not valid text."""
-    for line in sys.stdin.buffer:
-        path = os.fsdecode(line.rstrip(b"\r\n"))
-        if path:
-            yield path

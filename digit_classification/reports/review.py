@@ -19,8 +19,8 @@ import json
 import os
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from string import Template
@@ -32,8 +32,8 @@ from PIL import Image
 
 from digit_classification.pictures import images
 from digit_classification.pictures.pipeline import Prepared
-from digit_classification.results.records import Result
 from digit_classification.pictures.sources import escape_undecodable, printable
+from digit_classification.results.records import Result
 
 PARTS = Path(__file__).parent / "review_page"
 SHOWN = 20_000  # a page with more would be slow to open; all are counted
@@ -61,6 +61,7 @@ class About:
     min_confidence: float | None
     finished: datetime
     run: str | None = None
+    labels: Mapping[str, int | None] = field(default_factory=dict)  # of paths; None is no digit
 
 
 @dataclass(frozen=True)
@@ -201,7 +202,7 @@ class Review:
             "perSheet": PER_SHEET,
             "columns": COLUMNS,
             "side": images.SIDE,
-            "items": [_item(entry) for entry in entries],
+            "items": [[*_item(entry), _truth(about, entry)] for entry in entries],
         }
 
     def _sheet(self, entries: Sequence[_Entry]) -> str:
@@ -309,6 +310,14 @@ def _item(entry: _Entry) -> list[object]:
         result.image_sha256 or "",
         int(entry.end > entry.begin) + int(entry.has_ink),
     ]
+
+
+def _truth(about: About, entry: _Entry) -> int | str | None:
+    """Return the digit that a picture is known to show, `none`, or None if that is not known."""
+    if entry.result.path not in about.labels:
+        return None
+    label = about.labels[entry.result.path]
+    return "none" if label is None else label
 
 
 def _named(sources: Sequence[str]) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -70,7 +71,12 @@ def print_evaluation(
         )
     output.print(per_digit)
     output.print("Confusion matrix: rows are the true digits, columns what was read.")
-    confusion = make_table("", *CLASSES)
-    for name, row in zip(CLASSES, evaluation["confusion_matrix"], strict=True):
-        confusion.add_row(name, *(str(count) if count else "·" for count in row))
-    output.print(confusion)
+    output.print(confusion_table(CLASSES, evaluation["confusion_matrix"]))
+
+
+def confusion_table(names: Sequence[str], matrix: Sequence[Sequence[int]]) -> Table:
+    """Return a table of counts, rows and columns of which are `names`; a dot stands for zero."""
+    table = make_table("", *names)
+    for name, row in zip(names, matrix, strict=True):
+        table.add_row(name, *(f"{count:,}" if count else "·" for count in row))
+    return table

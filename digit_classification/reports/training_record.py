@@ -165,9 +165,7 @@ def duration(seconds: float) -> str:
     return f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"
 
 
-def open_picture(
-    dataset: Path, name: str, limits: Limits = DEFAULT_LIMITS
-) -> Image.Image | None:
+def open_picture(dataset: Path, name: str, limits: Limits = DEFAULT_LIMITS) -> Image.Image | None:
     """Return the picture that a dataset holds under this name, small.
 
     None if there is none, or none that `limits` allow.

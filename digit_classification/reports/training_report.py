@@ -24,12 +24,10 @@ from typing import Any
 
 import numpy as np
 
-from digit_classification.reports import charts
-from digit_classification.training.dataset import Dataset
-from digit_classification.training.scores import reliability
 from digit_classification.detection.writers import defused
 from digit_classification.network.model_file import ModelError
 from digit_classification.pictures.sources import escape_undecodable, printable
+from digit_classification.reports import charts
 from digit_classification.reports.page import in_both_themes, make_page
 from digit_classification.reports.training_record import (
     MISTAKES,
@@ -42,6 +40,8 @@ from digit_classification.reports.training_record import (
     measure,
     open_picture,
 )
+from digit_classification.training.dataset import Dataset
+from digit_classification.training.scores import reliability
 
 CAPTIONS = {
     "loss": "Loss after each epoch, on the training images (distorted anew each time) and on the "

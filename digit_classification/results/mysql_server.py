@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import re
 import socket
 import ssl
 from collections.abc import Mapping
@@ -176,12 +177,24 @@ class MySQLServer:
     def _login_problem(self, number: int, message: str) -> str | None:
         """What keeps this user out, if that is the matter."""
         user, name = repr(self.user), quote(self.database)
-        if number in _WRONG_PASSWORD and not self.user:
+        seen_user, seen_host = _seen(message) or (self.user, self.host)
+        if number in (*_WRONG_PASSWORD, *_DENIED) and not self.user:
             return "it names no user; write mysql://user@host/database"
         if number in _WRONG_PASSWORD and "using password: YES" not in message:
             return f"user {user} is not admitted without a password; {_GIVE_PASSWORD} it"
         if number in _WRONG_PASSWORD:
-            return f"the password of user {user} is wrong; {_GIVE_PASSWORD} the right one"
+            return (
+                f"the server refuses the password of '{seen_user}'@'{seen_host}';"
+                f" {_GIVE_PASSWORD} the right one, or if that is the right one, have an"
+                f" administrator drop the anonymous user ''@'{seen_host}', which goes before"
+                f" '{seen_user}'@'%'"
+            )
+        if number in _DENIED and not seen_user:
+            return (
+                f"the server takes user {user} for the anonymous user ''@'{seen_host}'"
+                f" ({message}); have an administrator drop that one, which goes before"
+                f" '{self.user}'@'%'"
+            )
         if number in _DENIED:
             return (
                 f"user {user} lacks a privilege ({message}); have an administrator"
@@ -190,6 +203,18 @@ class MySQLServer:
         if number == UNKNOWN_DATABASE:
             return "there is no such database; correct the URL or store results in it first"
         return None
+
+
+def _seen(message: str) -> tuple[str, str] | None:
+    """The user and the host that the server names in an error, if it names them.
+
+    Of a wrong password these are the name that the client gave and where it came from; of a missing
+    privilege the account that the server chose.  That is the one with the most specific host, so
+    that an anonymous user of this host goes before a named user of any host:
+    https://dev.mysql.com/doc/refman/8.4/en/connection-access.html
+    """
+    found = re.search(r"user '([^']*)'@'([^']*)'", message)
+    return None if found is None else (found[1], found[2])
 
 
 def quote(identifier: str) -> str:

@@ -5,7 +5,7 @@ const data = JSON.parse(byId("data").textContent);
 const STATUSES = ["uncertain", "rejected", "error", "ok"];
 const NAMES = {
   all: "All", uncertain: "Uncertain", rejected: "Rejected", error: "Errors", ok: "OK",
-  corrected: "Corrected",
+  wrong: "Wrong", corrected: "Corrected",
 };
 const MEANINGS = {
   uncertain: `confidence below ${Math.round(data.minConfidence * 1000) / 10} %`,
@@ -19,9 +19,11 @@ const PICTURE = 96; // pixels: the side of a card's picture
 const DIGIT = data.side; // pixels: the side of a normalised digit
 
 const items = data.items.map((row, index) => {
-  const [path, status, digit, confidence, shares, reason, sha256, has] = row;
+  const [path, status, digit, confidence, shares, reason, sha256, has, truth] = row;
   return {
-    index, path, digit, confidence, shares, reason, sha256,
+    index, truth, // a digit, "none", or null where it is not known
+    isWrong: truth !== null && digit !== (truth === "none" ? null : truth),
+    path, digit, confidence, shares, reason, sha256,
     status: STATUSES[status],
     name: visible(path),
     hasPicture: has >= 1,
@@ -31,6 +33,8 @@ const items = data.items.map((row, index) => {
 
 const sizes = Object.fromEntries(STATUSES.map((status) => (
   [status, items.filter((item) => item.status === status).length])));
+sizes.wrong = items.filter((item) => item.isWrong).length;
+const known = items.filter((item) => item.truth !== null).length;
 const corrections = new Map(); // item index -> digit
 const answered = []; // the items of each answer, in the order in which they were given
 const ticked = new Set(); // item indices
@@ -140,6 +144,7 @@ function drawHead() {
   if (items.length < data.total) {
     sentences.push(`The ${count(items.length)} least certain are shown.`);
   }
+  if (known) sentences.push(`Of ${count(known)} with a known answer ${count(sizes.wrong)} are wrong.`);
   sentences.push("On the left the picture, on the right what the network saw of it.");
   byId("about").textContent = sentences.join(" ");
   document.querySelector("h1").title = data.sources.join("\n");
@@ -176,7 +181,8 @@ function drawBar(bar, name, number, share) {
 // --------------------------------------------------------------------------------------- filter
 
 function drawFilters() {
-  const statuses = ["all", ...STATUSES, "corrected"].map((status) => {
+  const wrong = known ? ["wrong"] : [];
+  const statuses = ["all", ...STATUSES, ...wrong, "corrected"].map((status) => {
     const button = make("button", { type: "button" }, `${NAMES[status]} `, make("b"));
     button.dataset.choice = status;
     if (status !== "all") button.dataset.status = status;
@@ -203,6 +209,7 @@ function choose(changes) {
   const text = filter.text.toLowerCase();
   shown = items.filter((candidate) =>
     (filter.status === "all" || filter.status === candidate.status
+      || (filter.status === "wrong" && candidate.isWrong)
       || (filter.status === "corrected" && corrections.has(candidate.index)))
     && (filter.digit === null || filter.digit === candidate.digit)
     && (!text || candidate.name.toLowerCase().includes(text)));
@@ -389,6 +396,9 @@ function drawWords(card, item) {
   if (item.confidence !== null) {
     words.push(make("div", { className: "share", textContent: percent(item.confidence) }));
   }
+  if (item.isWrong) {
+    words.push(make("div", { className: "truth", textContent: `wrong: ${truthOf(item)}` }));
+  }
   if (item.reason) {
     words.push(make("div", { className: "state", textContent: item.status }));
     words.push(make("div", { className: "reason", textContent: visible(item.reason) }));
@@ -400,6 +410,10 @@ function drawWords(card, item) {
   }
   card.querySelector(".words").replaceChildren(...words);
   card.setAttribute("aria-label", [item.name, describe(item)].join(": "));
+}
+
+function truthOf(item) {
+  return item.truth === "none" ? "no digit" : `is ${item.truth}`;
 }
 
 function secondBest(item) {
@@ -414,6 +428,7 @@ function describe(item) {
   if (item.digit !== null) parts.push(`read as ${item.digit} with ${percent(item.confidence)}`);
   if (item.status !== "ok") parts.push(item.status);
   if (item.reason) parts.push(visible(item.reason));
+  if (item.isWrong) parts.push(`wrong: ${truthOf(item)}`);
   if (correction !== undefined) {
     parts.push(correction === item.digit ? "confirmed" : `corrected to ${correction}`);
   }
@@ -617,6 +632,7 @@ function page(position, step) {
 
 const CHOICES = {
   a: "all", u: "uncertain", r: "rejected", e: "error", o: "ok", c: "corrected",
+  ...(known ? { w: "wrong" } : {}),
 };
 
 const MOVES = {

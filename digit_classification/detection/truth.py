@@ -1,0 +1,289 @@
+"""Known answers: how many pictures of a run were read rightly, and which were not.
+
+They come from a CSV file with a row for each picture:
+
+    path,digit
+    scans/0017.png,7
+    scans/0018.png,none
+
+The path is as the detector was given it, relative to the folder of the file, or merely the name of
+the file, where one picture is called so.  `none`, `blank` or nothing stands for no digit: right is
+then to give none, because the picture is rejected or because there is no picture.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import os
+import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PureWindowsPath
+
+from rich.console import Console
+
+from digit_classification.detection.writers import FORMULA_STARTS, as_text
+from digit_classification.pictures.sources import escape_undecodable, printable
+from digit_classification.reports.tables import confusion_table
+from digit_classification.results.records import Result
+
+NO_DIGIT = -1  # the label of a picture that shows none, or several
+NO_DIGIT_WORDS = frozenset(
+    ("", "-", "-1", "blank", "empty", "nan", "no digit", "no_digit", "none", "null", "several")
+)
+# Names of columns, the most telling first: a file may have what was read beside what is right.
+PATH_COLUMNS = ("path", "file", "filename", "file_name", "image", "picture", "name")
+LABEL_COLUMNS = ("label", "truth", "true", "expected", "answer", "class", "digit")
+ROWS = (*"0123456789", "none")
+
+
+class LabelsError(Exception):
+    """The file of labels cannot be used; the message is one sentence for the user."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A row of the file: the label is 0 to 9, or NO_DIGIT."""
+
+    path: str
+    label: int
+    line: int
+
+    def is_right(self, result: Result) -> bool:
+        return result.digit == (None if self.label == NO_DIGIT else self.label)
+
+    @property
+    def name(self) -> str:
+        return "none" if self.label == NO_DIGIT else str(self.label)
+
+
+@dataclass(frozen=True)
+class Truth:
+    """The answers of a file, found by the paths of pictures."""
+
+    path: Path
+    answers: Sequence[Answer]
+    by_path: dict[str, Answer] = field(repr=False)
+    by_name: dict[str, Answer] = field(repr=False)  # where one answer is for a file of that name
+
+    @classmethod
+    def of(cls, path: Path, answers: Sequence[Answer]) -> Truth:
+        """Take answers, the paths of which are relative to this folder, or to that of `path`.
+
+        Raises LabelsError if two are of the same picture and differ.
+        """
+        by_path: dict[str, Answer] = {}
+        for answer in answers:
+            before = by_path.setdefault(_key(answer.path), answer)
+            if before.label != answer.label:
+                raise LabelsError(
+                    f"'{path}', line {answer.line}: '{printable(answer.path)}' is {answer.name},"
+                    f" but {before.name} in line {before.line}: delete the wrong one."
+                )
+        answers = [*by_path.values()]
+        for answer in answers:
+            by_path.setdefault(_key(os.path.join(path.parent, answer.path)), answer)
+        names = Counter(_file_name(answer.path) for answer in answers)
+        by_name = {_file_name(a.path): a for a in answers if names[_file_name(a.path)] == 1}
+        return cls(path, answers, by_path, by_name)
+
+
+class Score:
+    """Compares the results of a run with what is known."""
+
+    def __init__(self, truth: Truth) -> None:
+        self.truth = truth
+        self.total = 0  # results
+        # The one result of each answer; None where several pictures have that name.
+        self._by_path: dict[Answer, Result] = {}
+        self._by_name: dict[Answer, Result | None] = {}
+
+    def add(self, result: Result) -> None:
+        self.total += 1
+        answer = self.truth.by_path.get(_key(result.path))
+        if answer is not None:
+            self._by_path[answer] = _shortened(answer, result)
+            return
+        answer = self.truth.by_name.get(_file_name(result.path))
+        if answer is not None:
+            several = answer in self._by_name
+            self._by_name[answer] = None if several else _shortened(answer, result)
+
+    def pairs(self) -> Iterator[tuple[Answer, Result]]:
+        """Yield each answer that one picture of the run has, with its result."""
+        for answer in self.truth.answers:
+            result = self._by_path.get(answer) or self._by_name.get(answer)
+            if result is not None:
+                yield answer, result
+
+    def labels(self) -> dict[str, int | None]:
+        """Return what is known of the run's pictures, by their paths: 0 to 9, or None."""
+        return {
+            result.path: None if answer.label == NO_DIGIT else answer.label
+            for answer, result in self.pairs()
+        }
+
+
+def _shortened(answer: Answer, result: Result) -> Result:
+    """Keep the probabilities of mistakes only, which are named: a run may be of any length."""
+    return replace(result, probabilities=None) if answer.is_right(result) else result
+
+
+def _key(path: str) -> str:
+    return os.path.normcase(os.path.abspath(escape_undecodable(path)))
+
+
+def _file_name(path: str) -> str:
+    return PureWindowsPath(escape_undecodable(path)).name  # of either kind of slash
+
+
+def print_score(output: Console, score: Score, named: int | None) -> None:
+    """Print how many are right, the confusion matrix, and `named` of the mistakes, or all."""
+    pairs = [*score.pairs()]
+    file = f"'{printable(str(score.truth.path))}'"
+    if not pairs:
+        output.print(
+            f"No answer in {file} is for one of the {score.total:,} pictures: its paths, such as"
+            f" '{printable(score.truth.answers[0].path)}', should be as the run has them."
+        )
+        return
+    right = sum(answer.is_right(result) for answer, result in pairs)
+    output.print(f"Right: {_share(right, len(pairs))}")
+    for status in ("ok", "uncertain", "rejected", "error"):
+        of_these = [answer.is_right(r) for answer, r in pairs if r.status == status]
+        if of_these:
+            output.print(f"  {status}: {_share(sum(of_these), len(of_these))}")
+    output.print("Confusion matrix: rows are the true digits, columns what was read.")
+    output.print(confusion_table(ROWS, _confusion(pairs)))
+    _print_mistakes(output, pairs, named)
+    if score.total > len(pairs):
+        output.print(f"without an answer in {file}: {score.total - len(pairs):,}")
+    if len(score.truth.answers) > len(pairs):
+        missing = len(score.truth.answers) - len(pairs)
+        output.print(f"answers in {file} for no picture, or for several of that name: {missing:,}")
+
+
+def _share(right: int, count: int) -> str:
+    return f"{right:,} of {count:,} ({right / count:.1%})"
+
+
+def _confusion(pairs: Sequence[tuple[Answer, Result]]) -> list[list[int]]:
+    """Return (11, 11) counts: the last row is no digit, the last column none read."""
+    matrix = [[0] * len(ROWS) for _ in ROWS]
+    for answer, result in pairs:
+        matrix[answer.label][NO_DIGIT if result.digit is None else result.digit] += 1
+    return matrix
+
+
+def _print_mistakes(
+    output: Console, pairs: Sequence[tuple[Answer, Result]], named: int | None
+) -> None:
+    mistakes = [(answer, result) for answer, result in pairs if not answer.is_right(result)]
+    if not mistakes:
+        return
+    mistakes.sort(key=lambda pair: -(pair[1].confidence or 0))
+    output.print(f"Mistakes, the most confident first: {len(mistakes):,}")
+    for answer, result in mistakes[:named]:
+        output.print(f"  {as_text(result)}, should be {answer.name}")
+    if len(mistakes) > len(mistakes[:named]):
+        output.print(f"  and {len(mistakes) - len(mistakes[:named]):,} more (-v names all)")
+
+
+# -------------------------------------------------------------------------------- the CSV file
+
+
+def read_truth(path: Path) -> Truth:
+    """Read the answers in the CSV file at `path`, as above.
+
+    Commas, semicolons or tabs are between the cells.  A first line with names says which column is
+    the path and which the digit; without one, that is seen from what is in them.
+
+    Raises LabelsError if it is no such file.
+    """
+    try:
+        with open(path, encoding="utf-8-sig", newline="") as file:
+            rows = _read_rows(file.read())
+    except FileNotFoundError:
+        raise LabelsError(f"There is no file of labels '{path}': check --labels.") from None
+    except OSError as error:
+        raise LabelsError(f"'{path}' cannot be read: {error.strerror}: check --labels.") from None
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise LabelsError(f"'{path}' is no CSV file in UTF-8: {error}: save it as one.") from None
+    columns = _named_columns(rows) or _seen_columns(rows)
+    if columns is None:
+        raise LabelsError(
+            f"'{path}' should have a column of paths and one of digits: write `path,digit` as its"
+            " first line."
+        )
+    at_path, at_label, has_header = columns
+    answers = [
+        Answer(*_cells(path, line, cells, at_path, at_label), line)
+        for line, cells in rows[has_header:]
+    ]
+    if not answers:
+        raise LabelsError(
+            f"'{path}' has no answers: write a line for each picture below the first."
+        )
+    return Truth.of(path, answers)
+
+
+def _read_rows(text: str) -> list[tuple[int, list[str]]]:
+    """Return the rows that are not empty, each with the number of its line."""
+    first = text.lstrip().partition("\n")[0]
+    delimiter = max(",;\t", key=first.count)
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    return [(lines.line_num, cells) for cells in lines if any(cell.strip() for cell in cells)]
+
+
+def _named_columns(rows: Sequence[tuple[int, list[str]]]) -> tuple[int, int, bool] | None:
+    """Return the places of path and label if the first row names them."""
+    names = [cell.strip().lower() for cell in rows[0][1]] if rows else []
+    paths = [names.index(name) for name in PATH_COLUMNS if name in names]
+    labels = [names.index(name) for name in LABEL_COLUMNS if name in names]
+    return (paths[0], labels[0], True) if paths and labels else None
+
+
+def _seen_columns(rows: Sequence[tuple[int, list[str]]]) -> tuple[int, int, bool] | None:
+    """Return the places of path and label: of the columns, one alone has nothing but labels."""
+    body = [cells for _, cells in rows[1:] or rows]
+    columns = [*zip(*body, strict=False)]
+    labels = [
+        place
+        for place, cells in enumerate(columns)
+        if all(_label(cell) is not None for cell in cells) and any(map(str.strip, cells))
+    ]
+    paths = [place for place, cells in enumerate(columns) if all(map(str.strip, cells))]
+    paths = [place for place in paths if place not in labels]
+    if len(labels) != 1 or not paths:
+        return None
+    first = rows[0][1]
+    has_header = labels[0] < len(first) and _label(first[labels[0]]) is None
+    return paths[0], labels[0], has_header
+
+
+def _cells(
+    path: Path, line: int, cells: Sequence[str], at_path: int, at_label: int
+) -> tuple[str, int]:
+    if len(cells) <= max(at_path, at_label):
+        raise LabelsError(
+            f"'{path}', line {line} has too few cells: write a path and a digit, or delete it."
+        )
+    label = _label(cells[at_label])
+    if label is None:
+        raise LabelsError(
+            f"'{path}', line {line}: the label '{cells[at_label]}' should be one of 0 to 9, or none"
+            " where there is no digit."
+        )
+    name = cells[at_path]
+    defused = name.startswith("'") and name[1:].startswith(FORMULA_STARTS)
+    return name[1:] if defused else name, label
+
+
+def _label(cell: str) -> int | None:
+    """Return 0 to 9, NO_DIGIT, or None if the cell is no label; spreadsheets write 7.0 as well."""
+    word = cell.strip().lower()
+    if word in NO_DIGIT_WORDS:
+        return NO_DIGIT
+    return int(word[0]) if re.fullmatch(r"[0-9](\.0+)?", word) else None
