@@ -211,6 +211,7 @@ class DigitPredictor:
         save_normalized: Path | None = None,
         sort_into: str | None = None,
         move: bool = False,
+        hard_links: bool = False,
         resume: Run | None = None,
         review: Review | None = None,
         cluster: Cluster | None = None,
@@ -219,9 +220,9 @@ class DigitPredictor:
 
         Several processes read the pictures; the network and the database take them in batches,
         so that memory does not grow with their number.  The batches are one run in the database.
-        With `sort_into` a copy of each picture, or with `move` the picture itself, goes to a
-        folder below that one.  With `resume` the results that a run has already come first, and
-        only the other pictures are read.
+        With `sort_into` a copy of each picture, with `hard_links` a second name of it, or with
+        `move` the picture itself, goes to a folder below that one.  With `resume` the results that
+        a run has already come first, and only the other pictures are read.
         A `review` is given all results with their pictures.  With a `cluster` its nodes read the
         pictures, whose paths must mean the same there.
 
@@ -231,10 +232,12 @@ class DigitPredictor:
             named = paths = list(paths)
         self.stored_before = 0
         sources = find_sources(paths)
-        with self._run(named, run_settings(self.settings, sort_into, move), resume):
+        recorded = run_settings(self.settings, sort_into, move=move, hard_links=hard_links)
+        with self._run(named, recorded, resume):
             sorter = None
             if sort_into is not None:
-                sorter = Sorter(sort_into, move=move, run_id=self.run_id or str(os.getpid()))
+                run_id = self.run_id or str(os.getpid())
+                sorter = Sorter(sort_into, run_id=run_id, move=move, hard_links=hard_links)
             if resume is not None:
                 yield from self._stored_results()
                 sources = self._not_stored(sources, sorter)
@@ -264,8 +267,7 @@ class DigitPredictor:
                 else:
                     results = sorter.choose(results, [image.source for image in batch.pictures])
                     self.save_to_database(results)
-                    for image, result in zip(batch.pictures, results, strict=True):
-                        self._settle(sorter, result, image.source)
+                    self._settle(sorter, results, [image.source for image in batch.pictures])
                 yield from results
 
     def classify_on_cluster(
@@ -290,7 +292,7 @@ class DigitPredictor:
             named = paths = list(paths)
         self.stored_before = 0
         sources = find_sources(paths)
-        with self._run(named, run_settings(self.settings, None, False), resume):
+        with self._run(named, run_settings(self.settings, None), resume):
             if resume is not None:
                 yield Summary.of(self._stored_results(), name_at_most)
                 sources = self._not_stored(sources, None)
@@ -375,31 +377,35 @@ class DigitPredictor:
         while chunk := list(itertools.islice(sources, LOOKUP)):
             names = [source.name for source in chunk]
             if sorter is None:
-                stored = self.database.stored(self.run_id, names)
-                yield from (source for source in chunk if source.name not in stored)
+                found = self.database.stored(self.run_id, names)
+                yield from (source for source in chunk if source.name not in found)
                 continue
             assert isinstance(self.database, ResultsDatabase)  # as for everyone who sorts
             rows = self.database.find(self.run_id, names)
-            for source in chunk:
-                row = rows.get(source.name)
-                if row is None:
-                    yield source
-                else:
-                    result = row.as_result()
-                    place = sorter.stored_place(result, source)
-                    result = replace(result, path=source.name, sorted_to=place)
-                    self._settle(sorter, result, source, resumed=True)
+            stored = [source for source in chunk if source.name in rows]
+            results = []
+            for source in stored:
+                result = rows[source.name].as_result()
+                place = sorter.stored_place(result, source)
+                results.append(replace(result, path=source.name, sorted_to=place))
+            self._settle(sorter, results, stored, resumed=True)
+            yield from (source for source in chunk if source.name not in rows)
 
     def _settle(
-        self, sorter: Sorter, result: Result, source: Source, *, resumed: bool = False
+        self,
+        sorter: Sorter,
+        results: Sequence[Result],
+        sources: Sequence[Source],
+        *,
+        resumed: bool = False,
     ) -> None:
-        """Bring a picture to its place, and record it in the database if it goes elsewhere."""
+        """Bring pictures to their places, and record in the database which go elsewhere."""
 
-        def record(place: str | None) -> None:
+        def record(result: Result, place: str | None) -> None:
             if isinstance(self.database, ResultsDatabase) and self.run_id is not None:
                 self.database.set_sorted_to(self.run_id, result.path, place)
 
-        sorter.settle(result, source, record, resumed=resumed)
+        sorter.settle(results, sources, record, resumed=resumed)
 
     def save_to_database(self, results: Sequence[Result]) -> None:
         """Store results in one transaction; without a database, do nothing.
@@ -410,7 +416,7 @@ class DigitPredictor:
             return
         if self.run_id is None:
             named = [result.path for result in results]
-            with self._run(named, run_settings(self.settings, None, False)):
+            with self._run(named, run_settings(self.settings, None)):
                 self.save_to_database(results)
             return
         self.database.add(self.run_id, results)
@@ -525,13 +531,19 @@ def build_parser() -> CommandLine:
     sorting.add_argument(
         "--sort-into",
         metavar="DIR",
-        help="put a copy (a hard link where that is possible) of each picture into the folder "
-        "DIR/7 for a 7 and so on, DIR/uncertain or DIR/rejected",
+        help="put a copy of each picture into the folder DIR/7 for a 7 and so on, DIR/uncertain "
+        "or DIR/rejected; a copy that is there already is not made again",
     )
     sorting.add_argument(
         "--move",
         action="store_true",
         help="with --sort-into: move the pictures instead; what is in a zip is copied",
+    )
+    sorting.add_argument(
+        "--hard-links",
+        action="store_true",
+        help="with --sort-into: instead of copies, second names of the same files where the file "
+        "system can do that; a change to one is a change to both",
     )
     history = parser.add_group("earlier runs", example="--show latest --format csv")
     history.add_argument(
@@ -663,7 +675,12 @@ class _Detection:
         """Return the run to go on with, and its paths; raises ResumeError if it cannot be."""
         arguments = self.arguments
         run = _find_run(predictor.database, arguments.resume)
-        chosen = run_settings(self.settings, arguments.sort_into, arguments.move)
+        chosen = run_settings(
+            self.settings,
+            arguments.sort_into,
+            move=arguments.move,
+            hard_links=arguments.hard_links,
+        )
         sha256 = predictor.model.sha256
         check_same(run, given=self.given, settings=chosen, model_sha256=sha256)
         self.given = list(run.info.sources)
@@ -691,6 +708,7 @@ class _Detection:
             save_normalized=self.arguments.save_normalized,
             sort_into=self.arguments.sort_into,
             move=self.arguments.move,
+            hard_links=self.arguments.hard_links,
             resume=run,
             review=review if run is None else None,
             cluster=self.cluster,
