@@ -43,7 +43,6 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TextIO
 
-from PIL import Image
 from rich.console import Console
 from rich.progress import Progress
 from rich.text import Text
@@ -66,6 +65,14 @@ from digit_classification.config import (
     settings_text,
 )
 from digit_classification.detection.cluster.error import ClusterError
+from digit_classification.detection.destinations import (
+    DestinationError,
+    check_destinations,
+    make_folders,
+    naming_standard_output,
+    open_output,
+    write_normalized,
+)
 from digit_classification.detection.history import print_runs, review_run, show_run
 from digit_classification.detection.reading import (
     Batch,
@@ -85,10 +92,10 @@ from digit_classification.detection.resuming import (
 from digit_classification.detection.sorting import Sorter, SortingError
 from digit_classification.detection.summary import NAMED, Summary
 from digit_classification.detection.writers import FORMATS, make_writer
+from digit_classification.files import PlaceError
 from digit_classification.network.model_file import ModelError, load_model
 from digit_classification.pictures import images
 from digit_classification.pictures.decode import Limits, Picture, decode
-from digit_classification.pictures.object_store import is_url
 from digit_classification.pictures.pipeline import (
     Prepared,
     map_chunks_in_order,
@@ -96,7 +103,6 @@ from digit_classification.pictures.pipeline import (
     prepare_all,
 )
 from digit_classification.pictures.sources import (
-    IMAGE_SUFFIXES,
     Source,
     SourceError,
     expand,
@@ -111,7 +117,7 @@ from digit_classification.results.errors import DatabaseError
 from digit_classification.results.opening import (
     Database,
     at_the_nodes,
-    can_be_changed,
+    check_database,
     open_database,
     reachable_by_nodes,
 )
@@ -126,7 +132,9 @@ DETECTOR_SECTIONS = ("model", "detection")  # without the database: its URL may 
 # What the user can put right on the command line.
 USER_ERRORS = (
     ClusterError,
+    DestinationError,
     ModelError,
+    PlaceError,
     ResumeError,
     ReviewError,
     SettingsError,
@@ -258,7 +266,7 @@ class DigitPredictor:
                 self.strays += batch.strays
                 results = batch.results
                 if save_normalized is not None:
-                    _write_normalized(save_normalized, batch.pictures, first=written + 1)
+                    write_normalized(save_normalized, batch.pictures, first=written + 1)
                     written += len(results)
                 if review is not None:
                     review.add(results, batch.pictures)
@@ -463,16 +471,6 @@ class DigitPredictor:
         return judge(batch, self.model.network, self.settings.detection.min_confidence)
 
 
-def _write_normalized(folder: Path, batch: Sequence[Prepared], first: int) -> None:
-    """Write what the network sees: one PNG a picture, numbered in the order of the results."""
-    for number, image in enumerate(batch, first):
-        if image.digit is not None:
-            stem = "".join(
-                c if c.isalnum() or c in "-_." else "_" for c in Path(image.source.name).stem
-            )
-            Image.fromarray(image.digit).save(folder / f"{number:06d}-{stem[:80]}.png")
-
-
 # --------------------------------------------------------------------------------- command line
 
 
@@ -584,14 +582,16 @@ def main(argv: list[str] | None = None) -> int:
     try:
         settings = load_settings(arguments, arguments.config)
         if arguments.runs or arguments.show:
+            if arguments.dry_run:
+                parser.error("--dry-run is for a run: leave it out with --runs and --show")
             return _look_back(arguments, settings, messages)
         if arguments.verbose:
             messages.print(settings_text(settings, DETECTOR_SECTIONS))
         given = arguments.paths
-        if not given and (arguments.resume is None or arguments.dry_run):
+        if not given and arguments.resume is None:
             given = _ask_for_path(parser)
         if arguments.dry_run:
-            _print_plan(arguments, settings, given)
+            _print_plan(arguments, settings, given, messages)
             return 0
         detection = _Detection(arguments, settings, messages)
         detection.run(given)
@@ -607,9 +607,9 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read standard output has seen enough, as in `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status, message = 130, Text("Interrupted: standard output was closed.")
-    except OSError as error:  # the disk with the output file is full
+    except OSError as error:  # all that writes names what it writes; so this is something else
         status = 2
-        message = error_text(f"The results cannot be written: {error.strerror}: check --output.")
+        message = error_text(f"The run cannot go on: {error}: see to this system's limits.")
     else:
         detection.print_summary()
         return 0 if detection.summary.complete else 1
@@ -648,15 +648,18 @@ class _Detection:
             paths = _expand_all(given) if arguments.resume is None else []
             # The model comes first: without one, not even an empty database should be made.
             predictor = DigitPredictor(settings=self.settings, messages=self.messages)
+            resumed = arguments.resume is not None
+            check_destinations(arguments, self.settings, paths, resumed=resumed)
+            if not resumed:
+                _refuse_nothing(paths, given)
             self.predictor = predictor
             predictor.database = _open_database(self.settings.database, stack, self.messages)
             run = None
-            if arguments.resume is not None:
+            if resumed:
                 run, paths = self._find_run(predictor)
+                check_destinations(arguments, self.settings, paths, resumed=True)
             write = _open_output(arguments, self.given, stack)
-            if arguments.save_normalized is not None:
-                _make_new_folder(arguments.save_normalized, may_hold_files=run is not None)
-            _check_sorting(arguments, self.settings, paths)
+            make_folders(arguments)
             review = None
             if arguments.report is not None:
                 review = stack.enter_context(Review.open(arguments.report))
@@ -668,23 +671,19 @@ class _Detection:
                 self._leave_results_there(predictor, self.cluster, paths, run, count)
             else:
                 self._bring_results_here(predictor, paths, run, write, review, count)
+            if not self.summary.statuses.total():
+                raise _nothing_found(self.given)
             if review is not None:
                 self._write_review(predictor, review, run, progress)
 
     def _find_run(self, predictor: DigitPredictor) -> tuple[Run, list[str]]:
         """Return the run to go on with, and its paths; raises ResumeError if it cannot be."""
         arguments = self.arguments
-        run = _find_run(predictor.database, arguments.resume)
-        chosen = run_settings(
-            self.settings,
-            arguments.sort_into,
-            move=arguments.move,
-            hard_links=arguments.hard_links,
+        run, paths = _find_run(
+            predictor.database, arguments, self.settings, self.given, predictor.model.sha256
         )
-        sha256 = predictor.model.sha256
-        check_same(run, given=self.given, settings=chosen, model_sha256=sha256)
         self.given = list(run.info.sources)
-        return run, _expand_again(self.given)
+        return run, paths
 
     def _start_counting(self, progress: Progress, paths: Sequence[str]) -> Callable[..., None]:
         task = progress.add_task("Reading digits", total=None)
@@ -775,7 +774,7 @@ class _Detection:
         if self.cluster is not None:
             self.cluster.print_nodes(self.messages)
         if arguments.sort_into is not None:
-            verb = "Moved" if arguments.move else "Copied"
+            verb = "Moved" if arguments.move else "Linked" if arguments.hard_links else "Copied"
             self.messages.print(f"{verb} to {printable(arguments.sort_into)}")
         if predictor.database is not None:
             run = predictor.last_run_id
@@ -834,10 +833,34 @@ def _count_meanwhile(paths: Sequence[str], tell: Callable[[int], None]) -> threa
     return thread
 
 
-def _print_plan(arguments: argparse.Namespace, settings: Settings, given: Sequence[str]) -> None:
-    """List the files and check the model, and say what a run would do with them."""
-    model = load_model(settings.model.path)
-    sources = list(find_sources(_with_stdin(_expand_all(given))))
+def _print_plan(
+    arguments: argparse.Namespace, settings: Settings, given: Sequence[str], messages: Console
+) -> None:
+    """List the files, check the rest, and say what a run would do; write nothing.
+
+    Raises what the run would raise before it reads the first picture.
+    """
+    paths = _expand_all(given) if arguments.resume is None else []
+    model = load_model(settings.model.path, notice=messages.print)
+    resumed = arguments.resume is not None
+    check_destinations(arguments, settings, paths, resumed=resumed)
+    check_database(settings.database)
+    stored = 0
+    if resumed:
+        with contextlib.ExitStack() as stack:
+            database = _open_database(settings.database, stack, messages, read_only=True)
+            run, paths = _find_run(database, arguments, settings, given, model.sha256)
+            assert database is not None
+            stored = sum(1 for _ in database.rows(run.info.id))
+        given = run.info.sources
+        check_destinations(arguments, settings, paths, resumed=True)
+    if arguments.cluster is not None:
+        from digit_classification.detection.cluster.connection import check_cluster
+
+        check_cluster(arguments.cluster)
+    sources = list(find_sources(_with_stdin(paths)))
+    if not (sources or resumed):
+        raise _nothing_found(given)
     others = sum(not source.claims_image for source in sources)
     created = f", made {model.card['created']}" if model.card else ""
     url = settings.database.url
@@ -849,6 +872,8 @@ def _print_plan(arguments: argparse.Namespace, settings: Settings, given: Sequen
         f"  with the model {model.path}{created}",
         f"  store {store or f'the results in {url}'}",
     ]
+    if resumed:
+        plan.append(f"  go on with run {run.info.id}, which has {stored:,} results already")
     if arguments.cluster:
         plan.append(f"  on the cluster {printable(arguments.cluster)}")
     if arguments.output or arguments.format:
@@ -858,7 +883,21 @@ def _print_plan(arguments: argparse.Namespace, settings: Settings, given: Sequen
         plan.append(f"  write what the network sees into {arguments.save_normalized}")
     if arguments.report is not None:
         plan.append(f"  write the review page {arguments.report}")
+    if arguments.sort_into is not None:
+        verb = "move" if arguments.move else "link" if arguments.hard_links else "copy"
+        plan.append(f"  {verb} the pictures into folders below {printable(arguments.sort_into)}")
     make_console().print("\n".join([*plan, "Nothing was written."]))
+
+
+def _refuse_nothing(paths: Sequence[str], given: Sequence[str]) -> None:
+    """Raise SourceError if the paths lead to no file, before anything is made or written."""
+    if "-" not in paths and next(find_sources(paths), None) is None:
+        raise _nothing_found(given)
+
+
+def _nothing_found(given: Sequence[str]) -> SourceError:
+    named = ", ".join(map(printable, given))
+    return SourceError(f"No picture was found in '{named}': check the path.")
 
 
 def _about(given: Sequence[str], predictor: DigitPredictor) -> About:
@@ -874,6 +913,7 @@ def _about(given: Sequence[str], predictor: DigitPredictor) -> About:
 def _look_back(arguments: argparse.Namespace, settings: Settings, messages: Console) -> int:
     """Print stored runs or results instead of classifying."""
     with contextlib.ExitStack() as stack:
+        check_destinations(arguments, settings, [])
         database = _open_database(settings.database, stack, messages, read_only=True)
         if database is None:
             raise SettingsError("The database is none: name one with --database.")
@@ -908,16 +948,26 @@ def _ask_for_path(parser: argparse.ArgumentParser) -> list[str]:
     return parser.error("name a picture, a folder or a zip")
 
 
-def _find_run(database: Database | None, run_id: str) -> Run:
-    """Return the run to go on with; raises ResumeError if there is none."""
+def _find_run(
+    database: Database | None,
+    arguments: argparse.Namespace,
+    settings: Settings,
+    given: Sequence[str],
+    model_sha256: str,
+) -> tuple[Run, list[str]]:
+    """Return the run to go on with, and its paths; raises ResumeError if it cannot be."""
     if database is None:
         raise ResumeError("The database is none: name the one of the run with --database.")
-    run = find_run(database, run_id)
+    run = find_run(database, arguments.resume)
     if "-" in run.info.sources and sys.stdin is not None and sys.stdin.isatty():
         raise ResumeError(
             f"Run {run.info.id} reads paths from standard input: pipe the same list in again."
         )
-    return run
+    chosen = run_settings(
+        settings, arguments.sort_into, move=arguments.move, hard_links=arguments.hard_links
+    )
+    check_same(run, given=given, settings=chosen, model_sha256=model_sha256)
+    return run, _expand_again(run.info.sources)
 
 
 def _expand_all(given: Sequence[str]) -> list[str]:
@@ -942,38 +992,6 @@ def _with_stdin(paths: Sequence[str]) -> Iterator[str]:
         yield from stdin_paths() if path == "-" else [path]
 
 
-def _check_sorting(arguments: argparse.Namespace, settings: Settings, paths: Sequence[str]) -> None:
-    """Make the folder to sort into; raises SettingsError if it cannot be, or if it is read too."""
-    folder = arguments.sort_into
-    if folder is None:
-        if arguments.move:
-            raise SettingsError("--move says how to sort: name the folder with --sort-into.")
-        return
-    if is_url(folder):
-        raise SettingsError(
-            f"--sort-into '{printable(folder)}' is in an object store: name a folder on this"
-            " machine."
-        )
-    if not can_be_changed(settings.database):
-        raise SettingsError(
-            "--sort-into needs a database that records where each picture goes, which a Parquet "
-            "dataset cannot: name another with --database."
-        )
-    inside = os.path.join(os.path.realpath(folder), "")
-    for path in filter(os.path.isdir, paths):
-        if inside.startswith(os.path.join(os.path.realpath(path), "")):
-            raise SettingsError(
-                f"--sort-into '{printable(folder)}' is in '{printable(path)}', which is read:"
-                " name a folder elsewhere."
-            )
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except OSError as error:
-        raise SettingsError(
-            f"The folder '{printable(folder)}' cannot be made: {error.strerror}: name another."
-        ) from None
-
-
 def _is_single(given: Sequence[str]) -> bool:
     """Whether the user asks about one picture, and so wants its digit rather than a summary."""
     return len(given) == 1 and os.path.isfile(given[0]) and not is_zip(given[0])
@@ -984,7 +1002,7 @@ def _open_output(
 ) -> Callable[[Result], None]:
     """Return what is done with each result: written, if the user asks for it or names one picture.
 
-    Raises SettingsError if the output file cannot be written, or looks like a picture.
+    Raises DestinationError if the output file cannot be written.
     """
     single = _is_single(given)
     if arguments.format is None and arguments.output is None and not single:
@@ -995,17 +1013,10 @@ def _open_output(
 
 
 def _output_stream(output: str | None, stack: contextlib.ExitStack) -> TextIO:
-    if output in (None, "-"):
+    if output is None or output == "-":
+        stack.enter_context(naming_standard_output(sys.stdout.flush))
         return sys.stdout
-    path = Path(output)
-    if path.suffix.lower() in IMAGE_SUFFIXES:
-        raise SettingsError(f"--output '{path}' would overwrite a picture: name a text file.")
-    try:
-        return stack.enter_context(open(path, "w", encoding="utf-8", newline=""))
-    except OSError as error:
-        raise SettingsError(
-            f"'{path}' cannot be written: {error.strerror}: name another file with --output."
-        ) from None
+    return stack.enter_context(open_output(Path(output)))
 
 
 def _open_database(
@@ -1019,18 +1030,6 @@ def _open_database(
     if database is not None:
         stack.callback(database.close)
     return database
-
-
-def _make_new_folder(folder: Path, *, may_hold_files: bool) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        empty = not any(folder.iterdir())
-    except OSError as error:
-        raise SettingsError(
-            f"The folder '{folder}' cannot be made: {error.strerror}: name another."
-        ) from None
-    if not empty and not may_hold_files:
-        raise SettingsError(f"The folder '{folder}' is not empty: name a new one.")
 
 
 if __name__ == "__main__":

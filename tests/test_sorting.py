@@ -415,7 +415,9 @@ def test_a_picture_that_has_changed_is_not_removed(
     place.parent.mkdir(parents=True)
     place.write_bytes(b"seven")
     Path(source.path).write_bytes(b"changed")
-    settle(sorter, result, source, [].append, resumed=True)
+    recorded: list[str | None] = []
+    settle(sorter, result, source, recorded.append, resumed=True)
+    assert recorded == [str(place.with_name("7-2.png"))]
     assert place.read_bytes() == b"seven"
     assert place.with_name("7-2.png").read_bytes() == b"changed"
 

@@ -145,7 +145,7 @@ class Sorter:
 
         A disk confirms many files in the time that it takes for one.
         """
-        first = {}
+        first: dict[str, tuple[Result, Source]] = {}
         for result, source in pairs:
             if not _vanished(source):
                 first.setdefault(str(result.sorted_to), (result, source))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TextIO
 
 from digit_classification.pictures.sources import escape_undecodable, printable
@@ -14,6 +16,13 @@ FORMATS = ("text", "csv", "jsonl")
 COLUMNS = ("path", "digit", "confidence", "status", "reason")
 # A spreadsheet takes a cell that begins like this for a formula, and runs it.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+# How a file of results is known again.
+SAMPLE_BYTES = 2**16
+ERROR_LINE = re.compile(r"(.*: )?error: .+")
+TEXT_LINE = re.compile(
+    r"(.*: )?(\d \d+\.\d%(, \d \d+\.\d%)*( \(uncertain\))?( \(.+\))?|(rejected|error): .+)"
+)
 
 
 def make_writer(
@@ -49,6 +58,42 @@ def _csv_row(result: Result) -> list[str]:
         result.status,
         defused(result.reason or ""),
     ]
+
+
+def is_earlier_output(path: Path) -> bool:
+    """Whether a file holds results that `make_writer` wrote, as its beginning tells.
+
+    Raises OSError if it cannot be read.
+    """
+    with open(path, "rb") as file:
+        start = file.read(SAMPLE_BYTES + 1)
+    try:
+        # Cut at the last whole line; a character of several bytes may be cut as well.
+        whole = start if len(start) <= SAMPLE_BYTES else start[: start.rfind(b"\n") + 1]
+        lines = whole.decode().splitlines()
+    except UnicodeDecodeError:
+        return False
+    return bool(lines) and (
+        lines[0].startswith(",".join(COLUMNS)) or _is_json_result(lines[0]) or _are_texts(lines)
+    )
+
+
+def _is_json_result(line: str) -> bool:
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and {*COLUMNS, "probabilities"} <= found.keys()
+
+
+def _are_texts(lines: Sequence[str]) -> bool:
+    """Whether all lines are such as `as_text` makes, and not all of them those of an error.
+
+    Compilers, too, write `file: error: reason`.
+    """
+    return all(map(TEXT_LINE.fullmatch, lines)) and any(
+        not ERROR_LINE.fullmatch(line) for line in lines
+    )
 
 
 def defused(cell: str) -> str:

@@ -15,7 +15,7 @@ import contextlib
 import importlib.util
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,19 @@ def check_export(format_name: str, destination: Path) -> None:
         )
 
 
+def check_exportable(path: Path) -> Mapping[str, Any]:
+    """Return the card of the model file at `path`.
+
+    Raises ModelError if it cannot be used, or was not made by the trainer.
+    """
+    card = load_model(path).card
+    if card is None:
+        raise ModelError(
+            f"'{path}' was not made by the trainer: export it with Keras, model.export(...)."
+        )
+    return card
+
+
 def export_model(path: Path, format_name: str, destination: Path) -> None:
     """Write the model file at `path`, one that the trainer made, in another format.
 
@@ -64,11 +77,7 @@ def export_model(path: Path, format_name: str, destination: Path) -> None:
 
     Raises ModelError if the model cannot be used, or if `destination` cannot be written.
     """
-    card = load_model(path).card
-    if card is None:
-        raise ModelError(
-            f"'{path}' was not made by the trainer: export it with Keras, model.export(...)."
-        )
+    card = check_exportable(path)
     with _exporting(destination), folder_beside(destination) as folder:
         new = folder / destination.name
         if format_name == "tflite":

@@ -102,8 +102,9 @@ def _is_made_here(path: Path) -> bool:
 def save_model(path: Path, model: Any, card: Mapping[str, Any]) -> None:
     """Write the Keras `model` and its `card` to `path`, whole or not at all.
 
-    Raises ModelError if `path` cannot be written.
+    Raises ModelError if `path` cannot be written, or holds something else than such a model.
     """
+    check_destination(path)
     with saving(path), folder_beside(path) as folder:
         whole = folder / "model.keras"
         with native_output_discarded():
