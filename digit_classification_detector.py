@@ -41,7 +41,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import Progress
@@ -67,9 +67,9 @@ from digit_classification.config import (
 from digit_classification.detection.cluster.error import ClusterError
 from digit_classification.detection.destinations import (
     DestinationError,
+    StandardOutput,
     check_destinations,
     make_folders,
-    naming_standard_output,
     open_output,
     write_normalized,
 )
@@ -1012,10 +1012,9 @@ def _open_output(
     return make_writer(format_name, stream, top_k=arguments.top_k, with_path=not single)
 
 
-def _output_stream(output: str | None, stack: contextlib.ExitStack) -> TextIO:
+def _output_stream(output: str | None, stack: contextlib.ExitStack) -> io.TextIOBase:
     if output is None or output == "-":
-        stack.enter_context(naming_standard_output(sys.stdout.flush))
-        return sys.stdout
+        return stack.enter_context(StandardOutput())
     return stack.enter_context(open_output(Path(output)))
 
 

@@ -6,11 +6,12 @@ import errno
 import io
 import os
 import re
+import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from PIL import Image
 
@@ -150,7 +151,7 @@ def make_folders(arguments: Namespace) -> None:
                 os.makedirs(folder, exist_ok=True)
 
 
-def open_output(path: Path) -> TextIO:
+def open_output(path: Path) -> io.TextIOWrapper:
     """Open the file of --output; all that goes wrong with it is a DestinationError that names it.
 
     Raises DestinationError.
@@ -185,19 +186,30 @@ class _OutputFile(io.FileIO):
             ) from None
 
 
-@contextmanager
-def naming_standard_output(flush: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """Turn what standard output does not take into a DestinationError; `flush` it at the end."""
-    try:
-        yield
-        flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        raise DestinationError(
-            f"The results cannot be written to standard output: {error.strerror}: see where it "
-            "leads, or name a file with --output."
-        ) from None
+class StandardOutput(io.TextIOBase):
+    """Standard output, whose errors are said to be its own; closing this only flushes it."""
+
+    def write(self, text: str) -> int:
+        with self._naming():
+            return sys.stdout.write(text)
+
+    def flush(self) -> None:
+        with self._naming():
+            sys.stdout.flush()
+
+    @contextmanager
+    def _naming(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            # What is still to be flushed would fail again, and be said again, when Python ends.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise DestinationError(
+                f"The results cannot be written to standard output: {error.strerror}: see where it "
+                "leads, or name a file with --output."
+            ) from None
 
 
 def write_normalized(folder: Path, batch: Sequence[Prepared], first: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import re
 from collections.abc import Callable, Sequence
@@ -26,7 +27,7 @@ TEXT_LINE = re.compile(
 
 
 def make_writer(
-    format_name: str, stream: TextIO, *, top_k: int = 1, with_path: bool = True
+    format_name: str, stream: TextIO | io.TextIOBase, *, top_k: int = 1, with_path: bool = True
 ) -> Callable[[Result], None]:
     """Return a function that writes one result to `stream`; a CSV header is written at once."""
     if format_name == "csv":

@@ -249,7 +249,7 @@ class MySQLStore:
             for table in ("classified_images", "classification_runs")
             for words in (
                 "SELECT 1 FROM {table}",
-                "INSERT INTO {table} (id) SELECT '1' FROM DUAL",
+                "INSERT INTO {table} SELECT * FROM {table}",
                 "UPDATE {table} SET id = id",
             )
         ]

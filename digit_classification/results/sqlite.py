@@ -81,8 +81,10 @@ class SQLiteStore:
     def __init__(self, path: Path, read_only: bool) -> None:
         self.url = f"sqlite:///{path}"
         _check_file(path, self.url, must_exist=read_only)
-        # A URI, for mode=ro; as_uri() escapes what a URI cannot hold.
-        uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+        # Opened for reading alone, SQLite would leave the files of its write-ahead log behind.
+        in_use = os.path.exists(f"{path}-wal")
+        mode = "rwc" if not read_only else "ro" if in_use else "rw"
+        uri = f"{path.absolute().as_uri()}?mode={mode}"  # as_uri() escapes what a URI cannot hold
         try:
             # isolation_level=None: this class, not the driver, says where a transaction begins.
             self._connection = sqlite3.connect(
@@ -93,6 +95,7 @@ class SQLiteStore:
         try:
             if not read_only:
                 self._switch_to_wal()
+            self._connection.execute(f"PRAGMA query_only = {int(read_only)}")
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
             self._path = path.absolute()
