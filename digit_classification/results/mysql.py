@@ -244,20 +244,18 @@ class MySQLStore:
         Raises DatabaseError if one is not.
         """
         database = quote(self._server.database)
-        statements = [
-            f"{words.format(table=f'{database}.{table}')} WHERE FALSE"
-            for table in ("classified_images", "classification_runs")
-            for words in (
-                "SELECT 1 FROM {table}",
-                "INSERT INTO {table} SELECT * FROM {table}",
-                "UPDATE {table} SET id = id",
-            )
-        ]
-        if to_migrate:
-            missing = f"{database}.digits_no_such_table"
+        statements = []
+        for table in (f"{database}.classified_images", f"{database}.classification_runs"):
             statements += [
-                f"CREATE TABLE {database}.digits_no_such_copy LIKE {missing}",
-                f"ALTER TABLE {missing} ADD COLUMN digit INT",
+                f"SELECT 1 FROM {table} WHERE FALSE",
+                f"INSERT INTO {table} SELECT * FROM {table} WHERE FALSE",
+                f"UPDATE {table} SET id = id WHERE FALSE",
+            ]
+        if to_migrate:
+            table = f"{database}.digits_no_such_table"
+            statements += [
+                f"CREATE TABLE {table}_either LIKE {table}",
+                f"ALTER TABLE {table} ADD COLUMN digit INT",
             ]
         for statement in statements:
             try:

@@ -95,7 +95,8 @@ class SQLiteStore:
         try:
             if not read_only:
                 self._switch_to_wal()
-            self._connection.execute(f"PRAGMA query_only = {int(read_only)}")
+            if read_only:
+                self._connection.execute("PRAGMA query_only = ON")
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
             self._path = path.absolute()

@@ -57,7 +57,7 @@ def check_checkpoint(path: Path) -> None:
     Raises CheckpointError if what is there is none.
     """
     try:
-        replaceable = may_replace(path, _is_checkpoint)
+        replaceable = not path.is_dir() and may_replace(path, _is_checkpoint)
     except OSError:
         replaceable = False
     if not replaceable:
