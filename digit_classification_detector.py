@@ -96,6 +96,7 @@ from digit_classification.files import PlaceError
 from digit_classification.network.model_file import ModelError, load_model
 from digit_classification.pictures import images
 from digit_classification.pictures.decode import Limits, Picture, decode
+from digit_classification.pictures.object_store import is_url
 from digit_classification.pictures.pipeline import (
     Prepared,
     map_chunks_in_order,
@@ -891,7 +892,9 @@ def _print_plan(
 
 def _refuse_nothing(paths: Sequence[str], given: Sequence[str]) -> None:
     """Raise SourceError if the paths lead to no file, before anything is made or written."""
-    if "-" not in paths and next(find_sources(paths), None) is None:
+    if "-" in paths or any(map(is_url, paths)):  # a list, and a store that `expand` has asked
+        return
+    if next(find_sources(paths), None) is None:
         raise _nothing_found(given)
 
 
