@@ -285,7 +285,13 @@ def test_a_folder_without_pictures(run: Run, capsys: pytest.CaptureFixture[str])
 
 
 def test_an_empty_list(run: Run, model: Path) -> None:
-    words = [sys.executable, ROOT / "digit_classification_detector.py", "-", "--model", "m.keras"]
+    words = [
+        sys.executable,
+        str(ROOT / "digit_classification_detector.py"),
+        "-",
+        "--model",
+        "m.keras",
+    ]
     done = subprocess.run(
         [*words, "--database", "none", "--quiet"],
         input="",
@@ -321,7 +327,7 @@ def test_a_full_disk_under_the_output(
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a disk that is full")
 def test_a_full_disk_under_standard_output(run: Run) -> None:
-    words = [sys.executable, ROOT / "digit_classification_detector.py", "7.png"]
+    words = [sys.executable, str(ROOT / "digit_classification_detector.py"), "7.png"]
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             [*words, "--model", "m.keras", "--database", "none", "--quiet"],
@@ -687,9 +693,11 @@ def failing(step: str) -> Iterator[None]:
         yield
 
 
-def write(file: Path, content: bytes) -> None:
+def write(file: Path, content: bytes, then: type[BaseException] | None = None) -> None:
     with replacing(file) as new:
         new.write(content)
+        if then is not None:
+            raise then
 
 
 @pytest.mark.parametrize("step", ["fsync", "replace"])
@@ -698,9 +706,8 @@ def test_a_file_is_whole_or_stays_as_it_was(step: str, tmp_path: Path) -> None:
     write(file, b"first")
     with failing(step), pytest.raises(OSError, match="Input/output"):
         write(file, b"second")
-    with pytest.raises(KeyboardInterrupt), replacing(file) as new:
-        new.write(b"third")
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        write(file, b"third", then=KeyboardInterrupt)
     assert list(tmp_path.iterdir()) == [file]
     assert file.read_bytes() == b"first"
 
