@@ -43,7 +43,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TextIO, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import numpy as np
 from PIL import Image
@@ -70,6 +70,14 @@ from digit_classification.config import (
     settings_text,
 )
 from digit_classification.detection.cluster.error import ClusterError
+from digit_classification.detection.destinations import (
+    DestinationError,
+    StandardOutput,
+    check_destinations,
+    make_folders,
+    open_output,
+    write_normalized,
+)
 from digit_classification.detection.history import print_runs, review_run, show_run
 from digit_classification.detection.named_runs import LATEST, UnknownRun
 from digit_classification.detection.reading import (
@@ -90,6 +98,7 @@ from digit_classification.detection.sorting import Sorter, SortingError
 from digit_classification.detection.summary import NAMED, Summary
 from digit_classification.detection.truth import LabelsError, Score, print_score, read_truth
 from digit_classification.detection.writers import FORMATS, as_text, format_of, make_writer
+from digit_classification.files import PlaceError
 from digit_classification.network.model_file import ModelError, load_model
 from digit_classification.pictures import images
 from digit_classification.pictures.decode import Limits, Picture, decode
@@ -101,7 +110,6 @@ from digit_classification.pictures.pipeline import (
     prepare_all,
 )
 from digit_classification.pictures.sources import (
-    IMAGE_SUFFIXES,
     Source,
     SourceError,
     expand,
@@ -116,7 +124,7 @@ from digit_classification.results.errors import DatabaseError
 from digit_classification.results.opening import (
     Database,
     at_the_nodes,
-    can_be_changed,
+    check_database,
     open_database,
     reachable_by_nodes,
 )
@@ -131,8 +139,10 @@ DETECTOR_SECTIONS = ("model", "detection")  # without the database: its URL may 
 # What the user can put right on the command line.
 USER_ERRORS = (
     ClusterError,
+    DestinationError,
     LabelsError,
     ModelError,
+    PlaceError,
     ResumeError,
     ReviewError,
     SettingsError,
@@ -242,6 +252,7 @@ class DigitPredictor:
         save_normalized: Path | None = None,
         sort_into: str | None = None,
         move: bool = False,
+        hard_links: bool = False,
         resume: Run | None = None,
         review: Review | None = None,
         cluster: Cluster | None = None,
@@ -250,9 +261,9 @@ class DigitPredictor:
 
         Several processes read the pictures; the network and the database take them in batches,
         so that memory does not grow with their number.  The batches are one run in the database.
-        With `sort_into` a copy of each picture, or with `move` the picture itself, goes to a
-        folder below that one.  With `resume` the results that a run has already come first, and
-        only the other pictures are read.
+        With `sort_into` a copy of each picture, with `hard_links` a second name of it, or with
+        `move` the picture itself, goes to a folder below that one.  With `resume` the results that
+        a run has already come first, and only the other pictures are read.
         A `review` is given all results with their pictures.  With a `cluster` its nodes read the
         pictures, whose paths must mean the same there.
 
@@ -263,10 +274,12 @@ class DigitPredictor:
             named = [path.name if isinstance(path, Source) else path for path in paths]
         self.stored_before = 0
         sources = find_sources(paths)
-        with self._run(named, run_settings(self.settings, sort_into, move), resume):
+        recorded = run_settings(self.settings, sort_into, move=move, hard_links=hard_links)
+        with self._run(named, recorded, resume):
             sorter = None
             if sort_into is not None:
-                sorter = Sorter(sort_into, move=move, run_id=self.run_id or str(os.getpid()))
+                run_id = self.run_id or str(os.getpid())
+                sorter = Sorter(sort_into, run_id=run_id, move=move, hard_links=hard_links)
             if resume is not None:
                 yield from self._stored_results()
                 sources = self._not_stored(sources, sorter)
@@ -287,7 +300,7 @@ class DigitPredictor:
                 self.strays += batch.strays
                 results = batch.results
                 if save_normalized is not None:
-                    _write_normalized(save_normalized, batch.pictures, first=written + 1)
+                    write_normalized(save_normalized, batch.pictures, first=written + 1)
                     written += len(results)
                 if review is not None:
                     review.add(results, batch.pictures)
@@ -296,8 +309,7 @@ class DigitPredictor:
                 else:
                     results = sorter.choose(results, [image.source for image in batch.pictures])
                     self.save_to_database(results)
-                    for image, result in zip(batch.pictures, results, strict=True):
-                        self._settle(sorter, result, image.source)
+                    self._settle(sorter, results, [image.source for image in batch.pictures])
                 yield from results
 
     def classify_on_cluster(
@@ -323,7 +335,7 @@ class DigitPredictor:
             named = [path.name if isinstance(path, Source) else path for path in paths]
         self.stored_before = 0
         sources = find_sources(paths)
-        with self._run(named, run_settings(self.settings, None, False), resume):
+        with self._run(named, run_settings(self.settings, None), resume):
             if resume is not None:
                 yield Summary.of(self._stored_results(), name_at_most)
                 sources = self._not_stored(sources, None)
@@ -408,31 +420,35 @@ class DigitPredictor:
         while chunk := list(itertools.islice(sources, LOOKUP)):
             names = [source.name for source in chunk]
             if sorter is None:
-                stored = self.database.stored(self.run_id, names)
-                yield from (source for source in chunk if source.name not in stored)
+                found = self.database.stored(self.run_id, names)
+                yield from (source for source in chunk if source.name not in found)
                 continue
             assert isinstance(self.database, ResultsDatabase)  # as for everyone who sorts
             rows = self.database.find(self.run_id, names)
-            for source in chunk:
-                row = rows.get(source.name)
-                if row is None:
-                    yield source
-                else:
-                    result = row.as_result()
-                    place = sorter.stored_place(result, source)
-                    result = replace(result, path=source.name, sorted_to=place)
-                    self._settle(sorter, result, source, resumed=True)
+            stored = [source for source in chunk if source.name in rows]
+            results = []
+            for source in stored:
+                result = rows[source.name].as_result()
+                place = sorter.stored_place(result, source)
+                results.append(replace(result, path=source.name, sorted_to=place))
+            self._settle(sorter, results, stored, resumed=True)
+            yield from (source for source in chunk if source.name not in rows)
 
     def _settle(
-        self, sorter: Sorter, result: Result, source: Source, *, resumed: bool = False
+        self,
+        sorter: Sorter,
+        results: Sequence[Result],
+        sources: Sequence[Source],
+        *,
+        resumed: bool = False,
     ) -> None:
-        """Bring a picture to its place, and record it in the database if it goes elsewhere."""
+        """Bring pictures to their places, and record in the database which go elsewhere."""
 
-        def record(place: str | None) -> None:
+        def record(result: Result, place: str | None) -> None:
             if isinstance(self.database, ResultsDatabase) and self.run_id is not None:
                 self.database.set_sorted_to(self.run_id, result.path, place)
 
-        sorter.settle(result, source, record, resumed=resumed)
+        sorter.settle(results, sources, record, resumed=resumed)
 
     def save_to_database(self, results: Sequence[Result]) -> None:
         """Store results in one transaction; without a database, do nothing.
@@ -443,7 +459,7 @@ class DigitPredictor:
             return
         if self.run_id is None:
             named = [result.path for result in results]
-            with self._run(named, run_settings(self.settings, None, False)):
+            with self._run(named, run_settings(self.settings, None)):
                 self.save_to_database(results)
             return
         self.database.add(self.run_id, results)
@@ -499,16 +515,6 @@ def _check_picture(picture: object) -> None:
             "A picture is a path, bytes, a binary file, a Pillow image or a NumPy array, not"
             f" {type(picture).__name__}: pass one of these, or a list of them."
         )
-
-
-def _write_normalized(folder: Path, batch: Sequence[Prepared], first: int) -> None:
-    """Write what the network sees: one PNG a picture, numbered in the order of the results."""
-    for number, image in enumerate(batch, first):
-        if image.digit is not None:
-            stem = "".join(
-                c if c.isalnum() or c in "-_." else "_" for c in Path(image.source.name).stem
-            )
-            Image.fromarray(image.digit).save(folder / f"{number:06d}-{stem[:80]}.png")
 
 
 # --------------------------------------------------------------------------------- command line
@@ -580,13 +586,19 @@ def build_parser() -> CommandLine:
     sorting.add_argument(
         "--sort-into",
         metavar="DIR",
-        help="put a copy (a hard link where that is possible) of each picture into the folder "
-        "DIR/7 for a 7 and so on, DIR/uncertain or DIR/rejected",
+        help="put a copy of each picture into the folder DIR/7 for a 7 and so on, DIR/uncertain "
+        "or DIR/rejected; a copy that is there already is not made again",
     )
     sorting.add_argument(
         "--move",
         action="store_true",
         help="with --sort-into: move the pictures instead; what is in a zip is copied",
+    )
+    sorting.add_argument(
+        "--hard-links",
+        action="store_true",
+        help="with --sort-into: instead of copies, second names of the same files where the file "
+        "system can do that; a change to one is a change to both",
     )
     history = parser.add_group("earlier runs", example="--show latest --format csv")
     history.add_argument(
@@ -641,14 +653,16 @@ def main(argv: list[str] | None = None) -> int:
     try:
         settings = load_settings(arguments, arguments.config)
         if arguments.runs is not None or arguments.show is not None:
+            if arguments.dry_run:
+                parser.error("--dry-run is for a run: leave it out with --runs and --show")
             return _look_back(arguments, settings, messages)
         if arguments.verbose:
             messages.print(settings_text(settings, DETECTOR_SECTIONS))
         given = arguments.paths
-        if not given and (arguments.resume is None or arguments.dry_run):
+        if not given and arguments.resume is None:
             given = _ask_for_path(parser)
         if arguments.dry_run:
-            _print_plan(arguments, settings, given)
+            _print_plan(arguments, settings, given, messages)
             return 0
         detection = _Detection(arguments, settings, messages)
         detection.run(given)
@@ -664,9 +678,9 @@ def main(argv: list[str] | None = None) -> int:
     except BrokenPipeError:  # whoever read standard output has seen enough, as in `| head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         status, message = 130, Text("Interrupted: standard output was closed.")
-    except OSError as error:  # the disk with the output file is full
+    except OSError as error:  # all that writes names what it writes; so this is something else
         status = 2
-        message = error_text(f"The results cannot be written: {error.strerror}: check --output.")
+        message = error_text(f"The run cannot go on: {error}: see to this system's limits.")
     else:
         detection.print_summary()
         return 0 if detection.summary.complete else 1
@@ -710,19 +724,22 @@ class _Detection:
             paths = _expand_all(given) if arguments.resume is None else []
             # The model comes first: without one, not even an empty database should be made.
             predictor = DigitPredictor(settings=self.settings, messages=self.messages)
+            resumed = arguments.resume is not None
+            check_destinations(arguments, self.settings, paths, resumed=resumed)
+            if not resumed:
+                _refuse_nothing(paths, given)
             self.predictor = predictor
             predictor.database = _open_database(self.settings.database, stack, self.messages)
             run = None
-            if arguments.resume is not None:
+            if resumed:
                 run, paths = self._find_run(predictor)
+                check_destinations(arguments, self.settings, paths, resumed=True)
             if "-" in paths:
                 self.piped = read_stdin()
             self.one_by_one = _are_named(paths, self.piped)
             alone = self.one_by_one and len(paths) == 1
             write = _open_output(arguments, stack, lines=self.one_by_one, with_path=not alone)
-            if arguments.save_normalized is not None:
-                _make_new_folder(arguments.save_normalized, may_hold_files=run is not None)
-            _check_sorting(arguments, self.settings, paths)
+            make_folders(arguments)
             review = None
             if arguments.report is not None:
                 review = stack.enter_context(Review.open(arguments.report))
@@ -734,18 +751,19 @@ class _Detection:
                 self._leave_results_there(predictor, self.cluster, paths, run, count)
             else:
                 self._bring_results_here(predictor, paths, run, write, review, count)
+            if not self.summary.statuses.total():
+                raise _nothing_found(self.given)
             if review is not None:
                 self._write_review(predictor, review, run, progress)
 
     def _find_run(self, predictor: DigitPredictor) -> tuple[Run, list[str]]:
         """Return the run to go on with, and its paths; raises ResumeError if it cannot be."""
         arguments = self.arguments
-        run = _find_run(predictor.database, arguments.resume)
-        chosen = run_settings(self.settings, arguments.sort_into, arguments.move)
-        sha256 = predictor.model.sha256
-        check_same(run, given=self.given, settings=chosen, model_sha256=sha256)
+        run, paths = _find_run(
+            predictor.database, arguments, self.settings, self.given, predictor.model.sha256
+        )
         self.given = list(run.info.sources)
-        return run, _expand_again(self.given)
+        return run, paths
 
     def _start_counting(self, progress: Progress, paths: Sequence[str]) -> Callable[..., None]:
         task = progress.add_task("Reading digits", total=None)
@@ -769,6 +787,7 @@ class _Detection:
             save_normalized=self.arguments.save_normalized,
             sort_into=self.arguments.sort_into,
             move=self.arguments.move,
+            hard_links=self.arguments.hard_links,
             resume=run,
             review=review if run is None else None,
             cluster=self.cluster,
@@ -843,7 +862,7 @@ class _Detection:
         if self.cluster is not None:
             self.cluster.print_nodes(self.messages)
         if arguments.sort_into is not None:
-            verb = "Moved" if arguments.move else "Copied"
+            verb = "Moved" if arguments.move else "Linked" if arguments.hard_links else "Copied"
             self.messages.print(f"{verb} to {printable(arguments.sort_into)}")
         if predictor.database is not None and not self.one_by_one:
             run = predictor.last_run_id
@@ -902,12 +921,35 @@ def _count_meanwhile(paths: Sequence[str], tell: Callable[[int], None]) -> threa
     return thread
 
 
-def _print_plan(arguments: argparse.Namespace, settings: Settings, given: Sequence[str]) -> None:
-    """List the files and check the model, and say what a run would do with them."""
-    model = load_model(settings.model.path)
-    paths = _expand_all(given)
+def _print_plan(
+    arguments: argparse.Namespace, settings: Settings, given: Sequence[str], messages: Console
+) -> None:
+    """List the files, check the rest, and say what a run would do; write nothing.
+
+    Raises what the run would raise before it reads the first picture.
+    """
+    paths = _expand_all(given) if arguments.resume is None else []
+    model = load_model(settings.model.path, notice=messages.print)
+    resumed = arguments.resume is not None
+    check_destinations(arguments, settings, paths, resumed=resumed)
+    check_database(settings.database)
+    stored = 0
+    if resumed:
+        with contextlib.ExitStack() as stack:
+            database = _open_database(settings.database, stack, messages, read_only=True)
+            run, paths = _find_run(database, arguments, settings, given, model.sha256)
+            assert database is not None
+            stored = sum(1 for _ in database.rows(run.info.id))
+        given = run.info.sources
+        check_destinations(arguments, settings, paths, resumed=True)
+    if arguments.cluster is not None:
+        from digit_classification.detection.cluster.connection import check_cluster
+
+        check_cluster(arguments.cluster)
     piped = read_stdin() if "-" in paths else iter(())
     sources = list(find_sources(_with_stdin(paths, piped)))
+    if not (sources or resumed):
+        raise _nothing_found(given)
     others = sum(not source.claims_image for source in sources)
     created = f", made {model.card['created']}" if model.card else ""
     url = settings.database.url
@@ -919,6 +961,8 @@ def _print_plan(arguments: argparse.Namespace, settings: Settings, given: Sequen
         f"  with the model {model.path}{created}",
         f"  store {store or f'the results in {url}'}",
     ]
+    if resumed:
+        plan.append(f"  go on with run {run.info.id}, which has {stored:,} results already")
     if arguments.cluster:
         plan.append(f"  on the cluster {printable(arguments.cluster)}")
     lines = _are_named(paths, piped)
@@ -932,7 +976,23 @@ def _print_plan(arguments: argparse.Namespace, settings: Settings, given: Sequen
         plan.append(f"  write what the network sees into {arguments.save_normalized}")
     if arguments.report is not None:
         plan.append(f"  write the review page {arguments.report}")
+    if arguments.sort_into is not None:
+        verb = "move" if arguments.move else "link" if arguments.hard_links else "copy"
+        plan.append(f"  {verb} the pictures into folders below {printable(arguments.sort_into)}")
     make_console().print("\n".join([*plan, "Nothing was written."]))
+
+
+def _refuse_nothing(paths: Sequence[str], given: Sequence[str]) -> None:
+    """Raise SourceError if the paths lead to no file, before anything is made or written."""
+    if "-" in paths or any(map(is_url, paths)):  # a list, and a store that `expand` has asked
+        return
+    if next(find_sources(paths), None) is None:
+        raise _nothing_found(given)
+
+
+def _nothing_found(given: Sequence[str]) -> SourceError:
+    named = ", ".join(map(printable, given))
+    return SourceError(f"No picture was found in '{named}': check the path.")
 
 
 def _about(given: Sequence[str], predictor: DigitPredictor) -> About:
@@ -948,6 +1008,7 @@ def _about(given: Sequence[str], predictor: DigitPredictor) -> About:
 def _look_back(arguments: argparse.Namespace, settings: Settings, messages: Console) -> int:
     """Print stored runs or results instead of classifying."""
     with contextlib.ExitStack() as stack:
+        check_destinations(arguments, settings, [])
         database = _open_database(settings.database, stack, messages, read_only=True)
         if database is None:
             raise SettingsError("The database is none: name one with --database.")
@@ -1004,16 +1065,26 @@ def _ask_for_path(parser: argparse.ArgumentParser) -> list[str]:
     return parser.error("name a picture, a folder or a zip")
 
 
-def _find_run(database: Database | None, run_id: str) -> Run:
-    """Return the run to go on with; raises ResumeError if there is none."""
+def _find_run(
+    database: Database | None,
+    arguments: argparse.Namespace,
+    settings: Settings,
+    given: Sequence[str],
+    model_sha256: str,
+) -> tuple[Run, list[str]]:
+    """Return the run to go on with, and its paths; raises ResumeError if it cannot be."""
     if database is None:
         raise ResumeError("The database is none: name the one of the run with --database.")
-    run = find_run(database, run_id)
+    run = find_run(database, arguments.resume)
     if "-" in run.info.sources and sys.stdin is not None and sys.stdin.isatty():
         raise ResumeError(
             f"Run {run.info.id} reads paths from standard input: pipe the same list in again."
         )
-    return run
+    chosen = run_settings(
+        settings, arguments.sort_into, move=arguments.move, hard_links=arguments.hard_links
+    )
+    check_same(run, given=given, settings=chosen, model_sha256=model_sha256)
+    return run, _expand_again(run.info.sources)
 
 
 def _expand_all(given: Sequence[str]) -> list[str]:
@@ -1043,38 +1114,6 @@ def _with_stdin(paths: Sequence[str], piped: Source | Iterator[str]) -> Iterator
             yield from piped
 
 
-def _check_sorting(arguments: argparse.Namespace, settings: Settings, paths: Sequence[str]) -> None:
-    """Make the folder to sort into; raises SettingsError if it cannot be, or if it is read too."""
-    folder = arguments.sort_into
-    if folder is None:
-        if arguments.move:
-            raise SettingsError("--move says how to sort: name the folder with --sort-into.")
-        return
-    if is_url(folder):
-        raise SettingsError(
-            f"--sort-into '{printable(folder)}' is in an object store: name a folder on this"
-            " machine."
-        )
-    if not can_be_changed(settings.database):
-        raise SettingsError(
-            "--sort-into needs a database that records where each picture goes, which a Parquet "
-            "dataset cannot: name another with --database."
-        )
-    inside = os.path.join(os.path.realpath(folder), "")
-    for path in filter(os.path.isdir, paths):
-        if inside.startswith(os.path.join(os.path.realpath(path), "")):
-            raise SettingsError(
-                f"--sort-into '{printable(folder)}' is in '{printable(path)}', which is read:"
-                " name a folder elsewhere."
-            )
-    try:
-        os.makedirs(folder, exist_ok=True)
-    except OSError as error:
-        raise SettingsError(
-            f"The folder '{printable(folder)}' cannot be made: {error.strerror}: name another."
-        ) from None
-
-
 def _are_named(paths: Sequence[str], piped: Source | Iterator[str]) -> bool:
     """Whether the user asks about these pictures, and so wants their digits and not a summary."""
     return 1 <= len(paths) <= ONE_BY_ONE and all(
@@ -1101,7 +1140,7 @@ def _open_output(
 ) -> Callable[[Result], None]:
     """Return what is done with each result: written, with `lines` or if the user asks for it.
 
-    Raises SettingsError if the output file cannot be written, or looks like a picture.
+    Raises DestinationError if the output file cannot be written.
     """
     if not lines and not _wants_lines(arguments):
         return lambda result: None
@@ -1110,18 +1149,10 @@ def _open_output(
     return make_writer(_format(arguments), stream, top_k=top_k, with_path=with_path)
 
 
-def _output_stream(output: str | None, stack: contextlib.ExitStack) -> TextIO:
-    if output in (None, "-"):
-        return sys.stdout
-    path = Path(output)
-    if path.suffix.lower() in IMAGE_SUFFIXES:
-        raise SettingsError(f"--output '{path}' would overwrite a picture: name a text file.")
-    try:
-        return stack.enter_context(open(path, "w", encoding="utf-8", newline=""))
-    except OSError as error:
-        raise SettingsError(
-            f"'{path}' cannot be written: {error.strerror}: name another file with --output."
-        ) from None
+def _output_stream(output: str | None, stack: contextlib.ExitStack) -> io.TextIOBase:
+    if output is None or output == "-":
+        return stack.enter_context(StandardOutput())
+    return stack.enter_context(open_output(Path(output)))
 
 
 def _open_database(
@@ -1135,18 +1166,6 @@ def _open_database(
     if database is not None:
         stack.callback(database.close)
     return database
-
-
-def _make_new_folder(folder: Path, *, may_hold_files: bool) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        empty = not any(folder.iterdir())
-    except OSError as error:
-        raise SettingsError(
-            f"The folder '{folder}' cannot be made: {error.strerror}: name another."
-        ) from None
-    if not empty and not may_hold_files:
-        raise SettingsError(f"The folder '{folder}' is not empty: name a new one.")
 
 
 if __name__ == "__main__":

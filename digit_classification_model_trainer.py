@@ -25,9 +25,11 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import functools
 import hashlib
 import json
+import os
 import signal
 import sys
 import threading
@@ -57,6 +59,15 @@ from digit_classification.config import (
     load_settings,
     settings_text,
 )
+from digit_classification.files import (
+    PlaceError,
+    check_apart,
+    check_creatable,
+    check_writable,
+    folder_beside,
+    may_replace,
+    replacing,
+)
 from digit_classification.network import inference
 from digit_classification.network.architecture import (
     build_learning_network,
@@ -67,6 +78,7 @@ from digit_classification.network.architecture import (
 from digit_classification.network.export import (
     FORMATS,
     check_export,
+    check_exportable,
     default_destination,
     export_model,
 )
@@ -74,6 +86,7 @@ from digit_classification.network.model_file import (
     ModelError,
     check_destination,
     save_model,
+    saving,
     stamped,
 )
 from digit_classification.pictures import images
@@ -86,6 +99,7 @@ from digit_classification.training.checkpoint import (
     SECONDS_BETWEEN,
     Checkpoint,
     CheckpointError,
+    check_checkpoint,
     checkpoint_path,
     damaged,
     load_checkpoint,
@@ -104,6 +118,7 @@ from digit_classification.training.learner import Epoch, make_learner, make_read
 
 TRAINER_SECTIONS = ("dataset", "model", "training")
 DISTORTED = 8  # of each digit, in the report
+MAX_METRICS_BYTES = 2**20
 NAMED = 10  # files named on the terminal; the report on a large dataset should stay readable
 
 EXIT_STATUS = """\
@@ -118,6 +133,17 @@ PATIENCE = 20
 
 class TrainingError(Exception):
     """The training cannot go on; the message is one sentence for the user."""
+
+
+# What the user can put right on the command line.
+USER_ERRORS = (
+    CheckpointError,
+    DatasetError,
+    ModelError,
+    PlaceError,
+    SettingsError,
+    TrainingError,
+)
 
 
 class DigitClassifier:
@@ -383,11 +409,7 @@ class DigitClassifier:
                 )
             weights: list[np.ndarray] = self.model.get_weights()
             return weights
-        if kept.images != self._images_sha256:
-            raise CheckpointError(
-                f"The training interrupted in '{self.checkpoint}' learned from other images than "
-                "these: give it the same, or train without --resume-training."
-            )
+        self.check_same_images(kept)
         try:
             self.model.set_weights(kept.weights)
             for variable, value in zip(self._optimizer.variables, kept.optimizer, strict=True):
@@ -397,6 +419,14 @@ class DigitClassifier:
         self._history, self.seconds = kept.history, kept.seconds
         self.tell(f"Resuming after epoch {len(self._history)}.")
         return kept.best_weights
+
+    def check_same_images(self, kept: Checkpoint) -> None:
+        """Raise CheckpointError if a training learned from other images than those read here."""
+        if kept.images != self._images_sha256:
+            raise CheckpointError(
+                f"The training interrupted in '{self.checkpoint}' learned from other images than "
+                "these: give it the same, or train without --resume-training."
+            )
 
     def _save_checkpoint(self, best_weights: list[np.ndarray]) -> None:
         """Keep the state after this epoch; where that fails, say so and go on."""
@@ -708,10 +738,13 @@ def main(argv: list[str] | None = None) -> int:
             verbose=arguments.verbose,
             resume=arguments.resume_training,
         )
+        _check_size(settings.training)
+        _check_destinations(arguments, settings)
         if arguments.dry_run:
             _print_plan(classifier, arguments)
             return 0
-        _check_destinations(arguments, settings)
+        with saving(settings.model.path), folder_beside(settings.model.path):
+            pass  # now, rather than after an hour: permissions alone do not tell on every system
         classifier.train()
         evaluation = classifier.evaluate()
         path = classifier.save_model()
@@ -723,7 +756,7 @@ def main(argv: list[str] | None = None) -> int:
             classifier.write_report(arguments.report)
         if arguments.export:
             _export(arguments, settings, messages)
-    except (SettingsError, DatasetError, TrainingError, CheckpointError, ModelError) as error:
+    except USER_ERRORS as error:
         messages.print(error_text(error))
         return 2
     except KeyboardInterrupt:
@@ -762,12 +795,63 @@ def _check_size(training: TrainingSettings) -> None:
 
 
 def _check_destinations(arguments: argparse.Namespace, settings: Settings) -> None:
-    """Find out before the training whether what comes of it can be written."""
-    check_destination(settings.model.path)
+    """Find out before the training whether what comes of it can be written; write nothing."""
+    model, checkpoint = settings.model.path, checkpoint_path(settings.model.path)
+    export = _export_destination(arguments, settings) if arguments.export else None
+    data, folders = settings.dataset, ("--report",) if arguments.report else ()
+    check_apart(
+        {
+            "--model": model,
+            "--model (its checkpoint)": checkpoint,
+            "--metrics": arguments.metrics,
+            "--report": arguments.report,
+            "--export-to": export,
+        },
+        {
+            "--dataset": data.path,
+            "--test-dataset": data.test_path,
+            "--corrections": data.corrections,
+            "--config": arguments.config,
+        },
+        new_folders=folders,
+    )
+    check_destination(model)
+    check_checkpoint(checkpoint)
+    if arguments.metrics:
+        _check_metrics(arguments.metrics)
     if arguments.report:
         check_report(arguments.report)
-    if arguments.export:
-        check_export(arguments.export, _export_destination(arguments, settings))
+    if export is not None:
+        check_export(arguments.export, export)
+
+
+def _check_metrics(path: Path) -> None:
+    """Raise SettingsError if the figures cannot be written to `path`."""
+    try:
+        check_writable(path)
+        if path.is_file():  # a new one takes its place
+            check_creatable(path)
+        replaceable = may_replace(path, _holds_metrics)
+    except OSError as error:
+        raise SettingsError(
+            f"'{path}' cannot be written: {error.strerror}: name another file with --metrics."
+        ) from None
+    if not replaceable:
+        raise SettingsError(
+            f"--metrics '{path}' is there already and holds no figures of a training: name another "
+            "file, or move that one away."
+        )
+
+
+def _holds_metrics(path: Path) -> bool:
+    """Whether a file was written by _write_metrics."""
+    if path.stat().st_size > MAX_METRICS_BYTES:
+        return False
+    try:
+        figures = json.loads(path.read_bytes())
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(figures, dict) and {"accuracy", "confusion_matrix"} <= figures.keys()
 
 
 def _export_destination(arguments: argparse.Namespace, settings: Settings) -> Path:
@@ -776,9 +860,11 @@ def _export_destination(arguments: argparse.Namespace, settings: Settings) -> Pa
 
 
 def _export(arguments: argparse.Namespace, settings: Settings, messages: Console) -> None:
-    destination = _export_destination(arguments, settings)
+    model, destination = settings.model.path, _export_destination(arguments, settings)
+    check_apart({"--model": model, "--export-to": destination}, {})
     check_export(arguments.export, destination)
     if arguments.dry_run:
+        check_exportable(model)
         print(f"Would export {settings.model.path} to {destination}. Nothing was written.")
         return
     with waiting(messages, f"Exporting to {destination}", quiet=arguments.quiet):
@@ -791,9 +877,15 @@ def _print_plan(classifier: DigitClassifier, arguments: argparse.Namespace) -> N
     """Read the dataset, and say what a training would do."""
     settings, training = classifier.settings, classifier.settings.training
     checkpoint = classifier.checkpoint
+    kept = None
     if arguments.resume_training:
-        done = len(load_checkpoint(checkpoint, classifier._to_keep()).history)
+        kept = load_checkpoint(checkpoint, classifier._to_keep())
+    classifier.settings = settings.model_copy(
+        update={"dataset": settings.dataset.model_copy(update={"cache": False})}
+    )  # a cache is a file, too
     classifier._load_and_preprocess_data()
+    if kept is not None:
+        classifier.check_same_images(kept)
     shape = " - ".join(map(str, [images.SIDE**2, *training.hidden_units, len(CLASSES)]))
     steps = steps_per_epoch(training, len(classifier.train_labels))
     plan = [
@@ -802,25 +894,29 @@ def _print_plan(classifier: DigitClassifier, arguments: argparse.Namespace) -> N
     ]
     if training.early_stopping:
         plan.append(f"  or until {training.early_stopping} of them bring no lower validation loss")
-    if arguments.resume_training:
-        plan.append(f"  resuming after epoch {done}")
+    if kept is not None:
+        plan.append(f"  resuming after epoch {len(kept.history)}")
     replaced = ", replacing the one that is there" if settings.model.path.exists() else ""
     plan.append(f"  save the model to {settings.model.path}{replaced}")
     if arguments.metrics:
         plan.append(f"  write the test figures to {arguments.metrics}")
     if arguments.report:
-        check_report(arguments.report)
         plan.append(f"  write a report into the new folder {arguments.report}")
     if arguments.export:
-        destination = _export_destination(arguments, settings)
-        check_export(arguments.export, destination)
-        plan.append(f"  export the model to {destination}")
+        plan.append(f"  export the model to {_export_destination(arguments, settings)}")
     classifier.output.print("\n".join([*plan, "Nothing was written."]))
 
 
 def _write_metrics(path: Path, evaluation: dict[str, Any]) -> None:
+    text = json.dumps(evaluation, indent=2) + "\n"
     try:
-        path.write_text(json.dumps(evaluation, indent=2) + "\n", encoding="utf-8")
+        if not may_replace(path, _holds_metrics):  # somebody has come during the training
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST))
+        if path.exists() and not path.is_file():  # a device or a pipe takes what it is given
+            path.write_text(text, encoding="utf-8")
+            return
+        with replacing(path) as file:
+            file.write(text.encode())
     except OSError as error:
         raise SettingsError(
             f"The model is saved, but the figures cannot be written to '{path}': {error.strerror}: "

@@ -232,7 +232,7 @@ def everything_in(folder: Path) -> dict[str, bytes]:
 def test_a_dry_run_of_the_trainer_says_what_would_be_done_and_does_nothing(
     small: list[object], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "old.keras").write_bytes(b"the old model")
+    (tmp_path / "old.keras").touch()
     before = everything_in(tmp_path)
     arguments = ["--model", tmp_path / "old.keras", "--report", tmp_path / "report"]
     arguments += ["--export", "tflite", "--early-stopping", "--dry-run"]
@@ -283,9 +283,9 @@ def test_a_dry_run_shows_no_password(
     model: Path, dataset: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = [str(dataset), "--model", str(model), "--dry-run", "--verbose"]
-    assert detector.main([*arguments, "--database", "mysql://me:s3cret@host/x"]) == 0
+    assert detector.main([*arguments, "--database", "mysql://me:s3cret@host/x"]) == 3
     captured = capsys.readouterr()
-    assert "  store the results in MySQL\n" in captured.out
+    assert "Error: The database URL holds a password" in captured.err
     assert "s3cret" not in captured.out + captured.err
 
 

@@ -153,7 +153,7 @@ def test_an_export_that_cannot_be_written(
     destination = tmp_path / "file" / "digits.tflite"
     arguments = ["--model", model, "--export", "tflite", "--export-to", destination]
     assert run("--skip-training", *arguments) == 2
-    assert f"Error: The model cannot be saved at '{destination}'" in capsys.readouterr().err
+    assert f"Error: The export cannot be written to '{destination}'" in capsys.readouterr().err
 
 
 def test_no_model_to_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

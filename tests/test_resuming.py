@@ -303,7 +303,8 @@ def test_an_output_that_cannot_be_written(
     output = ["--format", "csv", "--output", "/dev/full"]
     assert detect("scans", *output, database=sqlite_url) == 2
     assert refusal(capsys) == (
-        "Error: The results cannot be written: No space left on device: check --output."
+        "Error: The results cannot be written to '/dev/full': No space left on device: make room,"
+        " or name another file with --output."
     )
     assert read(sqlite_url)[0].state == "finished"
 

@@ -6,6 +6,7 @@ import hashlib
 import os
 import zipfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -119,14 +120,131 @@ def test_no_file_is_overwritten(detect: Detect, tmp_path: Path, sqlite_url: str)
     for name, content in mine.items():
         (tmp_path / "sorted" / name).parent.mkdir(parents=True)
         (tmp_path / "sorted" / name).write_bytes(content)
-    for _ in range(2):
-        assert detect("scans", "--sort-into", "sorted", database=sqlite_url) == 1
+    assert detect("scans", "--sort-into", "sorted", database=sqlite_url) == 1
     after = contents(tmp_path / "sorted")
     assert {name: after[name] for name in mine} == mine
-    assert len(after) == len(mine) + 2 * 21
+    assert len(after) == len(mine) + 21
     names = {Path(str(row.sorted_to)).name for row in read(sqlite_url) if row.sorted_to}
     assert "000.png" not in names
-    assert names >= {"000-3.png", "001-2.png", "blank-2.png"}
+    assert names >= {"000-2.png", "001.png", "blank.png"}
+
+
+@pytest.mark.parametrize("database", ["none", "sqlite"])
+def test_sorting_again_makes_no_second_copy(
+    database: str, detect: Detect, tmp_path: Path, sqlite_url: str
+) -> None:
+    """Neither beside the copy, nor beside one that has a number for what was there before."""
+    url = sqlite_url if database == "sqlite" else "none"
+    (tmp_path / "sorted/rejected").mkdir(parents=True)
+    (tmp_path / "sorted/rejected/blank.png").write_bytes(b"mine")
+    assert detect("scans", "--sort-into", "sorted", database=url) == 1
+    before = {path: path.stat().st_mtime_ns for path in sorted((tmp_path / "sorted").rglob("*"))}
+    assert detect("scans", "--sort-into", "sorted", database=url) == 1
+    after = {path: path.stat().st_mtime_ns for path in sorted((tmp_path / "sorted").rglob("*"))}
+    assert after == before
+    if database == "sqlite":
+        named = {row.sorted_to for row in read(url) if row.sorted_to}
+        assert len(named) == 21
+        assert "sorted/rejected/blank-2.png" in named
+
+
+def test_a_changed_picture_is_sorted_again(detect: Detect, tmp_path: Path) -> None:
+    assert detect("scans/blank.png", "--sort-into", "sorted") == 1
+    changed = png(draw_digit(1) * 0 + 231)
+    (tmp_path / "scans/blank.png").write_bytes(changed)
+    assert detect("scans/blank.png", "--sort-into", "sorted") == 1
+    assert set(contents(tmp_path / "sorted")) == {"rejected/blank.png", "rejected/blank-2.png"}
+    assert (tmp_path / "sorted/rejected/blank-2.png").read_bytes() == changed
+
+
+def test_what_was_copied_before_can_be_moved(detect: Detect, tmp_path: Path) -> None:
+    """The picture goes, for its place has the same content."""
+    assert detect("scans", "--sort-into", "sorted") == 1
+    before = contents(tmp_path / "sorted")
+    assert detect("scans", "--sort-into", "sorted", "--move") == 1
+    assert contents(tmp_path / "sorted") == before
+    assert contents(tmp_path / "scans") == {"broken.png": b""}
+
+
+@pytest.mark.parametrize("words", [[], ["--move"], ["--hard-links"]])
+@pytest.mark.parametrize("batch_size", [1, 7])
+def test_twins_have_one_place(
+    batch_size: int,
+    words: list[str],
+    detect: Detect,
+    tmp_path: Path,
+    sqlite_url: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Pictures of one name and one content, whether or not they are read in one batch."""
+    monkeypatch.setenv("DIGITS_DETECTION_BATCH_SIZE", str(batch_size))
+    twin = png(draw_digit(7))
+    for name in ("a/7.png", "b/7.png", "c/7.png"):
+        (tmp_path / "twins" / name).parent.mkdir(parents=True)
+        (tmp_path / "twins" / name).write_bytes(twin)
+    other = png(draw_digit(7, seed=3))
+    (tmp_path / "twins/c/7.png").write_bytes(other)
+    detect("twins", "--sort-into", "sorted", *words, database=sqlite_url)
+    sorted_files = contents(tmp_path / "sorted")
+    assert sorted(sorted_files.values()) == sorted([twin, other])
+    assert contents(tmp_path / "twins") == (
+        {} if "--move" in words else {"a/7.png": twin, "b/7.png": twin, "c/7.png": other}
+    )
+    for row in read(sqlite_url):
+        place = tmp_path / str(row.sorted_to)
+        assert hashlib.sha256(place.read_bytes()).hexdigest() == row.image_sha256
+
+
+@pytest.mark.parametrize("words", [[], ["--move"]])
+def test_the_sorted_folder_can_be_sorted_again(
+    words: list[str], detect: Detect, tmp_path: Path
+) -> None:
+    """A picture that is at its place already is neither copied nor, above all, removed."""
+    assert detect("scans", "--sort-into", "sorted") == 1
+    before = contents(tmp_path / "sorted")
+    kinds = sorted(str(path) for path in Path("sorted").iterdir())
+    assert detect(*kinds, "--sort-into", "sorted", *words) == 1
+    assert contents(tmp_path / "sorted") == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a right to make links there")
+def test_a_link_to_the_picture_at_its_place_is_no_copy(detect: Detect, tmp_path: Path) -> None:
+    (tmp_path / "sorted/rejected").mkdir(parents=True)
+    (tmp_path / "sorted/rejected/blank.png").symlink_to(tmp_path / "scans/blank.png")
+    blank = (tmp_path / "scans/blank.png").read_bytes()
+    assert detect("scans/blank.png", "--sort-into", "sorted", "--move") == 1
+    assert (tmp_path / "sorted/rejected/blank-2.png").read_bytes() == blank
+
+
+def test_a_copy_is_a_file_of_its_own(detect: Detect, tmp_path: Path) -> None:
+    """To edit it leaves the picture as it is; unless hard links are asked for."""
+    blank = tmp_path / "scans/blank.png"
+    before = blank.read_bytes()
+    assert detect("scans", "--sort-into", "sorted") == 1
+    assert not any(os.path.samefile(blank, copy) for copy in (tmp_path / "sorted").rglob("*.png"))
+    with open(tmp_path / "sorted/rejected/blank.png", "ab") as copy:
+        copy.write(b"edited")
+    assert blank.read_bytes() == before
+    assert detect("scans", "--sort-into", "linked", "--hard-links") == 1
+    assert os.path.samefile(blank, tmp_path / "linked/rejected/blank.png")
+
+
+@pytest.mark.parametrize("support", ["none", "fails", "stops short"])
+def test_where_the_system_cannot_copy_by_itself(
+    support: str, detect: Detect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def copy_file_range(source: int, target: int, count: int) -> int:
+        if support == "fails":
+            raise OSError("another file system")
+        return os.write(target, os.read(source, 5)) if os.fstat(target).st_size == 0 else 0
+
+    if support == "none":
+        monkeypatch.delattr(os, "copy_file_range", raising=False)
+    else:
+        monkeypatch.setattr(os, "copy_file_range", copy_file_range, raising=False)
+    before = contents(tmp_path / "scans")
+    assert detect("scans", "--sort-into", "sorted") == 1
+    assert sorted(contents(tmp_path / "sorted").values()) == sorted(filter(None, before.values()))
 
 
 def test_members_of_a_zip_are_copied(detect: Detect, tmp_path: Path, sqlite_url: str) -> None:
@@ -227,6 +345,24 @@ def make_sorter(tmp_path: Path, *, move: bool = False) -> Sorter:
     return Sorter(str(tmp_path / "sorted"), move=move, run_id="run")
 
 
+def part_of(place: Path) -> Path:
+    """The temporary file from which a file appears at `place`."""
+    number = hashlib.sha256(os.fsencode(place.name)).hexdigest()[:16]
+    return place.with_name(f".run-{number}.part")
+
+
+def settle(
+    sorter: Sorter,
+    result: Result,
+    source: Source,
+    record: Callable[[str | None], None],
+    *,
+    resumed: bool = False,
+) -> None:
+    """Settle one picture."""
+    sorter.settle([result], [source], lambda _, place: record(place), resumed=resumed)
+
+
 @pytest.mark.parametrize("resumed", [False, True])
 def test_a_place_that_somebody_takes_meanwhile(
     resumed: bool, tmp_path: Path, picture: tuple[Result, Source]
@@ -245,16 +381,16 @@ def test_a_place_that_somebody_takes_meanwhile(
         assert not os.path.exists(place)
         recorded.append(place)
 
-    sorter.settle(result, source, record, resumed=resumed)
+    settle(sorter, result, source, record, resumed=resumed)
     assert recorded == [str(taken.with_name("7-2.png"))]
     assert taken.read_bytes() == b"somebody else's"
     assert Path(recorded[0]).read_bytes() == b"seven"
 
 
-def test_the_same_content_is_another_picture_unless_resumed(
+def test_another_detector_has_made_the_same_copy(
     tmp_path: Path, picture: tuple[Result, Source]
 ) -> None:
-    """Two detectors may sort copies of one picture into one folder."""
+    """Two detectors may sort one picture into one folder."""
     result, source = picture
     sorter = make_sorter(tmp_path)
     (result,) = sorter.choose([result], [source])
@@ -262,10 +398,28 @@ def test_the_same_content_is_another_picture_unless_resumed(
     place.parent.mkdir(parents=True)
     place.write_bytes(b"seven")
     recorded: list[str | None] = []
-    sorter.settle(result, source, recorded.append, resumed=True)
+    for resumed in (True, False):
+        settle(sorter, result, source, recorded.append, resumed=resumed)
     assert recorded == []
-    sorter.settle(result, source, recorded.append)
+    assert list(place.parent.iterdir()) == [place]
+
+
+def test_a_picture_that_has_changed_is_not_removed(
+    tmp_path: Path, picture: tuple[Result, Source]
+) -> None:
+    """With --move, while the place has what it was when it was read."""
+    result, source = picture
+    sorter = make_sorter(tmp_path, move=True)
+    (result,) = sorter.choose([result], [source])
+    place = Path(str(result.sorted_to))
+    place.parent.mkdir(parents=True)
+    place.write_bytes(b"seven")
+    Path(source.path).write_bytes(b"changed")
+    recorded: list[str | None] = []
+    settle(sorter, result, source, recorded.append, resumed=True)
     assert recorded == [str(place.with_name("7-2.png"))]
+    assert place.read_bytes() == b"seven"
+    assert place.with_name("7-2.png").read_bytes() == b"changed"
 
 
 @pytest.mark.parametrize("move", [False, True])
@@ -282,7 +436,7 @@ def test_killed_before_the_temporary_name_is_gone(
     place = Path(str(result.sorted_to))
     place.parent.mkdir(parents=True)
     place.write_bytes(b"seven")
-    os.link(place, place.parent / ".run.part")
+    os.link(place, part_of(place))
     written = place.stat()
 
     def other_file_system(*_: object) -> None:
@@ -290,7 +444,7 @@ def test_killed_before_the_temporary_name_is_gone(
 
     monkeypatch.setattr(os, "link", other_file_system)
     recorded: list[str | None] = []
-    sorter.settle(result, source, recorded.append, resumed=True)
+    settle(sorter, result, source, recorded.append, resumed=True)
     assert recorded == []
     assert list(place.parent.iterdir()) == [place]
     assert (place.stat().st_ino, place.stat().st_mtime_ns) == (written.st_ino, written.st_mtime_ns)
@@ -307,7 +461,7 @@ def test_killed_while_the_temporary_file_is_written(
     (result,) = sorter.choose([result], [source])
     place = Path(str(result.sorted_to))
     place.parent.mkdir(parents=True)
-    (place.parent / ".run.part").write_bytes(torn)
+    part_of(place).write_bytes(torn)
     place.touch()
 
     def no_links(*_: object) -> None:
@@ -315,7 +469,7 @@ def test_killed_while_the_temporary_file_is_written(
 
     monkeypatch.setattr(os, "link", no_links)
     recorded: list[str | None] = []
-    sorter.settle(result, source, recorded.append, resumed=True)
+    settle(sorter, result, source, recorded.append, resumed=True)
     assert recorded == []
     assert list(place.parent.iterdir()) == [place]
     assert place.read_bytes() == b"seven"
@@ -327,7 +481,7 @@ def test_a_picture_that_vanished(tmp_path: Path, picture: tuple[Result, Source])
     (result,) = sorter.choose([result], [source])
     os.unlink(source.path)
     recorded: list[str | None] = []
-    sorter.settle(result, source, recorded.append)
+    settle(sorter, result, source, recorded.append)
     assert recorded == [None]
     assert not (tmp_path / "sorted").exists()
 
@@ -344,7 +498,8 @@ def test_many_of_one_name_are_numbered_quickly(
         return exists(path)
 
     monkeypatch.setattr(os.path, "lexists", counted)
-    results = make_sorter(tmp_path).choose([result] * 1_000, [source] * 1_000)
+    pictures = [replace(result, image_sha256=f"{number:064x}") for number in range(1_000)]
+    results = make_sorter(tmp_path).choose(pictures, [source] * 1_000)
     places = [Path(str(result.sorted_to)).name for result in results]
     assert places == ["7.png", *(f"7-{number}.png" for number in range(2, 1_001))]
     assert looks[0] < 15_000
@@ -357,7 +512,7 @@ def test_what_cannot_be_copied_is_named(tmp_path: Path, picture: tuple[Result, S
     (tmp_path / "sorted/7").write_text("a file")
     (result,) = sorter.choose([result], [source])
     with pytest.raises(SortingError) as caught:
-        sorter.settle(result, source, print)
+        settle(sorter, result, source, print)
     assert str(caught.value) == (
         f"'{source.path}' cannot be copied to '{result.sorted_to}': File exists; see to the"
         " permissions and to room on the disk."

@@ -119,11 +119,18 @@ def test_the_same_seed_gives_the_same_network(small: list[object], tmp_path: Pat
     assert outputs[0] == outputs[1] != outputs[2]
 
 
+def write_old_model(path: Path) -> bytes:
+    """Write what the trainer may replace, as far as it looks; return its content."""
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr(CARD, "{}")
+    return path.read_bytes()
+
+
 def test_saving_keeps_the_old_model_when_it_fails(
     small: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = tmp_path / "m.keras"
-    model.write_bytes(b"the old model")
+    old = write_old_model(model)
     classifier = trainer.DigitClassifier(load_settings(environment={}), quiet=True)
     classifier._build_model()
 
@@ -133,7 +140,7 @@ def test_saving_keeps_the_old_model_when_it_fails(
     monkeypatch.setattr(os, "replace", crash)
     with pytest.raises(KeyboardInterrupt):
         save_model(model, build_saved_network(classifier.model, 1.0), {})
-    assert model.read_bytes() == b"the old model"
+    assert model.read_bytes() == old
     assert [file.name for file in tmp_path.iterdir()] == ["m.keras"]
 
 
@@ -197,7 +204,7 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
     slow = ["--dataset", dataset, "--hidden-units", 4096, "--batch-size", 4]
     slow += ["--learning-rate", 0.01]
     model = tmp_path / "m.keras"
-    model.write_bytes(b"the old model")
+    old = write_old_model(model)
     process = start(slow, model)
     assert process.stderr is not None
     process.send_signal(signal.SIGINT)
@@ -207,7 +214,7 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
     assert process.returncode == 130, err
     assert err.endswith("Interrupted: no model was saved.\n")
     assert "Test accuracy" not in out
-    assert model.read_bytes() == b"the old model"
+    assert model.read_bytes() == old
 
 
 # ------------------------------------------------------------------------------------- errors

@@ -400,8 +400,8 @@ def test_a_report_that_cannot_be_written(
     folder = tmp_path / "file" / "report"
     assert run(*small, "--model", tmp_path / "m.keras", "--report", folder) == 2
     assert capsys.readouterr().err == (
-        f"Error: The report cannot be written to '{folder}': '{tmp_path / 'file'}' is no folder "
-        "that takes it: name another place.\n"
+        f"Error: The report cannot be written to '{folder}': Not a directory: name another place "
+        "with --report.\n"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import itertools
 import json
 import os
@@ -20,7 +21,7 @@ from rich.progress import Progress
 
 from digit_classification.detection.named_runs import named_run
 from digit_classification.detection.truth import Score
-from digit_classification.detection.writers import defused
+from digit_classification.detection.writers import COUNTS, RUN_COLUMNS, defused
 from digit_classification.pictures.decode import DEFAULT_LIMITS, Limits
 from digit_classification.pictures.pipeline import Prepared, prepare_all
 from digit_classification.pictures.sources import escape_undecodable, find_named, printable
@@ -28,14 +29,11 @@ from digit_classification.reports.review import About, Review
 from digit_classification.results.opening import Database
 from digit_classification.results.records import Result, Run
 
-COUNTS = ("images", "ok", "uncertain", "rejected", "errors")
-RUN_COLUMNS = ("run", "state", "started_at", "finished_at", *COUNTS, "model", "sources")
-
 
 def print_runs(
     database: Database,
     format_name: str,
-    stream: TextIO,
+    stream: TextIO | io.TextIOBase,
     messages: Console,
     *,
     limit: int,

@@ -43,12 +43,15 @@ def find_run(database: Database, run_id: str) -> Run:
     return run
 
 
-def run_settings(settings: Settings, sort_into: str | None, move: bool) -> dict[str, Any]:
+def run_settings(
+    settings: Settings, sort_into: str | None, *, move: bool = False, hard_links: bool = False
+) -> dict[str, Any]:
     """Return what a run records of its settings: all that must be the same when it is resumed."""
     return {
         **settings.model_dump(mode="json", include={"detection"}),
         "sort_into": sort_into,
         "move": move,
+        "hard_links": hard_links,
         "working_directory": os.getcwd(),
     }
 

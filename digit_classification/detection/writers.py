@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 import os
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TextIO
 
 from digit_classification.pictures.sources import escape_undecodable, printable
@@ -17,6 +20,17 @@ COLUMNS = ("path", "digit", "confidence", "status", "reason")
 # A spreadsheet takes a cell that begins like this for a formula, and runs it.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
+# What --runs lists of each run.
+COUNTS = ("images", "ok", "uncertain", "rejected", "errors")
+RUN_COLUMNS = ("run", "state", "started_at", "finished_at", *COUNTS, "model", "sources")
+# How a file of results, or of runs, is known again.
+SAMPLE_BYTES = 2**16
+RUNS_HEADING = re.compile(" +".join(("run", "state", *COUNTS)) + "( +sources)?")
+ERROR_LINE = re.compile(r"(.*: )?error: .+")
+TEXT_LINE = re.compile(
+    r"(.*: )?(\d \d+\.\d%(, \d \d+\.\d%)*( \(uncertain\))?( \(.+\))?|(rejected|error): .+)"
+)
+
 
 def format_of(name: str | None) -> str:
     """Return the format that a file's name asks for: `text` unless its suffix is of another."""
@@ -24,7 +38,7 @@ def format_of(name: str | None) -> str:
 
 
 def make_writer(
-    format_name: str, stream: TextIO, *, top_k: int = 1, with_path: bool = True
+    format_name: str, stream: TextIO | io.TextIOBase, *, top_k: int = 1, with_path: bool = True
 ) -> Callable[[Result], None]:
     """Return a function that writes one result to `stream`; a CSV header is written at once.
 
@@ -73,6 +87,49 @@ def _csv_row(result: Result, top_k: int) -> list[str]:
         defused(result.reason or ""),
         *(cells or [""] * 2 * (top_k - 1)),
     ]
+
+
+def is_earlier_output(path: Path) -> bool:
+    """Whether a file holds results that `make_writer` wrote, or a list of runs.
+
+    Its beginning tells.
+
+    Raises OSError if it cannot be read.
+    """
+    with open(path, "rb") as file:
+        start = file.read(SAMPLE_BYTES + 1)
+    try:
+        # Cut at the last whole line; a character of several bytes may be cut as well.
+        whole = start if len(start) <= SAMPLE_BYTES else start[: start.rfind(b"\n") + 1]
+        lines = whole.decode().splitlines()
+    except UnicodeDecodeError:
+        return False
+    return bool(lines) and (
+        lines[0].startswith((",".join(COLUMNS), ",".join(RUN_COLUMNS)))
+        or _is_json_result(lines[0])
+        or bool(RUNS_HEADING.fullmatch(lines[0]))
+        or _are_texts(lines)
+    )
+
+
+def _is_json_result(line: str) -> bool:
+    try:
+        found = json.loads(line)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(found, dict) and (
+        {*COLUMNS, "probabilities"} <= found.keys() or {*RUN_COLUMNS} <= found.keys()
+    )
+
+
+def _are_texts(lines: Sequence[str]) -> bool:
+    """Whether all lines are such as `as_text` makes, and not all of them those of an error.
+
+    Compilers, too, write `file: error: reason`.
+    """
+    return all(map(TEXT_LINE.fullmatch, lines)) and any(
+        not ERROR_LINE.fullmatch(line) for line in lines
+    )
 
 
 def defused(cell: str) -> str:

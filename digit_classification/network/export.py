@@ -11,16 +11,19 @@ give float32 probabilities, (n, 10).  What brings a picture to that form is
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import os
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from digit_classification.cli.quiet import import_keras, native_output_discarded
-from digit_classification.network.model_file import ModelError, folder_beside, load_model
+from digit_classification.files import check_creatable, folder_beside, put_in_place
+from digit_classification.network.model_file import ModelError, load_model
 
 FORMATS = ("onnx", "tflite", "saved_model")
 ONNX_REQUIREMENT = "onnx==1.23.2"
@@ -38,17 +41,33 @@ def default_destination(model: Path, format_name: str) -> Path:
 def check_export(format_name: str, destination: Path) -> None:
     """Find out, before a training, whether its model can be exported.
 
-    Raises ModelError if something is at `destination` already, or if a package is missing.
+    Raises ModelError if something is at `destination` already, if nothing can be written there,
+    or if a package is missing.
     """
     if os.path.lexists(destination):
         raise ModelError(
             f"'{destination}' is there already, and an export overwrites nothing: delete it, or "
             "name another with --export-to."
         )
+    with _exporting(destination):
+        check_creatable(destination, with_folders=True)
     if format_name == "onnx" and importlib.util.find_spec("onnx") is None:
         raise ModelError(
             f"Exporting to ONNX needs a package: python -m pip install {ONNX_REQUIREMENT}."
         )
+
+
+def check_exportable(path: Path) -> Mapping[str, Any]:
+    """Return the card of the model file at `path`.
+
+    Raises ModelError if it cannot be used, or was not made by the trainer.
+    """
+    card = load_model(path).card
+    if card is None:
+        raise ModelError(
+            f"'{path}' was not made by the trainer: export it with Keras, model.export(...)."
+        )
+    return card
 
 
 def export_model(path: Path, format_name: str, destination: Path) -> None:
@@ -58,12 +77,8 @@ def export_model(path: Path, format_name: str, destination: Path) -> None:
 
     Raises ModelError if the model cannot be used, or if `destination` cannot be written.
     """
-    card = load_model(path).card
-    if card is None:
-        raise ModelError(
-            f"'{path}' was not made by the trainer: export it with Keras, model.export(...)."
-        )
-    with folder_beside(destination) as folder:
+    card = check_exportable(path)
+    with _exporting(destination), folder_beside(destination) as folder:
         new = folder / destination.name
         if format_name == "tflite":
             new.write_bytes(_to_tflite(_load_keras(path)))
@@ -73,7 +88,19 @@ def export_model(path: Path, format_name: str, destination: Path) -> None:
             with native_output_discarded():
                 _load_keras(path).export(new, format="tf_saved_model", verbose=False)
         check_export(format_name, destination)  # a training takes long; somebody may have come
-        os.rename(new, destination)
+        put_in_place(new, destination)
+
+
+@contextlib.contextmanager
+def _exporting(destination: Path) -> Iterator[None]:
+    """Turn what the operating system says into a sentence about the export."""
+    try:
+        yield
+    except OSError as error:
+        raise ModelError(
+            f"The export cannot be written to '{destination}': {error.strerror}: name another "
+            "place with --export-to."
+        ) from None
 
 
 def _load_keras(path: Path) -> Any:

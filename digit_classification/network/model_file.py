@@ -16,9 +16,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import json
-import os
 import platform
-import tempfile
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -30,10 +28,17 @@ import numpy as np
 
 from digit_classification import __version__
 from digit_classification.cli.quiet import native_output_discarded
+from digit_classification.files import (
+    check_creatable,
+    check_writable,
+    folder_beside,
+    may_replace,
+    put_in_place,
+)
 from digit_classification.network import inference
 from digit_classification.network.inference import Network, NetworkError
 from digit_classification.pictures import images
-from digit_classification.pictures.archive import Archive, ArchiveError
+from digit_classification.pictures.archive import DAMAGED, Archive, ArchiveError
 from digit_classification.pictures.sources import printable
 
 CARD = "digit_classification/card.json"
@@ -68,25 +73,40 @@ class Model:
 
 
 def check_destination(path: Path) -> None:
-    """Find out before the training whether its model can be saved at `path`.
+    """Find out before the training whether its model can be saved at `path`; write nothing.
 
-    Raises ModelError if it cannot.
+    Raises ModelError if it cannot, or if what is there is no model that the trainer made.
     """
-    with folder_beside(path):
-        pass
     if path.is_dir():
         raise ModelError(f"'{path}' is a folder: name a file with --model.")
+    with saving(path):
+        check_creatable(path, with_folders=True)  # a new file takes the place of an old one
+        if path.exists():
+            check_writable(path)
+        replaceable = may_replace(path, _is_made_here)
+    if not replaceable:
+        raise ModelError(
+            f"'{path}' is no model that the trainer made, and is not overwritten: move it away, or "
+            "name another with --model."
+        )
+
+
+def _is_made_here(path: Path) -> bool:
+    """Whether there is a model of the trainer, of this version or an earlier one."""
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return CARD in archive.namelist()
+    except DAMAGED:
+        return False
 
 
 def save_model(path: Path, model: Any, card: Mapping[str, Any]) -> None:
     """Write the Keras `model` and its `card` to `path`, whole or not at all.
 
-    Everything is written beside `path` first and then takes its name in one step, so that a
-    crash leaves the file that was there.
-
-    Raises ModelError if `path` cannot be written.
+    Raises ModelError if `path` cannot be written, or holds something else than such a model.
     """
-    with folder_beside(path) as folder:
+    check_destination(path)
+    with saving(path), folder_beside(path) as folder:
         whole = folder / "model.keras"
         with native_output_discarded():
             model.save(whole)
@@ -95,18 +115,14 @@ def save_model(path: Path, model: Any, card: Mapping[str, Any]) -> None:
         with zipfile.ZipFile(whole, "a") as archive:  # stored: packing gains 8 %, costs 20 ms
             archive.writestr(CARD, json.dumps(whole_card, indent=2, ensure_ascii=False))
             archive.writestr(WEIGHTS, weights)
-        with open(whole, "rb+") as file:
-            os.fsync(file.fileno())
-        os.replace(whole, path)
+        put_in_place(whole, path)
 
 
 @contextlib.contextmanager
-def folder_beside(path: Path) -> Iterator[Path]:
-    """A folder of its own on the file system of `path`, gone afterwards."""
+def saving(path: Path) -> Iterator[None]:
+    """Turn what the operating system says into a sentence about the model."""
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent) as folder:
-            yield Path(folder)
+        yield
     except OSError as error:
         raise ModelError(
             f"The model cannot be saved at '{path}': {error.strerror}: name another place."

@@ -17,7 +17,6 @@ import html
 import io
 import json
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -30,6 +29,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from digit_classification.files import check_creatable, folder_beside, put_in_place
 from digit_classification.pictures import images
 from digit_classification.pictures.pipeline import Prepared
 from digit_classification.pictures.sources import escape_undecodable, printable
@@ -105,19 +105,11 @@ class Review:
 
         Raises ReviewError if it cannot, or if `path` is already there.
         """
-        if path.is_dir():
-            raise ReviewError(
-                f"'{path}' is a folder: name a file, such as '{path / 'review.html'}'."
-            )
-        _refuse_to_overwrite(path)
+        check_report(path)
         with contextlib.ExitStack() as stack:
             with _reporting(path):
-                folder = Path(
-                    stack.enter_context(
-                        tempfile.TemporaryDirectory(prefix=f".{path.name}-", dir=path.parent)
-                    )
-                )
-                scratch = stack.enter_context(open(folder / "pictures", "w+b"))
+                folder = stack.enter_context(folder_beside(path))
+                scratch = stack.enter_context(_scratch_file(folder / "pictures"))
             yield cls(path, folder, scratch)
 
     def add(self, results: Sequence[Result], pictures: Sequence[Prepared]) -> None:
@@ -145,10 +137,11 @@ class Review:
     def _with_pictures(self, entry: _Entry, picture: Prepared) -> _Entry:
         if picture.digit is None or picture.thumbnail is None:
             return entry
-        begin = self._scratch.tell()
         with _reporting(self._path):
+            begin = self._scratch.tell()
             self._scratch.write(picture.digit.tobytes() + picture.thumbnail)
-        return replace(entry, begin=begin, end=self._scratch.tell())
+            end = self._scratch.tell()
+        return replace(entry, begin=begin, end=end)
 
     def write(self, about: About, track: Callable[[range], Iterable[int]] = iter) -> None:
         """Write the page, whole or not at all; `track` goes through the steps of that.
@@ -180,10 +173,8 @@ class Review:
                 sheet = self._sheet(entries[first : first + PER_SHEET])
                 file.write(f'<script type="application/json" class="sheet">{sheet}</script>\n')
             file.write(after)
-            file.flush()
-            os.fsync(file.fileno())
-        _refuse_to_overwrite(self._path)
-        os.replace(whole, self._path)
+        check_report(self._path)  # a run takes long; somebody may have come
+        put_in_place(whole, self._path)
 
     def _first_ranks(self) -> list[_Entry]:
         return sorted(self._entries, key=lambda entry: entry.rank)[:SHOWN]
@@ -259,9 +250,28 @@ def _reporting(path: Path) -> Iterator[None]:
         ) from None
 
 
-def _refuse_to_overwrite(path: Path) -> None:
+@contextlib.contextmanager
+def _scratch_file(path: Path) -> Iterator[BinaryIO]:
+    """A file that nobody wants in the end: what cannot be written when it is closed is no news."""
+    scratch = open(path, "w+b")  # noqa: SIM115  # it is closed below, whatever that says
+    try:
+        yield scratch
+    finally:
+        with contextlib.suppress(OSError):
+            scratch.close()
+
+
+def check_report(path: Path) -> None:
+    """Find out whether the page can be written to `path`; write nothing.
+
+    Raises ReviewError if it cannot, or if something is already there.
+    """
+    if path.is_dir():
+        raise ReviewError(f"'{path}' is a folder: name a file, such as '{path / 'review.html'}'.")
     if os.path.lexists(path):
         raise ReviewError(f"The report '{path}' is already there: name another, or delete it.")
+    with _reporting(path):
+        check_creatable(path)
 
 
 def _part(name: str) -> str:

@@ -17,7 +17,6 @@ import csv
 import io
 import json
 import os
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from typing import Any
 import numpy as np
 
 from digit_classification.detection.writers import defused
+from digit_classification.files import check_creatable, folder_beside, put_in_place
 from digit_classification.network.model_file import ModelError
 from digit_classification.pictures.sources import escape_undecodable, printable
 from digit_classification.reports import charts
@@ -66,12 +66,8 @@ def check_report(folder: Path) -> None:
             f"'{folder}' is there already, and a report overwrites nothing: name a new folder "
             "with --report."
         )
-    nearest = next(parent for parent in folder.absolute().parents if parent.exists())
-    if not (nearest.is_dir() and os.access(nearest, os.W_OK)):
-        raise ModelError(
-            f"The report cannot be written to '{folder}': '{nearest}' is no folder that takes it: "
-            "name another place."
-        )
+    with _reporting(folder):
+        check_creatable(folder, with_folders=True)
     charts.quiet_matplotlib()
 
 
@@ -106,23 +102,27 @@ def write_report(
                 drawn[name] = in_both_themes(draw, CAPTIONS[name])
             progress(done, len(drawings) + len(sheets))
         (new / "index.html").write_text(make_page(training, metrics, drawn), encoding="utf-8")
-        if folder.is_dir():
-            folder.rmdir()  # it is empty; Windows renames nothing to a name that is taken
-        os.rename(new, folder)
+        put_in_place(new, folder)
 
 
 @contextlib.contextmanager
 def _new_folder(folder: Path) -> Iterator[Path]:
     """A folder on the file system of `folder`, to be renamed to it, or gone afterwards."""
+    with _reporting(folder), folder_beside(folder) as beside:
+        new = beside / folder.name  # not `beside` itself, which nobody else may read
+        new.mkdir()
+        yield new
+
+
+@contextlib.contextmanager
+def _reporting(folder: Path) -> Iterator[None]:
+    """Turn what the operating system says into a sentence."""
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{folder.name}-", dir=folder.parent) as beside:
-            new = Path(beside) / folder.name  # not `beside` itself, which nobody else may read
-            new.mkdir()
-            yield new
+        yield
     except OSError as error:
         raise ModelError(
-            f"The report cannot be written to '{folder}': {error.strerror}: name another place."
+            f"The report cannot be written to '{folder}': {error.strerror}: name another place "
+            "with --report."
         ) from None
 
 

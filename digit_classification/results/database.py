@@ -132,14 +132,39 @@ class ResultsDatabase:
             server = MySQLServer.parse(url, password, option_file, tls_ca, tls_required)
             store = MySQLStore(server, read_only)
         else:
-            # Only the scheme is repeated: the rest may hold a password.
-            raise DatabaseError(f"Unknown kind of database {scheme!r}; use {VALID_URLS}.")
+            raise _unknown_kind(scheme)
         try:
             migrate(store, read_only)
         except BaseException:
             store.close()
             raise
         return cls(store, retry_seconds, notice)
+
+    @classmethod
+    def check(
+        cls,
+        url: str,
+        *,
+        password: str | None = None,
+        option_file: Path | None = None,
+        tls_ca: Path | None = None,
+        tls_required: bool = False,
+    ) -> None:
+        """Find out whether results could be stored there, as after `open`; change nothing.
+
+        Raises DatabaseError as `open` does.
+        """
+        scheme = url.partition(":")[0]
+        if scheme == "sqlite":
+            from digit_classification.results.sqlite import check_sqlite, sqlite_path
+
+            check_sqlite(sqlite_path(url))
+        elif scheme == "mysql":
+            from digit_classification.results.mysql import check_mysql
+
+            check_mysql(MySQLServer.parse(url, password, option_file, tls_ca, tls_required))
+        else:
+            raise _unknown_kind(scheme)
 
     def __enter__(self) -> ResultsDatabase:
         return self
@@ -340,6 +365,11 @@ class ResultsDatabase:
                 return work(cursor)
 
         return until_available(attempt, self._retry_seconds if wait else 0, self._notice)
+
+
+def _unknown_kind(scheme: str) -> DatabaseError:
+    """Only the scheme of the URL is repeated: the rest may hold a password."""
+    return DatabaseError(f"Unknown kind of database {scheme!r}; use {VALID_URLS}.")
 
 
 def _stored_row(values: Sequence[Any]) -> StoredResult:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, Union
 
 from digit_classification.config import PARQUET, PASSWORD_VARIABLE, DatabaseSettings
@@ -50,6 +51,41 @@ def open_database(
         retry_seconds=settings.retry_seconds,
         notice=notice,
     )
+
+
+def check_database(settings: DatabaseSettings) -> None:
+    """Find out whether results could be stored in the database of `settings`; change nothing.
+
+    Raises DatabaseError if `open_database` would, or if what a run does there is not permitted.
+    """
+    if settings.url == "none":
+        return
+    if is_parquet(settings):
+        from digit_classification.results.parquet import ParquetDataset
+
+        ParquetDataset.check(settings.url)
+        return
+    ResultsDatabase.check(
+        settings.url,
+        password=os.environ.get(PASSWORD_VARIABLE),
+        option_file=settings.option_file,
+        tls_ca=settings.tls_ca,
+        tls_required=settings.tls_required,
+    )
+
+
+def database_files(settings: DatabaseSettings) -> dict[str, Path | None]:
+    """Return the files that belong to the database, by what to call them in a message."""
+    if settings.url.startswith("sqlite:///"):
+        from digit_classification.results.sqlite import sqlite_path
+
+        path = sqlite_path(settings.url)
+        beside = ("-wal", "-shm", "-journal")  # https://www.sqlite.org/tempfiles.html
+        names = {f"--database ({end})": path.with_name(path.name + end) for end in beside}
+        return {"--database": path, **names}
+    if is_parquet(settings) and not is_url(where := settings.url.removeprefix(PARQUET)):
+        return {"--database": Path(where)}
+    return {}
 
 
 def is_parquet(settings: DatabaseSettings) -> bool:

@@ -36,6 +36,7 @@ from typing import Any, Literal, TypeVar
 import numpy as np
 
 from digit_classification.config import PARQUET
+from digit_classification.files import check_creatable
 from digit_classification.pictures.object_store import (
     StoreError,
     StoreUnavailable,
@@ -138,6 +139,28 @@ class ParquetDataset:
         dataset = cls(url, place, retry_seconds, notice)
         dataset._do(place.folders, wait=False)
         return dataset
+
+    @classmethod
+    def check(cls, url: str) -> None:
+        """Find out whether results could be stored there, as after `open`; change nothing.
+
+        Raises DatabaseError as `open` does.
+        """
+        where = url.removeprefix(PARQUET)
+        there = is_url(where) or where in ("", url) or "://" in where or Path(where).exists()
+        if there:
+            cls.open(url, read_only=True).close()  # or raises
+        if is_url(where):
+            return
+        check_pyarrow(url)
+        try:
+            folder = Path(where)
+            check_creatable(folder / "run" if there else folder, with_folders=not there)
+        except OSError as error:
+            raise DatabaseError(
+                f"Database {url}: {error.strerror}; correct the URL or the permissions, or make "
+                "room on the disk."
+            ) from error
 
     def _check_folder(self, folder: Path, *, must_exist: bool) -> None:
         if folder.exists() and not folder.is_dir():

@@ -6,7 +6,6 @@ import io
 import json
 import os
 import re
-import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -15,7 +14,7 @@ from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from digit_classification.detection.sorting import sync_folder
+from digit_classification.files import replacing
 from digit_classification.pictures.object_store import (
     INSTALL,
     PAGE,
@@ -86,19 +85,11 @@ class Folder:
             return None
 
     def write(self, name: str, content: bytes) -> None:
-        """Write under a hidden name, which all readers skip, and rename once it is on the disk."""
+        """Write under a hidden name first, which all readers skip."""
         path = self._root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        hidden = path.with_name(f".{path.name}-{secrets.token_hex(4)}")
-        try:
-            with open(hidden, "xb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.replace(hidden, path)
-        finally:
-            hidden.unlink(missing_ok=True)
-        sync_folder(str(path.parent))
+        with replacing(path) as file:
+            file.write(content)
 
     def delete(self, name: str) -> None:
         (self._root / name).unlink(missing_ok=True)

@@ -36,6 +36,9 @@ class Store(Protocol):
     def has_table(self, cursor: Any, name: str) -> bool:
         """Whether the database holds that table."""
 
+    def image_columns(self, cursor: Any) -> Sequence[str]:
+        """The columns of classified_images, in lower case."""
+
     def migrating(self) -> AbstractContextManager[Any]:
         """A cursor, while no other process migrates this database."""
 
@@ -48,13 +51,7 @@ class Store(Protocol):
 
 def migrate(store: Store, read_only: bool) -> None:
     """Bring the schema up to date; processes that open the database at once take turns."""
-    with store.transaction() as cursor:
-        found = _schema_version(store, cursor)
-    if found > SCHEMA_VERSION:
-        raise DatabaseError(
-            f"Database {store.url}: its schema version {found} is newer than"
-            f" {SCHEMA_VERSION}, the newest this program knows; update the program."
-        )
+    found = check_schema(store)
     if found == SCHEMA_VERSION:
         return
     if read_only:
@@ -73,6 +70,23 @@ def migrate(store: Store, read_only: bool) -> None:
                 "INSERT INTO schema_migrations (version, applied_at) VALUES (?, ?)",
                 (number, text_time(now())),
             )
+
+
+def check_schema(store: Store) -> int:
+    """Return the version of the schema; change nothing.
+
+    Raises DatabaseError if it is one that cannot be brought up to date.
+    """
+    with store.transaction() as cursor:
+        found = _schema_version(store, cursor)
+        if not found and store.has_table(cursor, "classified_images"):
+            check_ancestor_columns(store.url, store.image_columns(cursor))
+    if found > SCHEMA_VERSION:
+        raise DatabaseError(
+            f"Database {store.url}: its schema version {found} is newer than"
+            f" {SCHEMA_VERSION}, the newest this program knows; update the program."
+        )
+    return found
 
 
 def _schema_version(store: Store, cursor: Any) -> int:

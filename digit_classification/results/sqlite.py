@@ -10,8 +10,9 @@ from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from digit_classification.files import check_creatable, check_writable
 from digit_classification.results.errors import DatabaseError, Unavailable
-from digit_classification.results.schema import check_ancestor_columns
+from digit_classification.results.schema import check_ancestor_columns, check_schema
 
 BUSY_TIMEOUT_S = 5
 # Checksums as keys scatter over the pages of their index, so that each batch changes most of them.
@@ -80,8 +81,10 @@ class SQLiteStore:
     def __init__(self, path: Path, read_only: bool) -> None:
         self.url = f"sqlite:///{path}"
         _check_file(path, self.url, must_exist=read_only)
-        # A URI, for mode=ro; as_uri() escapes what a URI cannot hold.
-        uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+        # Opened for reading alone, SQLite would leave the files of its write-ahead log behind.
+        in_use = os.path.exists(f"{path}-wal")
+        mode = "rwc" if not read_only else "ro" if in_use else "rw"
+        uri = f"{path.absolute().as_uri()}?mode={mode}"  # as_uri() escapes what a URI cannot hold
         try:
             # isolation_level=None: this class, not the driver, says where a transaction begins.
             self._connection = sqlite3.connect(
@@ -92,6 +95,8 @@ class SQLiteStore:
         try:
             if not read_only:
                 self._switch_to_wal()
+            if read_only:
+                self._connection.execute("PRAGMA query_only = ON")
             self._connection.execute("PRAGMA synchronous = FULL")
             self._connection.execute(f"PRAGMA wal_autocheckpoint = {WAL_PAGES}")
             self._path = path.absolute()
@@ -157,6 +162,9 @@ class SQLiteStore:
         cursor.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,))
         return bool(cursor.fetchall())
 
+    def image_columns(self, cursor: sqlite3.Cursor) -> list[str]:
+        return [name.lower() for _, name, *_ in _table_info(cursor)]
+
     def migrating(self) -> AbstractContextManager[sqlite3.Cursor]:
         return self.transaction(write=True)
 
@@ -166,7 +174,7 @@ class SQLiteStore:
         elif number == 2:
             cursor.execute(_RUNS_TABLE)
             self._extend_images_table(cursor)
-        elif "sorted_to" not in {name.lower() for _, name, *_ in _table_info(cursor)}:
+        elif "sorted_to" not in self.image_columns(cursor):
             cursor.execute("ALTER TABLE classified_images ADD COLUMN sorted_to TEXT")
 
     def _extend_images_table(self, cursor: sqlite3.Cursor) -> None:
@@ -221,6 +229,23 @@ def sqlite_path(url: str) -> Path:
     return Path(name)
 
 
+def check_sqlite(path: Path) -> None:
+    """Find out whether results could be stored in the file `path`; change nothing.
+
+    Raises DatabaseError if they could not.
+    """
+    url = f"sqlite:///{path}"
+    _check_file(path, url, must_exist=False)
+    try:
+        check_writable(path)
+        check_creatable(path)  # SQLite writes two files beside its own
+    except OSError as error:
+        raise _not_permitted(url, error) from error
+    if path.exists() and path.stat().st_size:
+        with closing(SQLiteStore(path, read_only=True)) as store:
+            check_schema(store)
+
+
 def _check_file(path: Path, url: str, *, must_exist: bool) -> None:
     """Look before SQLite does, which would take a short foreign file for an empty database.
 
@@ -243,9 +268,7 @@ def _check_file(path: Path, url: str, *, must_exist: bool) -> None:
         with path.open("rb") as file:
             header = file.read(len(_HEADER))
     except OSError as error:
-        raise DatabaseError(
-            f"Database {url}: {error.strerror}; correct the URL or the permissions."
-        ) from error
+        raise _not_permitted(url, error) from error
     if header not in (b"", _HEADER):
         raise _not_sqlite(url)
 
@@ -258,6 +281,10 @@ def _sentence(error: sqlite3.Error, url: str) -> DatabaseError:
     next_step = next((_ADVICE[key] for key in _ADVICE if key in message), "correct its tables")
     kind = Unavailable if "locked" in message else DatabaseError
     return kind(f"Database {url}: SQLite says {message!r}; {next_step}.")
+
+
+def _not_permitted(url: str, error: OSError) -> DatabaseError:
+    return DatabaseError(f"Database {url}: {error.strerror}; correct the URL or the permissions.")
 
 
 def _not_sqlite(url: str) -> DatabaseError:

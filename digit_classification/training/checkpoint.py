@@ -10,8 +10,6 @@ one that was never interrupted.
 from __future__ import annotations
 
 import json
-import os
-import tempfile
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,10 +18,12 @@ from typing import Any
 
 import numpy as np
 
+from digit_classification.files import may_replace, replacing
 from digit_classification.pictures.archive import DAMAGED
 
 SECONDS_BETWEEN = 5.0  # at most this much work is lost, and the epoch that was running
 MAX_BYTES = 2**32
+LONGEST_START = 64  # bytes, in which the name of a zip's first member stands
 ABOUT = "about"  # the member with everything that is no array
 ABOUT_KEYS = ("settings", "images", "history", "seconds")
 ARRAY_KEYS = ("weights", "optimizer", "best_weights")
@@ -51,6 +51,29 @@ def checkpoint_path(model: Path) -> Path:
     return model.with_name(f"{model.name}.checkpoint")
 
 
+def check_checkpoint(path: Path) -> None:
+    """Find out before the training whether checkpoints may be kept at `path`.
+
+    Raises CheckpointError if what is there is none.
+    """
+    try:
+        replaceable = not path.is_dir() and may_replace(path, _is_checkpoint)
+    except OSError:
+        replaceable = False
+    if not replaceable:
+        raise CheckpointError(
+            f"'{path}', where the training keeps what it needs to be resumed, is something else: "
+            "move it away, or name another place with --model."
+        )
+
+
+def _is_checkpoint(path: Path) -> bool:
+    """Whether the file begins like a checkpoint, were it damaged or not."""
+    with open(path, "rb") as file:
+        start = file.read(LONGEST_START)
+    return start.startswith(b"PK") and f"{ABOUT}.npy".encode() in start
+
+
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint whole or not at all.
 
@@ -62,19 +85,8 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         for number, array in enumerate(getattr(checkpoint, kind)):
             members[f"{kind}-{number:03}"] = array
     try:
-        with tempfile.NamedTemporaryFile(
-            prefix=f".{path.name}-", dir=path.parent, delete=False
-        ) as file:
-            try:
-                np.savez(file, allow_pickle=False, **members)
-                file.flush()
-                os.fsync(file.fileno())
-                file.close()  # Windows renames no open file
-                os.replace(file.name, path)
-            except BaseException:
-                file.close()
-                os.unlink(file.name)
-                raise
+        with replacing(path) as file:
+            np.savez(file, allow_pickle=False, **members)
     except OSError as error:
         raise CheckpointError(
             f"The checkpoint '{path}' cannot be written: {error.strerror}: without it the training "

@@ -15,7 +15,6 @@ import contextlib
 import hashlib
 import json
 import os
-import tempfile
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -25,6 +24,7 @@ import cv2
 import numpy as np
 import PIL
 
+from digit_classification.files import may_replace, replacing
 from digit_classification.pictures import images
 from digit_classification.pictures.decode import DEFAULT_LIMITS, Limits
 from digit_classification.pictures.sources import list_folder
@@ -80,12 +80,17 @@ def save(
 ) -> None:
     """Keep the `digits`, (n, 28, 28) uint8, their `labels`, (n,) uint8, and a `rest` that is JSON.
 
-    The file is there whole or not at all.  Where nothing can be written, nothing is kept.
+    The file is there whole or not at all, and replaces only a cache.  Where nothing can be
+    written, nothing is kept.
     """
     text = np.frombuffer(json.dumps({"key": key, **rest}).encode(), np.uint8)
     for path in _places(dataset):
-        with contextlib.suppress(OSError), _replacing(path) as file:
-            np.savez(file, digits=digits, labels=labels, rest=text)
+        with contextlib.suppress(OSError):
+            if not may_replace(path, _is_cache):
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with replacing(path) as file:
+                np.savez(file, digits=digits, labels=labels, rest=text)
             return
 
 
@@ -100,16 +105,8 @@ def _places(dataset: Path) -> tuple[Path, Path]:
     )
 
 
-@contextlib.contextmanager
-def _replacing(path: Path) -> Iterator[Any]:
-    """Open a new file that takes the name `path` at the end of the block."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=f"{path.name}-", dir=path.parent)
-    try:
-        with open(descriptor, "wb") as file:
-            yield file
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
+def _is_cache(path: Path) -> bool:
+    """Whether the file begins like a cache, were it damaged or not."""
+    with open(path, "rb") as file:
+        start = file.read(64)  # bytes, in which the name of a zip's first member stands
+    return start.startswith(b"PK") and b"digits.npy" in start

@@ -54,6 +54,13 @@ class Node:
     busy: float = 0.0  # seconds of its cores
 
 
+def check_cluster(address: str) -> None:
+    """Find out what can be known of a cluster without connecting to it; raises ClusterError."""
+    _import_ray()
+    if address != "local":
+        _check_address(address)
+
+
 class Cluster:
     """A connection to Ray; made by `connect`, for one run."""
 
