@@ -91,9 +91,11 @@ from digit_classification.pictures.decode import Limits, Picture, decode
 from digit_classification.pictures.object_store import is_url
 from digit_classification.pictures.pipeline import (
     Prepared,
-    map_chunks_in_order,
+    crashed,
+    in_batches,
+    map_in_parts,
     prepare,
-    prepare_all,
+    prepare_many,
 )
 from digit_classification.pictures.sources import (
     IMAGE_SUFFIXES,
@@ -217,8 +219,9 @@ class DigitPredictor:
     ) -> Generator[Result, None, None]:
         """Classify files, folders and zips; yield a result for each, in order, once it is stored.
 
-        Several processes read the pictures; the network and the database take them in batches,
-        so that memory does not grow with their number.  The batches are one run in the database.
+        Several processes read the pictures; the database takes them in batches, one at least every
+        second or so, so that memory does not grow with their number and little is lost if the run
+        stops.  The batches are one run in the database.
         With `sort_into` a copy of each picture, or with `move` the picture itself, goes to a
         folder below that one.  With `resume` the results that a run has already come first, and
         only the other pictures are read.
@@ -312,16 +315,16 @@ class DigitPredictor:
         """Read and classify on this machine, a batch at a time."""
         detection, network = self.settings.detection, self.model.network
         size = detection.batch_size
-        if self.model.made_elsewhere:
-            prepared = prepare_all(
-                sources,
-                detection.invert,
-                detection.workers,
-                self.limits,
-                thumbnails=with_thumbnails,
+        if self.model.made_elsewhere:  # which one process of its own computes, for all others
+            prepare_some = partial(
+                prepare_many,
+                invert=detection.invert,
+                limits=self.limits,
+                thumbnail=with_thumbnails,
             )
-            while images_read := list(itertools.islice(prepared, size)):
-                yield Batch.of(judge_each(images_read, network, detection.min_confidence))
+            prepared = map_in_parts(prepare_some, sources, detection.workers, crashed)
+            for some in in_batches(prepared, size):
+                yield Batch.of(judge_each(some, network, detection.min_confidence))
             return
         read = partial(
             read_and_judge,
@@ -332,9 +335,9 @@ class DigitPredictor:
             with_thumbnails=with_thumbnails,
             with_digits=with_digits,
         )
-        judged = map_chunks_in_order(read, sources, detection.workers, judge_crashed)
-        while some := list(itertools.islice(judged, size)):
-            yield Batch.of(some)
+        judged = map_in_parts(read, sources, detection.workers, judge_crashed)
+        for batch in in_batches(judged, size):
+            yield Batch.of(batch)
 
     def _job(self, **more: Any) -> Job:
         """Return what the nodes of a cluster should know."""
@@ -1016,5 +1019,4 @@ def _make_new_folder(folder: Path, *, may_hold_files: bool) -> None:
 
 
 if __name__ == "__main__":
-    del __file__  # lest each process that reads pictures import this script, which takes 0.3 s
     sys.exit(main())

@@ -816,5 +816,4 @@ def _write_metrics(path: Path, evaluation: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    del __file__  # lest each process that reads pictures import this script, which takes 0.3 s
     sys.exit(main())
