@@ -33,7 +33,6 @@ import contextlib
 import glob
 import io
 import itertools
-import signal
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
@@ -50,8 +49,14 @@ from rich.text import Text
 
 from digit_classification import __version__
 from digit_classification.cli.command_line import CommandLine
+from digit_classification.cli.interruption import (
+    ending_in_order,
+    exit_status,
+    let_go_of_a_closed_terminal,
+)
 from digit_classification.cli.terminal import (
     counter,
+    discard,
     error_text,
     make_console,
     progress_bar,
@@ -84,10 +89,11 @@ from digit_classification.detection.resuming import (
 )
 from digit_classification.detection.sorting import Sorter, SortingError
 from digit_classification.detection.summary import NAMED, Summary
-from digit_classification.detection.writers import FORMATS, make_writer
+from digit_classification.detection.writers import FORMATS, make_writer, until_closed
 from digit_classification.network.model_file import ModelError, load_model
 from digit_classification.pictures import images
 from digit_classification.pictures.decode import Limits, Picture, decode
+from digit_classification.pictures.native_messages import standard_error_apart
 from digit_classification.pictures.object_store import is_url
 from digit_classification.pictures.pipeline import (
     Prepared,
@@ -143,9 +149,12 @@ exit status:
   2    the command line, a setting or the model is wrong
   3    the database fails
   130  interrupted with Ctrl-C; what was classified until then is stored
+  143  the same with SIGTERM, 129 with SIGHUP (a closed terminal)
+  141  nobody reads the lines any more, as in `| head`, and nothing else was asked for
 A run that stopped before its end prints the command that goes on with it.
 """
 
+CLOSED_PIPE = 141  # the exit status: 128 and SIGPIPE, as shells know it of other programs
 LOOKUP = 500  # pictures that a resumed run looks up in the database at a time
 
 
@@ -575,7 +584,9 @@ def main(argv: list[str] | None = None) -> int:
     try:
         settings = load_settings(arguments, arguments.config)
         if arguments.runs or arguments.show:
-            return _look_back(arguments, settings, messages)
+            status = _look_back(arguments, settings, messages)
+            sys.stdout.flush()  # a closed pipe shows here
+            return status
         if arguments.verbose:
             messages.print(settings_text(settings, DETECTOR_SECTIONS))
         given = arguments.paths
@@ -586,18 +597,20 @@ def main(argv: list[str] | None = None) -> int:
             return 0
         detection = _Detection(arguments, settings, messages)
         detection.run(given)
+        _flush_lines()
     except USER_ERRORS as error:
         status, message = 2, error_text(error)
     except DatabaseError as error:
         status, message = 3, error_text(error)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interruption:
+        let_go_of_a_closed_terminal()
         stored = detection is not None and detection.stopped_run_id is not None
-        status = 130
+        status = exit_status(interruption)
         kept = ": what was classified until then is stored" if stored else ""
         message = Text(f"Interrupted{kept}.")
     except BrokenPipeError:  # whoever read standard output has seen enough, as in `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status, message = 130, Text("Interrupted: standard output was closed.")
+        discard(sys.stdout.fileno())
+        return CLOSED_PIPE
     except OSError as error:  # the disk with the output file is full
         status = 2
         message = error_text(f"The results cannot be written: {error.strerror}: check --output.")
@@ -634,7 +647,8 @@ class _Detection:
         """Read all pictures, store and print their results, and write the review page."""
         arguments = self.arguments
         with contextlib.ExitStack() as stack:
-            stack.enter_context(_second_ctrl_c_ends())
+            stack.enter_context(ending_in_order())
+            stack.enter_context(standard_error_apart())
             self.given = given
             paths = _expand_all(given) if arguments.resume is None else []
             # The model comes first: without one, not even an empty database should be made.
@@ -698,11 +712,20 @@ class _Detection:
             review=review if run is None else None,
             cluster=self.cluster,
         )
+        if self._more_than_lines(predictor):
+            write = until_closed(write)
         with contextlib.closing(results):  # closes the run before the database
             for result in results:
                 write(result)
                 self.summary.add(result)
                 count()
+
+    def _more_than_lines(self, predictor: DigitPredictor) -> bool:
+        """Whether the run is for more than its lines, and goes on when nobody reads them."""
+        arguments = self.arguments
+        return predictor.database is not None or any(
+            (arguments.save_normalized, arguments.report, arguments.sort_into)
+        )
 
     def _results_stay_there(self, predictor: DigitPredictor) -> bool:
         """Whether the nodes of a cluster can store the results, and nobody wants them here."""
@@ -778,24 +801,12 @@ def _connect(
     return Cluster.connect(arguments.cluster, messages.print)
 
 
-@contextlib.contextmanager
-def _second_ctrl_c_ends() -> Iterator[None]:
-    """Let a second Ctrl-C end the program at once; the first one ends the run in good order.
-
-    Raised again while processes are being ended, KeyboardInterrupt would leave some to be waited
-    for without end.
-    """
-
-    def interrupt(*_: object) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        raise KeyboardInterrupt
-
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # ignored, as by nohup
-        yield
-        return
-    signal.signal(signal.SIGINT, interrupt)
-    yield
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # unless it was interrupted
+def _flush_lines() -> None:
+    """Write the last lines out; that nobody reads them any more is no failure of the run."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        discard(sys.stdout.fileno())
 
 
 def _command(run_id: str, argv: list[str] | None, resumed: str | None) -> str:

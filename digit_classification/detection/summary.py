@@ -49,6 +49,7 @@ class Summary:
         """Add what another part of the run came to."""
         self.statuses += other.statuses
         self.digits += other.digits
+        self.warned += other.warned
         room = None if self.named is None else max(0, self.named - len(self.unreadable))
         self.unreadable += other.unreadable[:room]
 

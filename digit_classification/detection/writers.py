@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import csv
 import json
+import sys
 from collections.abc import Callable
 from typing import TextIO
 
+from digit_classification.cli.terminal import discard
 from digit_classification.pictures.sources import escape_undecodable, printable
 from digit_classification.results.records import Result
 
@@ -27,6 +29,23 @@ def make_writer(
     if format_name == "jsonl":
         return lambda result: print(json.dumps(_json_object(result)), file=stream)
     return lambda result: print(as_text(result, top_k, with_path=with_path), file=stream)
+
+
+def until_closed(write: Callable[[Result], None]) -> Callable[[Result], None]:
+    """Return `write`, but that it does nothing once its reader has gone, as `head` does."""
+    closed = False
+
+    def write_if_read(result: Result) -> None:
+        nonlocal closed
+        if closed:
+            return
+        try:
+            write(result)
+        except BrokenPipeError:
+            closed = True
+            discard(sys.stdout.fileno())
+
+    return write_if_read
 
 
 def as_text(result: Result, top_k: int = 1, *, with_path: bool = True) -> str:

@@ -19,7 +19,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from digit_classification.pictures.native_messages import take_message
+from digit_classification.pictures.native_messages import take_messages
 from digit_classification.pictures.png import decode_plain_png
 from digit_classification.pictures.sources import Source, SourceError
 
@@ -109,10 +109,10 @@ def decode(source: Picture, limits: Limits = DEFAULT_LIMITS) -> Decoded:
 
 def _words_of_decoder() -> str | None:
     """Return what Pillow's libraries said of the picture, if it may matter to whoever reads it."""
-    said = take_message()
-    if not said or _HARMLESS in said.lower():
-        return None
-    return DECODER_SAID + (said if len(said) <= _SAID else f"{said[: _SAID - 1]}…")
+    for said in take_messages():
+        if _HARMLESS not in said.lower():
+            return DECODER_SAID + (said if len(said) <= _SAID else f"{said[: _SAID - 1]}…")
+    return None
 
 
 def _with_words_of_decoder(error: ImageError) -> ImageError:

@@ -81,22 +81,22 @@ def standard_error_apart() -> Iterator[None]:
             apart.close()
 
 
-def take_message() -> str:
-    """Return what native libraries have said since the last call: one line, or nothing."""
+def take_messages() -> list[str]:
+    """Return what native libraries have said since the last call, line by line."""
     if not _diverted:
-        return ""
+        return []
     file = _file(os.getpid())
     try:
         if not os.fstat(file).st_size:
-            return ""
+            return []
         os.lseek(file, 0, os.SEEK_SET)
         said = os.read(file, KEPT)
         os.ftruncate(file, 0)
         os.lseek(file, 0, os.SEEK_SET)
     except OSError:
-        return ""
+        return []
     lines = said.decode("utf-8", "replace").splitlines()
-    return next(filter(None, (" ".join(line.split()) for line in lines)), "")
+    return [" ".join(line.split()) for line in lines if line.strip()]
 
 
 def _is_apart() -> bool:
