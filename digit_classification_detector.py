@@ -89,7 +89,7 @@ from digit_classification.detection.resuming import (
 )
 from digit_classification.detection.sorting import Sorter, SortingError
 from digit_classification.detection.summary import NAMED, Summary
-from digit_classification.detection.writers import FORMATS, make_writer, until_closed
+from digit_classification.detection.writers import FORMATS, TextStream, UntilClosed, make_writer
 from digit_classification.network.model_file import ModelError, load_model
 from digit_classification.pictures import images
 from digit_classification.pictures.decode import Limits, Picture, decode
@@ -597,7 +597,7 @@ def main(argv: list[str] | None = None) -> int:
             return 0
         detection = _Detection(arguments, settings, messages)
         detection.run(given)
-        _flush_lines()
+        detection.flush_lines()
     except USER_ERRORS as error:
         status, message = 2, error_text(error)
     except DatabaseError as error:
@@ -658,7 +658,8 @@ class _Detection:
             run = None
             if arguments.resume is not None:
                 run, paths = self._find_run(predictor)
-            write = _open_output(arguments, self.given, stack)
+            more = self._more_than_lines(predictor)
+            write = _open_output(arguments, self.given, stack, or_end=not more)
             if arguments.save_normalized is not None:
                 _make_new_folder(arguments.save_normalized, may_hold_files=run is not None)
             _check_sorting(arguments, self.settings, paths)
@@ -712,13 +713,20 @@ class _Detection:
             review=review if run is None else None,
             cluster=self.cluster,
         )
-        if self._more_than_lines(predictor):
-            write = until_closed(write)
         with contextlib.closing(results):  # closes the run before the database
             for result in results:
                 write(result)
                 self.summary.add(result)
                 count()
+
+    def flush_lines(self) -> None:
+        """Write the last lines out; raises BrokenPipeError if the run was for nothing else."""
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            if self.predictor is None or not self._more_than_lines(self.predictor):
+                raise
+            discard(sys.stdout.fileno())
 
     def _more_than_lines(self, predictor: DigitPredictor) -> bool:
         """Whether the run is for more than its lines, and goes on when nobody reads them."""
@@ -799,14 +807,6 @@ def _connect(
     from digit_classification.detection.cluster.connection import Cluster
 
     return Cluster.connect(arguments.cluster, messages.print)
-
-
-def _flush_lines() -> None:
-    """Write the last lines out; that nobody reads them any more is no failure of the run."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        discard(sys.stdout.fileno())
 
 
 def _command(run_id: str, argv: list[str] | None, resumed: str | None) -> str:
@@ -976,16 +976,25 @@ def _is_single(given: Sequence[str]) -> bool:
 
 
 def _open_output(
-    arguments: argparse.Namespace, given: Sequence[str], stack: contextlib.ExitStack
+    arguments: argparse.Namespace,
+    given: Sequence[str],
+    stack: contextlib.ExitStack,
+    *,
+    or_end: bool,
 ) -> Callable[[Result], None]:
     """Return what is done with each result: written, if the user asks for it or names one picture.
+
+    If whoever reads standard output goes away, the results are dropped; with `or_end`, writing
+    raises BrokenPipeError.
 
     Raises SettingsError if the output file cannot be written, or looks like a picture.
     """
     single = _is_single(given)
     if arguments.format is None and arguments.output is None and not single:
         return lambda result: None
-    stream = _output_stream(arguments.output, stack)
+    stream: TextStream = _output_stream(arguments.output, stack)
+    if stream is sys.stdout and not or_end:
+        stream = UntilClosed()
     format_name = arguments.format or "text"
     return make_writer(format_name, stream, top_k=arguments.top_k, with_path=not single)
 

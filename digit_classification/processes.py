@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import multiprocessing
+import signal
 import sys
 import threading
 import types
 from collections.abc import Iterator
 from multiprocessing.context import BaseContext
 
-_hiding = threading.Lock()
+_hiding = threading.RLock()
 
 
 def clean_context(preload: str) -> BaseContext:
@@ -31,12 +32,29 @@ def clean_context(preload: str) -> BaseContext:
 
 
 @contextlib.contextmanager
-def main_module_hidden() -> Iterator[None]:
-    """Let processes that are started meanwhile find nothing to import as the main module."""
-    with _hiding:
+def starting_processes() -> Iterator[None]:
+    """Let processes that are started meanwhile import no main module, and outlive a terminal.
+
+    SIGHUP of a closed terminal reaches all processes; this one alone decides what it means, as it
+    does with Ctrl-C.  The processes end with it.
+    """
+    with _hiding, _hang_up_blocked():
         main = sys.modules["__main__"]
         sys.modules["__main__"] = types.ModuleType("__main__")
         try:
             yield
         finally:
             sys.modules["__main__"] = main
+
+
+@contextlib.contextmanager
+def _hang_up_blocked() -> Iterator[None]:
+    """Block SIGHUP meanwhile, where there is such a thing: whoever is started inherits that."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -6,7 +6,7 @@ import csv
 import json
 import sys
 from collections.abc import Callable
-from typing import TextIO
+from typing import Protocol
 
 from digit_classification.cli.terminal import discard
 from digit_classification.pictures.sources import escape_undecodable, printable
@@ -18,8 +18,14 @@ COLUMNS = ("path", "digit", "confidence", "status", "reason")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
+class TextStream(Protocol):
+    """What results are written to."""
+
+    def write(self, text: str, /) -> int: ...
+
+
 def make_writer(
-    format_name: str, stream: TextIO, *, top_k: int = 1, with_path: bool = True
+    format_name: str, stream: TextStream, *, top_k: int = 1, with_path: bool = True
 ) -> Callable[[Result], None]:
     """Return a function that writes one result to `stream`; a CSV header is written at once."""
     if format_name == "csv":
@@ -31,21 +37,20 @@ def make_writer(
     return lambda result: print(as_text(result, top_k, with_path=with_path), file=stream)
 
 
-def until_closed(write: Callable[[Result], None]) -> Callable[[Result], None]:
-    """Return `write`, but that it does nothing once its reader has gone, as `head` does."""
-    closed = False
+class UntilClosed:
+    """Takes text for standard output, also once its reader has gone, as `head` does."""
 
-    def write_if_read(result: Result) -> None:
-        nonlocal closed
-        if closed:
-            return
-        try:
-            write(result)
-        except BrokenPipeError:
-            closed = True
-            discard(sys.stdout.fileno())
+    def __init__(self) -> None:
+        self._closed = False
 
-    return write_if_read
+    def write(self, text: str) -> int:
+        if not self._closed:
+            try:
+                return sys.stdout.write(text)
+            except BrokenPipeError:
+                self._closed = True
+                discard(sys.stdout.fileno())
+        return len(text)
 
 
 def as_text(result: Result, top_k: int = 1, *, with_path: bool = True) -> str:

@@ -32,7 +32,7 @@ from digit_classification.pictures import images
 from digit_classification.pictures.decode import DEFAULT_LIMITS, Limits, decode
 from digit_classification.pictures.native_messages import divert_for_good, diverted_if_apart
 from digit_classification.pictures.sources import Source, SourceError, SourceUnavailable, TooLarge
-from digit_classification.processes import clean_context, main_module_hidden
+from digit_classification.processes import clean_context, starting_processes
 
 THUMBNAIL_SIDE = 96  # pixels
 CHUNK = 64  # images a task at most: that many small ones hide what a task costs
@@ -506,18 +506,19 @@ class _Pool(Generic[Item, Output]):
     def __init__(self, workers: int, function: Task[Item, Output]) -> None:
         context = clean_context(__name__)
         self._recalls = context.RawValue("i", 0)
-        self._executor = ProcessPoolExecutor(
-            workers,
-            mp_context=context,
-            initializer=_start_worker,
-            initargs=(function, self._recalls),
-        )
+        with starting_processes():  # one that keeps account of semaphores
+            self._executor = ProcessPoolExecutor(
+                workers,
+                mp_context=context,
+                initializer=_start_worker,
+                initargs=(function, self._recalls),
+            )
 
     def submit(self, chunk: list[Item]) -> _Flight[Item, Output]:
         """Give a chunk to the pool; if that is broken, asking for the result will say so."""
         future: Future[tuple[list[Output], float]]
         try:
-            with main_module_hidden():  # a process may be started for it
+            with starting_processes():  # a process may be started for it
                 future = self._executor.submit(_work, chunk, self._recalls.value)
         except BrokenProcessPool as error:
             future = Future()
