@@ -35,7 +35,6 @@ import contextlib
 import glob
 import io
 import itertools
-import signal
 import sys
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
@@ -53,9 +52,15 @@ from rich.text import Text
 
 from digit_classification import __version__
 from digit_classification.cli.command_line import CommandLine
+from digit_classification.cli.interruption import (
+    ending_in_order,
+    exit_status,
+    let_go_of_a_closed_terminal,
+)
 from digit_classification.cli.prompt import typed_paths
 from digit_classification.cli.terminal import (
     counter,
+    discard,
     error_text,
     make_console,
     progress_bar,
@@ -102,12 +107,15 @@ from digit_classification.files import PlaceError
 from digit_classification.network.model_file import ModelError, load_model
 from digit_classification.pictures import images
 from digit_classification.pictures.decode import Limits, Picture, decode
+from digit_classification.pictures.native_messages import standard_error_apart
 from digit_classification.pictures.object_store import is_url
 from digit_classification.pictures.pipeline import (
     Prepared,
-    map_chunks_in_order,
+    crashed,
+    in_batches,
+    map_in_parts,
     prepare,
-    prepare_all,
+    prepare_many,
 )
 from digit_classification.pictures.sources import (
     Source,
@@ -158,9 +166,12 @@ exit status:
   2    the command line, a setting or the model is wrong
   3    the database fails
   130  interrupted with Ctrl-C; what was classified until then is stored
+  143  the same with SIGTERM, 129 with SIGHUP (a closed terminal)
+  141  nobody reads the lines any more, as in `| head`, and nothing else was asked for
 A run that stopped before its end prints the command that goes on with it.
 """
 
+CLOSED_PIPE = 141  # the exit status: 128 and SIGPIPE, as shells know it of other programs
 ONE_BY_ONE = 10  # pictures that are named one by one, and so get a line each and no table
 RUNS = 20  # that --runs lists without a number
 LOOKUP = 500  # pictures that a resumed run looks up in the database at a time
@@ -259,8 +270,9 @@ class DigitPredictor:
     ) -> Generator[Result, None, None]:
         """Classify files, folders and zips; yield a result for each, in order, once it is stored.
 
-        Several processes read the pictures; the network and the database take them in batches,
-        so that memory does not grow with their number.  The batches are one run in the database.
+        Several processes read the pictures; the database takes them in batches, one at least every
+        second or so, so that memory does not grow with their number and little is lost if the run
+        stops.  The batches are one run in the database.
         With `sort_into` a copy of each picture, with `hard_links` a second name of it, or with
         `move` the picture itself, goes to a folder below that one.  With `resume` the results that
         a run has already come first, and only the other pictures are read.
@@ -357,16 +369,16 @@ class DigitPredictor:
         """Read and classify on this machine, a batch at a time."""
         detection, network = self.settings.detection, self.model.network
         size = detection.batch_size
-        if self.model.made_elsewhere:
-            prepared = prepare_all(
-                sources,
-                detection.invert,
-                detection.workers,
-                self.limits,
-                thumbnails=with_thumbnails,
+        if self.model.made_elsewhere:  # which one process of its own computes, for all others
+            prepare_some = partial(
+                prepare_many,
+                invert=detection.invert,
+                limits=self.limits,
+                thumbnail=with_thumbnails,
             )
-            while images_read := list(itertools.islice(prepared, size)):
-                yield Batch.of(judge_each(images_read, network, detection.min_confidence))
+            prepared = map_in_parts(prepare_some, sources, detection.workers, crashed)
+            for some in in_batches(prepared, size):
+                yield Batch.of(judge_each(some, network, detection.min_confidence))
             return
         read = partial(
             read_and_judge,
@@ -377,9 +389,9 @@ class DigitPredictor:
             with_thumbnails=with_thumbnails,
             with_digits=with_digits,
         )
-        judged = map_chunks_in_order(read, sources, detection.workers, judge_crashed)
-        while some := list(itertools.islice(judged, size)):
-            yield Batch.of(some)
+        judged = map_in_parts(read, sources, detection.workers, judge_crashed)
+        for batch in in_batches(judged, size):
+            yield Batch.of(batch)
 
     def _job(self, **more: Any) -> Job:
         """Return what the nodes of a cluster should know."""
@@ -655,7 +667,9 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.runs is not None or arguments.show is not None:
             if arguments.dry_run:
                 parser.error("--dry-run is for a run: leave it out with --runs and --show")
-            return _look_back(arguments, settings, messages)
+            status = _look_back(arguments, settings, messages)
+            sys.stdout.flush()  # a closed pipe shows here
+            return status
         if arguments.verbose:
             messages.print(settings_text(settings, DETECTOR_SECTIONS))
         given = arguments.paths
@@ -666,18 +680,20 @@ def main(argv: list[str] | None = None) -> int:
             return 0
         detection = _Detection(arguments, settings, messages)
         detection.run(given)
+        detection.flush_lines()
     except USER_ERRORS as error:
         status, message = 2, error_text(error)
     except DatabaseError as error:
         status, message = 3, error_text(error)
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interruption:
+        let_go_of_a_closed_terminal()
         stored = detection is not None and detection.stopped_run_id is not None
-        status = 130
+        status = exit_status(interruption)
         kept = ": what was classified until then is stored" if stored else ""
         message = Text(f"Interrupted{kept}.")
     except BrokenPipeError:  # whoever read standard output has seen enough, as in `| head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status, message = 130, Text("Interrupted: standard output was closed.")
+        discard(sys.stdout.fileno())
+        return CLOSED_PIPE
     except OSError as error:  # all that writes names what it writes; so this is something else
         status = 2
         message = error_text(f"The run cannot go on: {error}: see to this system's limits.")
@@ -717,7 +733,8 @@ class _Detection:
         """Read all pictures, store and print their results, and write the review page."""
         arguments = self.arguments
         with contextlib.ExitStack() as stack:
-            stack.enter_context(_second_ctrl_c_ends())
+            stack.enter_context(ending_in_order())
+            stack.enter_context(standard_error_apart())
             self.given = given
             if arguments.labels is not None:
                 self.score = Score(read_truth(arguments.labels))
@@ -737,8 +754,13 @@ class _Detection:
             if "-" in paths:
                 self.piped = read_stdin()
             self.one_by_one = _are_named(paths, self.piped)
-            alone = self.one_by_one and len(paths) == 1
-            write = _open_output(arguments, stack, lines=self.one_by_one, with_path=not alone)
+            write = _open_output(
+                arguments,
+                stack,
+                lines=self.one_by_one,
+                with_path=not (self.one_by_one and len(paths) == 1),
+                or_end=not self._more_than_lines(predictor),
+            )
             make_folders(arguments)
             review = None
             if arguments.report is not None:
@@ -799,6 +821,22 @@ class _Detection:
                 if self.score is not None:
                     self.score.add(result)
                 count()
+
+    def flush_lines(self) -> None:
+        """Write the last lines out; raises BrokenPipeError if the run was for nothing else."""
+        try:
+            sys.stdout.flush()
+        except BrokenPipeError:
+            if self.predictor is None or not self._more_than_lines(self.predictor):
+                raise
+            discard(sys.stdout.fileno())
+
+    def _more_than_lines(self, predictor: DigitPredictor) -> bool:
+        """Whether the run is for more than its lines, and goes on when nobody reads them."""
+        arguments = self.arguments
+        return predictor.database is not None or any(
+            (arguments.save_normalized, arguments.report, arguments.sort_into)
+        )
 
     def _results_stay_there(self, predictor: DigitPredictor) -> bool:
         """Whether the nodes of a cluster can store the results, and nobody wants them here."""
@@ -878,26 +916,6 @@ def _connect(
     from digit_classification.detection.cluster.connection import Cluster
 
     return Cluster.connect(arguments.cluster, messages.print)
-
-
-@contextlib.contextmanager
-def _second_ctrl_c_ends() -> Iterator[None]:
-    """Let a second Ctrl-C end the program at once; the first one ends the run in good order.
-
-    Raised again while processes are being ended, KeyboardInterrupt would leave some to be waited
-    for without end.
-    """
-
-    def interrupt(*_: object) -> None:
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
-        raise KeyboardInterrupt
-
-    if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:  # ignored, as by nohup
-        yield
-        return
-    signal.signal(signal.SIGINT, interrupt)
-    yield
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # unless it was interrupted
 
 
 def _command(run_id: str, argv: list[str] | None, resumed: str | None) -> str:
@@ -1137,21 +1155,27 @@ def _open_output(
     *,
     lines: bool,
     with_path: bool = True,
+    or_end: bool = True,
 ) -> Callable[[Result], None]:
     """Return what is done with each result: written, with `lines` or if the user asks for it.
+
+    If whoever reads standard output goes away, the results are dropped; with `or_end`, writing
+    raises BrokenPipeError.
 
     Raises DestinationError if the output file cannot be written.
     """
     if not lines and not _wants_lines(arguments):
         return lambda result: None
-    stream = _output_stream(arguments.output, stack)
+    stream = _output_stream(arguments.output, stack, or_end=or_end)
     top_k = arguments.top_k or 1
     return make_writer(_format(arguments), stream, top_k=top_k, with_path=with_path)
 
 
-def _output_stream(output: str | None, stack: contextlib.ExitStack) -> io.TextIOBase:
+def _output_stream(
+    output: str | None, stack: contextlib.ExitStack, *, or_end: bool = True
+) -> io.TextIOBase:
     if output is None or output == "-":
-        return stack.enter_context(StandardOutput())
+        return stack.enter_context(StandardOutput(or_end=or_end))
     return stack.enter_context(open_output(Path(output)))
 
 
@@ -1169,5 +1193,4 @@ def _open_database(
 
 
 if __name__ == "__main__":
-    del __file__  # lest each process that reads pictures import this script, which takes 0.3 s
     sys.exit(main())

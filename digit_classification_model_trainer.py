@@ -32,18 +32,17 @@ import json
 import os
 import signal
 import sys
-import threading
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 
 from digit_classification.cli.command_line import CommandLine
+from digit_classification.cli.interruption import asking_first, ending_in_order, exit_status
 from digit_classification.cli.quiet import import_keras
 from digit_classification.cli.terminal import (
     error_text,
@@ -126,6 +125,7 @@ exit status:
   0    the model is trained, evaluated and saved
   2    the command line, a setting or the dataset is wrong
   130  interrupted with Ctrl-C; the first one saves the best epoch so far
+  143  the same with SIGTERM, 129 with SIGHUP (a closed terminal)
 """
 # Without a number: as patient as it takes to lose nothing by it, measured in docs/training.md.
 PATIENCE = 20
@@ -170,7 +170,8 @@ class DigitClassifier:
         self.quiet = quiet
         self.verbose = verbose
         self.resume = resume
-        self.interrupted = False  # whether Ctrl-C has asked for the end
+        self.interrupted = False  # whether Ctrl-C, or a signal like it, has asked for the end
+        self._signal_number = int(signal.SIGINT)
         self._acknowledged = False
         self.model: Any = None  # a keras.Sequential, once built
         self.evaluation: dict[str, Any] | None = None
@@ -334,7 +335,7 @@ class DigitClassifier:
         best_weights = self._begin(kept)
         begin = last_checkpoint = time.monotonic() - self.seconds
         with (
-            _ctrl_c_asks_first(self),
+            asking_first(self._stop_after_epoch),
             progress_bar(self.messages, quiet=self.quiet) as progress,
             contextlib.closing(self._images_by_epoch(len(self._history) + 1)) as images_by_epoch,
         ):
@@ -464,6 +465,11 @@ class DigitClassifier:
     def tell(self, text: str) -> None:
         if not self.quiet:
             self.messages.print(text)
+
+    def _stop_after_epoch(self, signal_number: int) -> None:
+        # Nothing is printed here: the signal may have come in the middle of printing.
+        self.interrupted = True
+        self._signal_number = signal_number
 
     def _acknowledge_interruption(self) -> None:
         if self.interrupted and not self._acknowledged:
@@ -627,25 +633,6 @@ class DigitClassifier:
         }
 
 
-@contextlib.contextmanager
-def _ctrl_c_asks_first(classifier: DigitClassifier) -> Iterator[None]:
-    """Turn the first Ctrl-C into a request to end after the epoch; the second raises."""
-
-    def ask(_signal: int, _frame: FrameType | None) -> None:
-        # Nothing is printed here: the signal may have come in the middle of printing.
-        classifier.interrupted = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread may handle signals
-        return
-    previous = signal.signal(signal.SIGINT, ask)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, previous)
-
-
 # --------------------------------------------------------------------------------- command line
 
 
@@ -717,6 +704,7 @@ def build_parser() -> CommandLine:
     return parser
 
 
+@ending_in_order()
 def main(argv: list[str] | None = None) -> int:
     """Run the trainer; return the exit status."""
     parser = build_parser()
@@ -759,13 +747,13 @@ def main(argv: list[str] | None = None) -> int:
     except USER_ERRORS as error:
         messages.print(error_text(error))
         return 2
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as interruption:
         messages.print("Interrupted: " + ("the model is saved." if path else "no model was saved."))
-        return 130
+        return exit_status(interruption)
     if classifier.interrupted:
         done, epochs = len(classifier._history), settings.training.epochs
         classifier.tell(f"Epoch {done} of {epochs}: --resume-training goes on from there.")
-    return 130 if classifier.interrupted else 0
+    return 128 + classifier._signal_number if classifier.interrupted else 0
 
 
 def _check_combination(parser: CommandLine, arguments: argparse.Namespace) -> None:
@@ -925,5 +913,4 @@ def _write_metrics(path: Path, evaluation: dict[str, Any]) -> None:
 
 
 if __name__ == "__main__":
-    del __file__  # lest each process that reads pictures import this script, which takes 0.3 s
     sys.exit(main())

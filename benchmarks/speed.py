@@ -43,6 +43,7 @@ from benchmarks.accuracy import (  # noqa: E402
     BenchmarkError,
     check_outputs,
     thin_out,
+    write_large_photos,
     write_markdown,
 )
 from digit_classification.cli.terminal import make_console  # noqa: E402
@@ -78,13 +79,16 @@ class Sizes:
     few: int = 300  # pictures that the ancestor's method reads
     many: int = 10_000
     flood: int = 200_000
+    photos: int = 240  # of 12 megapixels
     repeats: int = 5
     long_repeats: int = 3  # of what takes long
     training_images: int | None = None  # None: all of them
     epochs: int = 10
 
 
-QUICK = Sizes(few=5, many=300, flood=600, repeats=1, long_repeats=1, training_images=400, epochs=1)
+QUICK = Sizes(
+    few=5, many=300, flood=600, photos=4, repeats=1, long_repeats=1, training_images=400, epochs=1
+)
 
 
 @dataclass(frozen=True)
@@ -280,11 +284,11 @@ def prepare(folder: Path, sizes: Sizes) -> Material:
     return Material(folder, **parts, archive=archive, sizes=sizes)
 
 
-def link_many(pictures: Sequence[Path], folder: Path, count: int) -> None:
+def link_many(pictures: Sequence[Path], folder: Path, count: int, suffix: str = ".png") -> None:
     """Make a folder of so many links to pictures, these over and over again."""
     folder.mkdir()
     for number in range(count):
-        link(pictures[number % len(pictures)], folder / f"{number:06}.png")
+        link(pictures[number % len(pictures)], folder / f"{number:06}{suffix}")
 
 
 def link(source: Path, target: Path) -> None:
@@ -368,6 +372,21 @@ class Benchmark:
             ),
         ]
         return rows, limits
+
+    def photos(self) -> Row:
+        """Return the row of a folder of photos, each of which takes as long as 500 small images."""
+        sizes, folder = self.material.sizes, self.material.folder / "photos"
+        drawn = folder.with_name("drawn")
+        drawn.mkdir()
+        write_large_photos(drawn)
+        link_many(sorted(drawn.iterdir()), folder, sizes.photos, ".jpg")
+        ours, bare = [], []
+        for _ in range(sizes.long_repeats):
+            ours.append(sizes.photos / self.detect(folder).seconds)
+            ended, _ = yardstick("bare-normalize", folder, default_workers())
+            bare.append(sizes.photos / ended.seconds)
+        name = f"{sizes.photos:,} photos of 12 megapixels into SQLite, whole command"
+        return Row(name, ours, "/s", "bare processes", bare, "share", 0.9, 1.0)
 
     def mysql(self) -> tuple[list[Row], list[Row]]:
         """Return the row of MariaDB or MySQL, if there is a server to be started."""
@@ -545,13 +564,15 @@ def measure(arguments: argparse.Namespace, folder: Path, messages: Console) -> F
     one_image = benchmark.one_image()
     messages.print("Reading a folder")
     folder_rows, limits = benchmark.folder()
+    messages.print("Reading photos")
+    photos = benchmark.photos()
     messages.print("Storing in MariaDB")
     mysql_rows, mysql_limits = benchmark.mysql()
     messages.print("Reading a flood of images")
     flood = benchmark.flood()
     messages.print("Reading the training images")
     reading = benchmark.reading()
-    rows = [one_image, *folder_rows, *mysql_rows, *flood, *reading, *training]
+    rows = [one_image, *folder_rows, photos, *mysql_rows, *flood, *reading, *training]
     return Figures(rows, [*limits, *mysql_limits])
 
 

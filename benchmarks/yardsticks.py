@@ -140,6 +140,27 @@ def _decoded(path: str) -> int:
         return int(np.asarray(image).ndim == 2)
 
 
+def bare_normalize(folder: str, workers: str) -> dict[str, float]:
+    """Decode and normalise the pictures of a folder in processes, and keep nothing of them."""
+    begin = time.perf_counter()
+    paths = sorted(str(path) for path in Path(folder).iterdir())
+    with ProcessPoolExecutor(int(workers), initializer=_use_one_thread) as pool:
+        images = sum(pool.map(_normalized, paths))
+    return {"images": images, "seconds": time.perf_counter() - begin}
+
+
+def _use_one_thread() -> None:
+    import cv2
+
+    cv2.setNumThreads(1)
+
+
+def _normalized(path: str) -> int:
+    from digit_classification.pictures.images import normalize
+
+    return int(normalize(path).digit.shape == (28, 28))
+
+
 def bare_inserts(url: str, rows: str) -> dict[str, float]:
     """Insert made-up rows of the detector's size with the driver alone, in batches."""
     filler = ("x" * 64,) * (COLUMNS - 10)
@@ -185,6 +206,7 @@ COMMANDS: dict[str, Callable[..., dict[str, float]]] = {
     "keras-folder": keras_folder,
     "bare-decode": bare_decode,
     "bare-inserts": bare_inserts,
+    "bare-normalize": bare_normalize,
 }
 
 

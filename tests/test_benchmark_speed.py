@@ -222,3 +222,25 @@ def test_a_folder_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
 def test_importing_the_yardsticks_imports_nothing_heavy() -> None:
     code = "import sys, benchmarks.yardsticks; print({'keras', 'sklearn'} & set(sys.modules))"
     assert run("-c", code).output == "set()\n"
+
+
+def test_photos_are_measured_against_bare_processes(
+    pictures: Path, tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Small ones here: what is looked at is that both sides read all of them."""
+
+    def write_pictures(folder: Path) -> None:
+        for picture in pictures.iterdir():
+            link(picture, folder / f"{picture.stem}.jpg")
+
+    monkeypatch.setattr(speed, "write_large_photos", write_pictures)
+    _, bare = yardstick("bare-normalize", pictures, 2)
+    assert bare["images"] == 6
+    places = ("training", "test", "many", "flood", "archive")
+    sizes = Sizes(photos=8, long_repeats=1)
+    material = speed.Material(tmp_path, **dict.fromkeys(places, tmp_path), sizes=sizes)
+    measured = Benchmark(material, model, Path("a"), make_console()).photos()
+    assert len(list((tmp_path / "photos").iterdir())) == 8
+    assert measured.name == "8 photos of 12 megapixels into SQLite, whole command"
+    assert (measured.comparison, measured.must) == ("share", 0.9)
+    assert min(*measured.ours, *(measured.others or [])) > 0

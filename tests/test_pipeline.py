@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,16 @@ import pytest
 
 from digit_classification.pictures import pipeline
 from digit_classification.pictures.images import normalize
-from digit_classification.pictures.pipeline import Prepared, prepare, prepare_all, prepare_many
+from digit_classification.pictures.pipeline import (
+    Prepared,
+    in_batches,
+    map_in_parts,
+    prepare,
+    prepare_all,
+    prepare_many,
+)
 from digit_classification.pictures.sources import Source
-from tests.drawing import draw_digit, png
+from tests.drawing import draw_digit, png, write_dataset
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -45,6 +53,121 @@ def sources(tmp_path: Path) -> list[Source]:
     for path in paths:
         path.write_bytes(content)
     return [Source(name=str(path), path=str(path)) for path in paths]
+
+
+def sleep_each(
+    chunk: list[tuple[int, float]], *, enough: Callable[[], bool]
+) -> list[tuple[int, int]]:
+    """Take so many seconds for each item; return its number and the process that did it."""
+    outputs: list[tuple[int, int]] = []
+    for number, seconds in chunk:
+        if outputs and enough():
+            break
+        time.sleep(seconds)
+        outputs.append((number, os.getpid()))
+    return outputs
+
+
+def test_a_few_slow_pictures_are_shared_out_and_the_first_come_at_once() -> None:
+    items = [(number, 0.25) for number in range(24)]
+    begin = time.monotonic()
+    parts = map_in_parts(sleep_each, items, workers=4)
+    outputs = list(next(parts))
+    assert time.monotonic() - begin < 2
+    assert len(outputs) == 1
+    for part in parts:
+        assert len(part) <= 2
+        outputs += part
+    assert [number for number, _ in outputs] == list(range(24))
+    assert len({process for _, process in outputs}) > 2
+
+
+def test_little_work_needs_no_processes() -> None:
+    items = [(number, 0.0) for number in range(pipeline.SMALL)]
+    parts = list(map_in_parts(sleep_each, items, workers=4))
+    assert {process for part in parts for _, process in part} == {os.getpid()}
+    assert max(map(len, parts)) == pipeline.CHUNK
+
+
+def test_slow_pictures_among_quick_ones_are_cut_by_time() -> None:
+    """Those in flight were cut for quick ones; they are given out again, and none is lost."""
+    items = [(number, 0.0 if number < 1500 else 0.15) for number in range(1540)]
+    parts = list(map_in_parts(sleep_each, items, workers=2))
+    outputs = [output for part in parts for output in part]
+    assert [number for number, _ in outputs] == list(range(1540))
+    slow = [part for part in parts if any(number >= 1500 for number, _ in part)]
+    slow_in_a_part = [sum(number >= 1500 for number, _ in part) for part in slow]
+    assert max(slow_in_a_part) <= 4  # CUT_S, and the one that was begun
+    assert len({process for part in slow for _, process in part}) == 2
+
+
+def test_batches_are_cut_by_size_and_by_time() -> None:
+    assert list(in_batches([[1, 2, 3], [], [4, 5]], 2)) == [[1, 2], [3, 4], [5]]
+    assert list(in_batches([[1], [2, 3], [], [4]], 1000, seconds=0)) == [[1], [2, 3], [4]]
+
+    def slow() -> Iterator[list[int]]:
+        yield [1]
+        time.sleep(0.3)
+        yield []  # nothing new
+        yield [2]
+
+    assert list(in_batches(slow(), 1000, seconds=0.2)) == [[1], [2]]
+
+
+def test_ctrl_c_while_waiting_loses_nothing_of_what_has_come() -> None:
+    def interrupted() -> Iterator[list[int]]:
+        yield [1, 2]
+        raise KeyboardInterrupt
+
+    batches = in_batches(interrupted(), 1000)
+    assert next(batches) == [1, 2]
+    with pytest.raises(KeyboardInterrupt):
+        next(batches)
+
+
+def test_enough_ends_a_chunk_after_the_picture_that_was_begun(sources: list[Source]) -> None:
+    assert [each.source for each in prepare_many(sources, enough=lambda: True)] == sources[:1]
+    looked = iter([False, False, True])
+    assert len(prepare_many(sources, enough=lambda: next(looked))) == 3
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver"])
+def test_a_script_needs_no_main_guard(
+    method: str, sources: list[Source], tmp_path: Path, model: Path
+) -> None:
+    """Its processes do not import it, and so do not run it again."""
+    script = tmp_path / "reads.py"
+    script.write_text(
+        "import multiprocessing, sys\n"
+        f"multiprocessing.get_all_start_methods = lambda: [{method!r}]\n"
+        "from digit_classification.config import Settings\n"
+        "from digit_classification_detector import DigitPredictor\n"
+        "from digit_classification_model_trainer import DigitClassifier\n"
+        "settings = Settings.model_validate({'detection': {'workers': 2},"
+        " 'dataset': {'path': sys.argv[3], 'cache': False}, 'training': {'drawn_share': 0}})\n"
+        "results = list(DigitPredictor(sys.argv[1], settings=settings)"
+        ".classify_images([sys.argv[2]]))\n"
+        "print(len(results))\n"
+        "classifier = DigitClassifier(settings, quiet=True)\n"
+        "classifier._load_and_preprocess_data()\n"
+        "parts = classifier.train_labels, classifier.validation_labels, classifier.test_labels\n"
+        "print(sum(map(len, parts)))\n"
+    )
+    dataset = write_dataset(tmp_path / "dataset", per_class=30)
+    folder = os.path.dirname(sources[0].path)
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for source in sources:
+        os.rename(source.path, pictures / os.path.basename(source.path))
+    assert folder == str(tmp_path)
+    done = subprocess.run(
+        [sys.executable, script, model, pictures, dataset],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("300\n300\n", "")
 
 
 def renamed(source: Source, word: str) -> Source:

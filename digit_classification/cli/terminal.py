@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import time
 from collections.abc import Callable, Iterator
 
@@ -24,9 +25,30 @@ from rich.table import Table
 from rich.text import Text
 
 
+def discard(descriptor: int) -> None:
+    """Send nowhere what is still written to a file descriptor, as nobody reads it any more."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, descriptor)
+    os.close(nowhere)
+
+
+class PlainConsole(Console):
+    """A console that does not end the program where a pipe is closed, as rich's own does."""
+
+    def on_broken_pipe(self) -> None:
+        """Raise BrokenPipeError if these are results; go on without messages."""
+        if not self.stderr:
+            raise
+        self.quiet = True
+        with contextlib.suppress(OSError, ValueError):  # a stand-in, as of a test
+            discard(self.file.fileno())
+
+
 def make_console(*, stderr: bool = False) -> Console:
     """Return a console that prints text as it is: a file name may look like markup or emoji."""
-    console = Console(stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True)
+    console = PlainConsole(
+        stderr=stderr, highlight=False, markup=False, emoji=False, soft_wrap=True
+    )
     if not console.is_terminal:
         console.width = 200  # a file or a pipe has no edge at which a table would need to be cut
     return console

@@ -15,6 +15,7 @@ from typing import Any
 
 from PIL import Image
 
+from digit_classification.cli.terminal import discard
 from digit_classification.config import Settings
 from digit_classification.detection.writers import is_earlier_output
 from digit_classification.files import check_apart, check_creatable, check_writable, may_replace
@@ -187,11 +188,20 @@ class _OutputFile(io.FileIO):
 
 
 class StandardOutput(io.TextIOBase):
-    """Standard output, whose errors are said to be its own; closing this only flushes it."""
+    """Standard output, whose errors are said to be its own; closing this only flushes it.
+
+    If its reader goes away, as `head` does, what comes after that is dropped; with `or_end`, the
+    methods raise BrokenPipeError.
+    """
+
+    def __init__(self, *, or_end: bool = True) -> None:
+        super().__init__()
+        self._or_end = or_end
 
     def write(self, text: str) -> int:
         with self._naming():
-            return sys.stdout.write(text)
+            sys.stdout.write(text)
+        return len(text)
 
     def flush(self) -> None:
         with self._naming():
@@ -202,10 +212,12 @@ class StandardOutput(io.TextIOBase):
         try:
             yield
         except BrokenPipeError:
-            raise
+            if self._or_end:
+                raise
+            discard(sys.stdout.fileno())
         except OSError as error:
             # What is still to be flushed would fail again, and be said again, when Python ends.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            discard(sys.stdout.fileno())
             raise DestinationError(
                 f"The results cannot be written to standard output: {error.strerror}: see where it "
                 "leads, or name a file with --output."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 import itertools
 import json
 import os
@@ -13,7 +12,6 @@ from datetime import datetime, timezone
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
-from typing import TextIO
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -21,7 +19,7 @@ from rich.progress import Progress
 
 from digit_classification.detection.named_runs import named_run
 from digit_classification.detection.truth import Score
-from digit_classification.detection.writers import COUNTS, RUN_COLUMNS, defused
+from digit_classification.detection.writers import COUNTS, RUN_COLUMNS, TextStream, defused
 from digit_classification.pictures.decode import DEFAULT_LIMITS, Limits
 from digit_classification.pictures.pipeline import Prepared, prepare_all
 from digit_classification.pictures.sources import escape_undecodable, find_named, printable
@@ -33,7 +31,7 @@ from digit_classification.results.records import Result, Run
 def print_runs(
     database: Database,
     format_name: str,
-    stream: TextIO | io.TextIOBase,
+    stream: TextStream,
     messages: Console,
     *,
     limit: int,

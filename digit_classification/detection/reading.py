@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
@@ -44,9 +44,13 @@ def read_and_judge(
     *,
     with_thumbnails: bool = False,
     with_digits: bool = False,
+    enough: Callable[[], bool] = lambda: False,
 ) -> list[Judged]:
-    """Prepare and judge each source; only a page of pictures needs their thumbnails and digits."""
-    prepared = prepare_many(sources, invert, limits, thumbnail=with_thumbnails)
+    """Prepare and judge each source, or, once `enough()`, those that have been prepared.
+
+    Only a page of pictures needs their thumbnails and digits.
+    """
+    prepared = prepare_many(sources, invert, limits, thumbnail=with_thumbnails, enough=enough)
     judged = judge_each(prepared, network, min_confidence)
     if not with_digits:
         for picture, _ in judged:

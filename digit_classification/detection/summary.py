@@ -11,6 +11,7 @@ from rich.console import Console
 
 from digit_classification.cli.terminal import make_table
 from digit_classification.detection.writers import as_text
+from digit_classification.pictures.decode import DECODER_SAID
 from digit_classification.pictures.sources import printable
 from digit_classification.results.records import Result
 
@@ -23,6 +24,7 @@ class Summary:
 
     digits: Counter[int] = field(default_factory=Counter)
     statuses: Counter[str] = field(default_factory=Counter)
+    warned: int = 0  # pictures of which a decoder said something
     unreadable: list[Result] = field(default_factory=list)  # the first few errors and rejections
     begin: float = field(default_factory=time.monotonic)
     named: int | None = NAMED  # None names all
@@ -37,6 +39,7 @@ class Summary:
 
     def add(self, result: Result) -> None:
         self.statuses[result.status] += 1
+        self.warned += DECODER_SAID in (result.reason or "")
         if result.digit is not None:
             self.digits[result.digit] += 1
         elif self.named is None or len(self.unreadable) < self.named:
@@ -46,6 +49,7 @@ class Summary:
         """Add what another part of the run came to."""
         self.statuses += other.statuses
         self.digits += other.digits
+        self.warned += other.warned
         room = None if self.named is None else max(0, self.named - len(self.unreadable))
         self.unreadable += other.unreadable[:room]
 
@@ -71,6 +75,8 @@ class Summary:
         unnamed = self.statuses["error"] + self.statuses["rejected"] - len(self.unreadable)
         if unnamed:
             messages.print(f"  and {unnamed:,} more")
+        if self.warned:
+            messages.print(f"decoders' warnings: {self.warned:,} (in the pictures' reasons)")
         if strays:
             shown = ", ".join(printable(name) for name in strays[: self.named])
             unnamed = len(strays) - len(strays[: self.named])

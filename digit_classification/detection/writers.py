@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import csv
-import io
 import json
 import os
 import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TextIO
+from typing import Protocol
 
 from digit_classification.pictures.sources import escape_undecodable, printable
 from digit_classification.results.records import Result
@@ -37,8 +36,14 @@ def format_of(name: str | None) -> str:
     return SUFFIXES.get(os.path.splitext(name or "")[1].lower(), "text")
 
 
+class TextStream(Protocol):
+    """What results are written to."""
+
+    def write(self, text: str, /) -> int: ...
+
+
 def make_writer(
-    format_name: str, stream: TextIO | io.TextIOBase, *, top_k: int = 1, with_path: bool = True
+    format_name: str, stream: TextStream, *, top_k: int = 1, with_path: bool = True
 ) -> Callable[[Result], None]:
     """Return a function that writes one result to `stream`; a CSV header is written at once.
 

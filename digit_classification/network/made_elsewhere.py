@@ -27,6 +27,7 @@ from digit_classification.cli.quiet import import_keras
 from digit_classification.network.inference import MAX_PARAMETERS, Network, NetworkError
 from digit_classification.pictures import images
 from digit_classification.pictures.archive import Archive, ArchiveError
+from digit_classification.processes import starting_processes
 
 METADATA, CONFIG, WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
 LIMITS = {METADATA: 2**16, CONFIG: 2**20, WEIGHTS: 4 * MAX_PARAMETERS}  # bytes
@@ -70,7 +71,8 @@ def load_foreign(archive: Archive, path: Path) -> Network:
         copy = Path(folder) / "model.keras"
         _copy_bounded(archive, copy)
         process = context.Process(target=_serve, args=(child, str(copy)), daemon=True)
-        process.start()
+        with starting_processes():
+            process.start()
         child.close()  # the parent's end then tells when the process is gone
         answer = json.loads(_receive(parent, process))
     if "problem" in answer:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import warnings
 from collections.abc import Iterator
@@ -18,6 +19,7 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from digit_classification.pictures.native_messages import take_messages
 from digit_classification.pictures.png import decode_plain_png
 from digit_classification.pictures.sources import Source, SourceError
 
@@ -26,6 +28,12 @@ LONGEST = 1536  # pixels: a JPEG is decoded at the smallest scale that still giv
 # Pillow warns, on standard error, of whatever is odd in a file: of no use in a long run.  Not
 # within `decode`: that would take longer than to open a small picture.
 warnings.filterwarnings("ignore", module=r"PIL\.")
+# And it logs, which Python prints there as well unless somebody takes care of it.
+logging.getLogger("PIL").addHandler(logging.NullHandler())
+
+DECODER_SAID = "the decoder said: "  # begins what a note quotes
+_SAID = 100  # characters quoted
+_HARMLESS = "unknown field with tag"  # libtiff, of what scanners and maps add to their pictures
 
 _ORIENTATION = 0x0112  # EXIF tag
 _BAND = 2**22  # pixels converted at a time
@@ -82,16 +90,33 @@ def decode(source: Picture, limits: Limits = DEFAULT_LIMITS) -> Decoded:
             if plain is not None:
                 return Decoded(plain)
     with _bounded(limits.max_pixels):
-        image = source if isinstance(source, Image.Image) else _open(source, limits)
+        try:
+            image = source if isinstance(source, Image.Image) else _open(source, limits)
+        except ImageError as error:
+            raise _with_words_of_decoder(error) from error
         try:
             pixels = _pixels(image)
             animated = image is not source and getattr(image, "is_animated", False)
         except Exception as error:  # a decoder may raise anything on damaged data
             kind = "truncated" if "truncated" in str(error) else "damaged"
-            raise ImageError(f"{kind} {image.format or 'image'}") from error
+            short = ImageError(f"{kind} {image.format or 'image'}")
+            raise _with_words_of_decoder(short) from error
     # The further frames of an MPO, which phones write as .jpg, are depth and gain maps.
     noteworthy = animated and image.format != "MPO"
-    return Decoded(pixels, "the first of several frames" if noteworthy else None)
+    notes = ["the first of several frames" if noteworthy else None, _words_of_decoder()]
+    return Decoded(pixels, ", ".join(filter(None, notes)) or None)
+
+
+def _words_of_decoder() -> str | None:
+    """Return what Pillow's libraries said of the picture, if it may matter to whoever reads it."""
+    for said in take_messages():
+        if _HARMLESS not in said.lower():
+            return DECODER_SAID + (said if len(said) <= _SAID else f"{said[: _SAID - 1]}…")
+    return None
+
+
+def _with_words_of_decoder(error: ImageError) -> ImageError:
+    return ImageError(", ".join(filter(None, [str(error), _words_of_decoder()])))
 
 
 def _content(source: str | os.PathLike[str] | bytes | BinaryIO) -> bytes:
