@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 from rich import box
 from rich.console import Console
@@ -59,6 +59,14 @@ def make_table(*columns: str) -> Table:
     table = Table(box=box.SIMPLE, pad_edge=False)
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
+    return table
+
+
+def confusion_table(names: Sequence[str], matrix: Sequence[Sequence[int]]) -> Table:
+    """Return a table of counts, rows and columns of which are `names`; a dot stands for zero."""
+    table = make_table("", *names)
+    for name, row in zip(names, matrix, strict=True):
+        table.add_row(name, *(f"{count:,}" if count else "·" for count in row))
     return table
 
 

@@ -24,9 +24,9 @@ from pathlib import Path, PureWindowsPath
 
 from rich.console import Console
 
+from digit_classification.cli.terminal import confusion_table
 from digit_classification.detection.writers import FORMULA_STARTS, as_text
 from digit_classification.pictures.sources import escape_undecodable, printable
-from digit_classification.reports.tables import confusion_table
 from digit_classification.results.records import Result
 
 NO_DIGIT = -1  # the label of a picture that shows none, or several

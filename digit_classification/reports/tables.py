@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from digit_classification.cli.terminal import make_table
+from digit_classification.cli.terminal import confusion_table, make_table
 from digit_classification.pictures.sources import printable
 from digit_classification.reports.training_record import counted
 from digit_classification.training.dataset import CLASSES, Dataset, Report
@@ -72,11 +71,3 @@ def print_evaluation(
     output.print(per_digit)
     output.print("Confusion matrix: rows are the true digits, columns what was read.")
     output.print(confusion_table(CLASSES, evaluation["confusion_matrix"]))
-
-
-def confusion_table(names: Sequence[str], matrix: Sequence[Sequence[int]]) -> Table:
-    """Return a table of counts, rows and columns of which are `names`; a dot stands for zero."""
-    table = make_table("", *names)
-    for name, row in zip(names, matrix, strict=True):
-        table.add_row(name, *(f"{count:,}" if count else "·" for count in row))
-    return table
