@@ -270,14 +270,14 @@ def execute(url: str, statement: str) -> list[tuple[object, ...]]:
 
 # The answers of `filled` to the questions, in the order of the page.
 ANSWERS: dict[str, list[tuple[object, ...]]] = {
-    "What did the last run come to?": [(RUNS[1], "finished", 1, 1, 0, 0, 0)],
-    "How many of each digit has each run?": [(RUNS[0], 7, 2, 0.75), (RUNS[1], 1, 1, 0.75)],
+    "What are the totals of the last run?": [(RUNS[1], "finished", 1, 1, 0, 0, 0)],
+    "How many of each digit did each run find?": [(RUNS[0], 7, 2, 0.75), (RUNS[1], 1, 1, 0.75)],
     "Which pictures should a person look at, the least certain first?": [("a/1.png", 1, 0.5)],
     "What was not read, and why?": [
         ("error", "the file is empty", 2),
         ("rejected", "blank image", 1),
     ],
-    "Which pictures hesitate between a one and a seven?": [
+    "Which pictures could be a one or a seven?": [
         (path, 0.25, 0.75)
         for path in ("a/7.png", "a/copy.png", "a/1.png", "a/blank.png", "a/7.png")
     ],
