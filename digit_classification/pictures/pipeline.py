@@ -19,7 +19,8 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import TimeoutError as FutureTimeout  # the built-in one since Python 3.11
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
@@ -419,8 +420,9 @@ def _map_in_processes(
             if not pending:
                 return
             first = pending[0]
-            wait([first.future], HEARTBEAT_S)
-            if not first.future.done():
+            try:
+                first.future.exception(HEARTBEAT_S)
+            except FutureTimeout:
                 yield []
                 continue
             pending.popleft()
