@@ -49,6 +49,8 @@ PARTS = {
     "_unusable",
     "_why_no_archive",
     "_why_no_pickle",
+    "_with_words_of_decoder",
+    "_words_of_decoder",
     "kept",
     "kind",
 }

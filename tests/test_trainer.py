@@ -183,12 +183,15 @@ def start(small: list[object], model: Path) -> subprocess.Popen[str]:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="a process cannot be sent a Ctrl-C of its own")
-def test_ctrl_c_saves_the_best_epoch_so_far(small: list[object], tmp_path: Path) -> None:
+@pytest.mark.parametrize(("name", "status"), [("SIGINT", 130), ("SIGTERM", 143)])
+def test_ctrl_c_saves_the_best_epoch_so_far(
+    name: str, status: int, small: list[object], tmp_path: Path
+) -> None:
     model = tmp_path / "m.keras"
     process = start(small, model)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(getattr(signal, name))
     out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
+    assert process.returncode == status, err
     assert "Stopping after this epoch, with the best one saved. Ctrl-C again stops at once." in err
     assert f"Saved the best epoch so far to {model}" in err
     assert "Test accuracy" in out

@@ -93,14 +93,14 @@ def decode(source: Picture, limits: Limits = DEFAULT_LIMITS) -> Decoded:
         try:
             image = source if isinstance(source, Image.Image) else _open(source, limits)
         except ImageError as error:
-            raise _with_words_of_decoder(error) from error
+            raise ImageError(_with_words_of_decoder(str(error))) from error
         try:
             pixels = _pixels(image)
             animated = image is not source and getattr(image, "is_animated", False)
         except Exception as error:  # a decoder may raise anything on damaged data
             kind = "truncated" if "truncated" in str(error) else "damaged"
-            short = ImageError(f"{kind} {image.format or 'image'}")
-            raise _with_words_of_decoder(short) from error
+            problem = f"{kind} {image.format or 'image'}"
+            raise ImageError(_with_words_of_decoder(problem)) from error
     # The further frames of an MPO, which phones write as .jpg, are depth and gain maps.
     noteworthy = animated and image.format != "MPO"
     notes = ["the first of several frames" if noteworthy else None, _words_of_decoder()]
@@ -111,12 +111,14 @@ def _words_of_decoder() -> str | None:
     """Return what Pillow's libraries said of the picture, if it may matter to whoever reads it."""
     for said in take_messages():
         if _HARMLESS not in said.lower():
-            return DECODER_SAID + (said if len(said) <= _SAID else f"{said[: _SAID - 1]}…")
+            short = said if len(said) <= _SAID else f"{said[: _SAID - 1]}…"
+            return f"{DECODER_SAID}{short}"
     return None
 
 
-def _with_words_of_decoder(error: ImageError) -> ImageError:
-    return ImageError(", ".join(filter(None, [str(error), _words_of_decoder()])))
+def _with_words_of_decoder(problem: str) -> str:
+    said = _words_of_decoder()
+    return f"{problem}, {said}" if said else problem
 
 
 def _content(source: str | os.PathLike[str] | bytes | BinaryIO) -> bytes:
