@@ -30,7 +30,7 @@ def commands(text: str) -> list[tuple[str, str]]:
 VARIABLE = (
     (r"\brun \d{8}-\d{6}-\w+", "run ID"),
     (r"\d{4}-\d\d-\d\dT[\d:+]+", "TIME"),
-    (r"\b\d+(\.\d+)? (s|a second)\b", r"N \2"),
+    (r"\b\d+(\.\d+)? (s|a second|MB)\b", r"N \2"),
     (r"\b\d+\.\d+%", "N%"),  # confidence or accuracy
     (r", \d N%", ", D N%"),  # --top-k: which digits are the runners-up
     (r",[01]\.\d{6},", ",N,"),  # confidence in CSV
@@ -38,13 +38,18 @@ VARIABLE = (
 )
 
 
-def masked(text: str) -> list[str]:
+# Digits that only a model with the default training reads as shown: a page may say so.
+READINGS = ((r"(?m)^ +\d +\d+ *$", "D N"), (r"(?m)^uncertain: \d+$", ""))
+
+
+def masked(text: str, *, readings: bool = True) -> list[str]:
     """What of an output stays the same on every machine, line by line.
 
     Digits that were read, counts and statuses stay; times, rates, confidences and the names of
     runs do not, nor does the set that a training was tested on: the tests have one of their own.
+    Without `readings`, the table of digits read and the number of uncertain ones go, too.
     """
-    for pattern, mask in VARIABLE:
+    for pattern, mask in VARIABLE if readings else (*VARIABLE, *READINGS):
         text = re.sub(pattern, mask, text)
     lines = [" ".join(line.split()) for line in text.splitlines()]
     return [line for line in lines if line and not line.startswith("───")]

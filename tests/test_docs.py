@@ -150,9 +150,10 @@ def expected_code(command: str) -> int:
     return 1 if reads_samples and "echo" not in words and "--dry-run" not in words else 0
 
 
-def is_as_shown(output: str, on_the_page: str) -> bool:
+def is_as_shown(output: str, on_the_page: str, *, readings: bool = True) -> bool:
     """Whether an output is as a page shows it; a line … there stands for any lines."""
-    shown, seen = masked(on_the_page), masked(output)
+    shown = masked(on_the_page, readings=readings)
+    seen = masked(output, readings=readings)
     return set(shown) - {"…"} <= set(seen) if "…" in shown else shown == seen
 
 
@@ -181,7 +182,9 @@ def test_the_commands_of_a_page_do_what_it_says(page: str, desk: Path, trained: 
         prepare(command)
         code, output = run(command)
         assert code == expected_code(command), f"{command}\n{output}"
-        assert not on_the_page or is_as_shown(output, on_the_page), f"{command}\n{output}"
+        # The tutorial's photos are hard on purpose, and its reader trains for minutes.
+        as_shown = is_as_shown(output, on_the_page, readings=page != "tutorial.md")
+        assert not on_the_page or as_shown, f"{command}\n{output}"
         if "model_trainer.py" in command:  # briefly: what follows is read by one that has learned
             shutil.copy(trained, desk / MODEL)
         for written in re.findall(r"--(?:report|output|sort-into) (\S+)", command):
