@@ -533,22 +533,25 @@ def test_importing_leaves_the_environment_and_the_threads_alone() -> None:
 
 def test_a_reading_process_computes_on_one_thread(tmp_path: Path) -> None:
     """Also where the detector was imported: 300 pictures are enough to start processes."""
-    script = tmp_path / "mine.py"
-    script.write_text(
+    (tmp_path / "look.py").write_text(
         "import os\n"
         "from threadpoolctl import threadpool_info\n"
-        "from digit_classification.pictures.pipeline import map_in_order\n"
         "def threads(_):\n"
         "    import numpy\n"
         "    return os.getpid(), threadpool_info()[0]['num_threads']\n"
-        "if __name__ == '__main__':\n"
-        "    found = set(map_in_order(threads, range(300), workers=2))\n"
-        "    print(os.getpid() in dict(found), {number for _, number in found})\n"
+    )
+    script = tmp_path / "mine.py"
+    script.write_text(
+        "import os\n"
+        "from look import threads\n"
+        "from digit_classification.pictures.pipeline import map_in_order\n"
+        "found = set(map_in_order(threads, range(300), workers=2))\n"
+        "print(os.getpid() in dict(found), {number for _, number in found})\n"
     )
     environment = {k: v for k, v in os.environ.items() if k != "OPENBLAS_NUM_THREADS"}
     done = subprocess.run(
         [sys.executable, str(script)],
-        env={**environment, "PYTHONPATH": str(ROOT)},
+        env={**environment, "PYTHONPATH": os.pathsep.join((str(ROOT), str(tmp_path)))},
         capture_output=True,
         text=True,
         check=False,

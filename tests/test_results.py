@@ -850,7 +850,7 @@ def test_the_option_file_gives_what_the_url_leaves_out(
     message = sentence(
         lambda: ResultsDatabase.open(mysql_url, password="wrong", option_file=option_file)
     )
-    assert "password of user" in message
+    assert f"the server refuses the password of '{user}'@" in message
 
 
 def test_option_file_and_tls() -> None:

@@ -258,7 +258,8 @@ def test_what_is_refused(
     *_, run_line = capsys.readouterr().err.splitlines()
     run_id = shlex.split(run_line)[3]
     new = "or start a new run without --resume."
-    Path("digits.csv").write_text("mine")
+    earlier = "path,digit,confidence,status,reason\n"
+    Path("digits.csv").write_text(earlier)
     output = ["--format", "csv", "--output", "digits.csv"]
 
     assert detect("scans", "--resume", *output, database=database_url) == 2
@@ -289,7 +290,7 @@ def test_what_is_refused(
             f"Error: Run {run_id} was started in '{tmp_path}': change to that folder, {new}"
         )
         monkeypatch.chdir(tmp_path)
-    assert Path("digits.csv").read_text() == "mine"  # a refusal overwrites nothing
+    assert Path("digits.csv").read_text() == earlier  # a refusal overwrites nothing
     assert (
         detect("--resume", run_id, "scans", "scans/1", "--workers", 1, database=database_url) == 1
     )

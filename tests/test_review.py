@@ -697,17 +697,17 @@ def test_mistakes_are_marked_and_can_be_shown_alone(
     results = [
         result("right.png", "ok", 0.9, 7),
         result("wrong.png", "ok", 0.9, 7),
-        result("blank.png", "ok", 0.8, 1),
+        result("empty.png", "ok", 0.8, 1),
         result("rejected.png", "rejected", 0.5),
         result("unknown.png", "ok", 0.9, 7),
     ]
-    labels = {"right.png": 7, "wrong.png": 1, "blank.png": None, "rejected.png": None}
+    labels = {"right.png": 7, "wrong.png": 1, "empty.png": None, "rejected.png": None}
     path = write_page(tmp_path / "r.html", results, replace(ABOUT, labels=labels))
     browser.get(path.as_uri())
     assert "Of 4 with a known answer 2 are wrong." in browser.find_element(By.ID, "about").text
     press(browser, "w")
     assert pressed(browser) == ["Wrong 2", "Any"]
-    assert names_shown(browser) == ["blank.png", "wrong.png"]
+    assert names_shown(browser) == ["empty.png", "wrong.png"]
     marks = [each.text for each in browser.find_elements(By.CSS_SELECTOR, ".card .truth")]
     assert sorted(marks) == ["wrong: is 1", "wrong: no digit"]
     assert "wrong: no digit" in browser.find_element(By.ID, "reading").text

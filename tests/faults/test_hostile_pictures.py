@@ -147,7 +147,7 @@ def test_the_workers_know_the_limits_however_they_are_started(
         if method not in multiprocessing.get_all_start_methods():
             continue
         context = multiprocessing.get_context(method)
-        monkeypatch.setattr(pipeline, "_context", lambda context=context: context)
+        monkeypatch.setattr(pipeline, "clean_context", lambda name, context=context: context)
         sources = find_sources([str(tmp_path)])
         errors = {
             Path(one.source.name).name: one.error

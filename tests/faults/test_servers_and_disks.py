@@ -79,7 +79,7 @@ def test_a_file_that_may_not_grow(detector: Detector, sqlite_url: str, undisturb
     words = detector.command("pictures", database=sqlite_url)
     done = detector.run_in_shell(f"ulimit -f 300; exec {subprocess.list2cmdline(words)}")
     assert done.returncode == 3
-    error, _, command = done.stderr.splitlines()
+    *_, error, _, command = done.stderr.splitlines()
     assert error == (
         f"Error: Database {sqlite_url}: SQLite says 'disk I/O error'; check the disk, and that"
         " there is room on it."
@@ -220,9 +220,9 @@ def test_tls(certificates: Path, detector: Detector, monkeypatch: pytest.MonkeyP
 @pytest.mark.parametrize(
     ("user", "password", "message"),
     [
-        ("digits", "wrong", "the password of user 'digits' is wrong; set"),
+        ("digits", "wrong", "the server refuses the password of 'digits'@'127.0.0.1'; set"),
         ("digits", None, "user 'digits' is not admitted without a password; set"),
-        ("nobody", "x", "the password of user 'nobody' is wrong; set"),
+        ("nobody", "x", "the server refuses the password of 'nobody'@'127.0.0.1'; set"),
     ],
 )
 def test_who_is_not_admitted(
@@ -240,9 +240,16 @@ def test_who_is_not_admitted(
         url = mysql_url.replace("digits@", f"{user}@")
         done = detector.run("pictures", database=url)
     assert done.returncode == 3
+    if password is None:
+        more = "it"
+    else:
+        more = (
+            "the right one, or if that is the right one, have an administrator drop the anonymous"
+            f" user ''@'127.0.0.1', which goes before '{user}'@'%'"
+        )
     assert done.stderr == (
         f"Error: Database {url}: {message} DIGITS_DATABASE_PASSWORD or name a MySQL option file"
-        f" that holds {'it' if password is None else 'the right one'}.\n"
+        f" that holds {more}.\n"
     )
 
 
