@@ -65,6 +65,14 @@ from digit_classification.cli.terminal import (
     make_console,
     progress_bar,
 )
+from digit_classification.commands.detect.earlier_runs import print_runs, review_run, show_run
+from digit_classification.commands.detect.resuming import (
+    ResumeError,
+    check_same,
+    find_run,
+    resume_command,
+    run_settings,
+)
 from digit_classification.config import (
     PASSWORD_VARIABLE,
     DatabaseSettings,
@@ -83,7 +91,6 @@ from digit_classification.detection.destinations import (
     open_output,
     write_normalized,
 )
-from digit_classification.detection.history import print_runs, review_run, show_run
 from digit_classification.detection.named_runs import LATEST, UnknownRun
 from digit_classification.detection.reading import (
     Batch,
@@ -91,13 +98,6 @@ from digit_classification.detection.reading import (
     judge_crashed,
     judge_each,
     read_and_judge,
-)
-from digit_classification.detection.resuming import (
-    ResumeError,
-    check_same,
-    find_run,
-    resume_command,
-    run_settings,
 )
 from digit_classification.detection.sorting import Sorter, SortingError
 from digit_classification.detection.summary import NAMED, Summary
