@@ -1,32 +1,93 @@
-"""Earlier runs, read back from the database."""
+"""Looking back: earlier runs listed, or one of them shown, scored and reviewed again."""
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import csv
-import itertools
 import json
-import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+import sys
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timezone
-from functools import partial
-from pathlib import Path
-from types import MappingProxyType
 
 from rich.cells import cell_len
 from rich.console import Console
-from rich.progress import Progress
 
+from digit_classification.cli.terminal import make_console, progress_bar
+from digit_classification.commands.detect.checks import check_destinations
+from digit_classification.commands.detect.output import (
+    line_format,
+    open_lines,
+    output_stream,
+    print_the_score,
+    wants_lines,
+)
+from digit_classification.config import Settings, SettingsError
 from digit_classification.detection.named_runs import named_run
-from digit_classification.detection.truth import Score
+from digit_classification.detection.truth import Score, read_truth
 from digit_classification.detection.writers import COUNTS, RUN_COLUMNS, TextStream
 from digit_classification.names import defused, escape_undecodable, printable
-from digit_classification.pictures.decode import DEFAULT_LIMITS, Limits
-from digit_classification.pictures.pipeline import Prepared, prepare_all
-from digit_classification.pictures.sources import find_named
-from digit_classification.reports.review import About, Review
-from digit_classification.results.opening import Database
-from digit_classification.results.records import Result, Run
+from digit_classification.pictures.decode import Limits
+from digit_classification.reports.stored_review import review_run
+from digit_classification.results.opening import Database, opened_database
+from digit_classification.results.records import Run
+
+
+def look_back(arguments: argparse.Namespace, settings: Settings, messages: Console) -> None:
+    """Print stored runs or results, as --runs and --show ask, instead of classifying.
+
+    Raises what USER_ERRORS names, or DatabaseError.
+    """
+    check_destinations(arguments, settings, [])
+    with (
+        opened_database(settings.database, read_only=True, notice=messages.print) as database,
+        contextlib.ExitStack() as stack,
+    ):
+        if database is None:
+            raise SettingsError("The database is none: name one with --database.")
+        if arguments.runs is not None:
+            stream = output_stream(arguments.output, stack)
+            width = make_console().width
+            format_name = line_format(arguments)
+            print_runs(database, format_name, stream, messages, limit=arguments.runs, width=width)
+        else:
+            _show(database, stack, arguments, settings, messages)
+    sys.stdout.flush()  # a closed pipe shows here
+
+
+def _show(
+    database: Database,
+    stack: contextlib.ExitStack,
+    arguments: argparse.Namespace,
+    settings: Settings,
+    messages: Console,
+) -> None:
+    """Show the results of a run, in the order in which they were stored, and what else is asked."""
+    score = None if arguments.labels is None else Score(read_truth(arguments.labels))
+    lines = wants_lines(arguments) or not (arguments.report or score)
+    write = open_lines(arguments, stack, lines=lines)
+    run = named_run(database, arguments.show)
+    if score is not None or lines:
+        messages.print(f"Run {run.info.id}, {run.state}, of {_sources(run.info.sources)}")
+        for row in database.rows(run.info.id):
+            result = row.as_result()
+            write(result)
+            if score is not None:
+                score.add(result)
+    if score is not None:
+        print_the_score(arguments, score, messages, lines=lines)
+    if arguments.report:
+        with progress_bar(messages, quiet=arguments.quiet) as progress:
+            review_run(
+                database,
+                run,
+                arguments.report,
+                progress,
+                workers=settings.detection.workers,
+                limits=Limits(**settings.images.model_dump()),
+                labels={} if score is None else score.labels(),
+            )
+        messages.print(f"Review page: {printable(str(arguments.report))}")
 
 
 def print_runs(
@@ -106,100 +167,6 @@ def _csv_row(run: Run) -> list[str]:
 
 def _utc(moment: datetime | None) -> str | None:
     return None if moment is None else f"{moment.astimezone(timezone.utc):%Y-%m-%dT%H:%M:%SZ}"
-
-
-def show_run(
-    database: Database,
-    run_id: str,
-    write: Callable[[Result], None],
-    messages: Console,
-    score: Score | None = None,
-) -> None:
-    """Write the results of a run, in the order in which they were stored, and score them.
-
-    Raises UnknownRun if there is no such run.
-    """
-    run = named_run(database, run_id)
-    messages.print(f"Run {run.info.id}, {run.state}, of {_sources(run.info.sources)}")
-    for result in _results(database, run):
-        write(result)
-        if score is not None:
-            score.add(result)
-
-
-def review_run(
-    database: Database,
-    run_id: str,
-    path: Path,
-    progress: Progress,
-    *,
-    workers: int = 0,
-    limits: Limits = DEFAULT_LIMITS,
-    labels: Mapping[str, int | None] = MappingProxyType({}),
-) -> None:
-    """Write the review page of a run to `path`, and show its progress.
-
-    `labels` are what is known of the pictures, by the paths under which they are stored.
-
-    A picture that was moved is read where it is now; one that is gone, or has changed since, is on
-    the page with that as its reason.
-
-    Raises UnknownRun if there is no such run, ReviewError if the page cannot be written.
-    """
-    run = named_run(database, run_id)
-    detection = run.info.settings.get("detection", {})
-    with Review.open(path) as review:
-        total = run.counts.images if run.counts is not None else None
-        task = progress.add_task("Reading pictures", total=total)
-        known: dict[str, int | None] = {}
-
-        def where_they_are() -> Iterator[Result]:
-            for result in _results(database, run):
-                there = _where_it_is(result)
-                if result.path in labels:
-                    known[there.path] = labels[result.path]
-                yield there
-
-        results, named = itertools.tee(where_they_are())
-        sources = (find_named(result.path) for result in named)
-        invert = detection.get("invert", "auto")
-        for picture in prepare_all(sources, invert, workers, limits, thumbnails=True):
-            result, picture = _compared(next(results), picture)
-            review.add([result], [picture])
-            progress.advance(task)
-        review.write(
-            About(
-                sources=run.info.sources,
-                model=os.path.basename(run.info.model_path or ""),
-                min_confidence=detection.get("min_confidence"),
-                finished=run.finished_at or run.info.started_at,
-                run=run.info.id,
-                labels=known,
-            ),
-            partial(progress.track, description="Writing the review page"),
-        )
-
-
-def _where_it_is(result: Result) -> Result:
-    """Return the result of a picture that was moved with the path that it was moved to."""
-    source = find_named(result.path)
-    if result.sorted_to is None or source.remote or os.path.exists(source.path):
-        return result
-    return replace(result, path=result.sorted_to)
-
-
-def _compared(result: Result, picture: Prepared) -> tuple[Result, Prepared]:
-    """Leave out a picture that is not the one that was classified, and say why."""
-    if picture.sha256 == result.image_sha256:
-        return result, picture
-    why = picture.error if picture.sha256 is None else "changed since"
-    reason = "; ".join(filter(None, [result.reason, f"not shown: {why}"]))
-    return replace(result, reason=reason), Prepared(picture.source, error=why)
-
-
-def _results(database: Database, run: Run) -> Iterator[Result]:
-    for row in database.rows(run.info.id):
-        yield row.as_result()
 
 
 def _counts(run: Run) -> list[str]:
