@@ -201,10 +201,9 @@ class DigitPredictor:
                 if sorter is None:
                     self.save_to_database(results)
                 else:
-                    batch_sources = [picture.source for picture in batch.pictures]
-                    results = sorter.choose(results, batch_sources)
+                    results = sorter.choose(results, batch.sources)
                     self.save_to_database(results)
-                    session.settle(sorter, results, batch_sources)
+                    session.settle(sorter, results, batch.sources)
                 yield from results
 
     def classify_on_cluster(

@@ -63,6 +63,10 @@ class Batch:
     results: list[Result]
     strays: list[str]  # names
 
+    @property
+    def sources(self) -> list[Source]:
+        return [picture.source for picture in self.pictures]
+
     @classmethod
     def of(cls, judged: Sequence[Judged]) -> Batch:
         return cls(

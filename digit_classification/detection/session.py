@@ -92,11 +92,12 @@ class Session:
             self.is_open = False
 
     def _open(self) -> None:
-        if self._database is not None and self._resume is None:
-            self.run_id = self._database.start_run(self._info)
-        elif self._database is not None and self._resume is not None:
-            self.run_id = self._resume.info.id
-            self._database.reopen_run(self.run_id)
+        if self._database is not None:
+            if self._resume is None:
+                self.run_id = self._database.start_run(self._info)
+            else:
+                self.run_id = self._resume.info.id
+                self._database.reopen_run(self.run_id)
         self.is_open = True
 
     def _close(
@@ -128,23 +129,28 @@ class Session:
         if self._resume is None or self._database is None:
             yield from sources
             return
-        run_id, database = self._resume.info.id, self._database
+        run_id = self._resume.info.id
         while chunk := list(itertools.islice(sources, LOOKUP)):
-            names = [source.name for source in chunk]
             if sorter is None:
-                found = database.stored(run_id, names)
-                yield from (source for source in chunk if source.name not in found)
-                continue
-            assert database.rows_can_change  # as for everyone who sorts
-            rows = database.find(run_id, names)
-            stored = [source for source in chunk if source.name in rows]
-            results = []
-            for source in stored:
-                result = rows[source.name].as_result()
-                place = sorter.stored_place(result, source)
-                results.append(replace(result, path=source.name, sorted_to=place))
-            self.settle(sorter, results, stored, resumed=True)
-            yield from (source for source in chunk if source.name not in rows)
+                done = self._database.stored(run_id, [source.name for source in chunk])
+            else:
+                done = self._settle_again(self._database, run_id, chunk, sorter)
+            yield from (source for source in chunk if source.name not in done)
+
+    def _settle_again(
+        self, database: Database, run_id: str, sources: Sequence[Source], sorter: Sorter
+    ) -> set[str]:
+        """Finish sorting those of the sources that have results; return their names."""
+        assert database.rows_can_change  # as for everyone who sorts
+        rows = database.find(run_id, [source.name for source in sources])
+        stored = [source for source in sources if source.name in rows]
+        results = []
+        for source in stored:
+            result = rows[source.name].as_result()
+            place = sorter.stored_place(result, source)
+            results.append(replace(result, path=source.name, sorted_to=place))
+        self.settle(sorter, results, stored, resumed=True)
+        return {source.name for source in stored}
 
     def settle(
         self,
