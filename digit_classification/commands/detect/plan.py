@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from rich.console import Console
 
@@ -69,18 +69,22 @@ def print_plan(
         plan.append(f"  go on with run {run.info.id}, which has {stored:,} results already")
     if arguments.cluster:
         plan.append(f"  on the cluster {printable(arguments.cluster)}")
-    lines = are_named(paths, piped)
+    plan += _what_is_written(arguments, lines=are_named(paths, piped))
+    make_console().print("\n".join([*plan, "Nothing was written."]))
+
+
+def _what_is_written(arguments: argparse.Namespace, *, lines: bool) -> Iterator[str]:
+    """Yield what the run makes of its results beside storing them."""
     if wants_lines(arguments) or lines:
         output = "standard output" if arguments.output in (None, "-") else arguments.output
-        plan.append(f"  print them as {line_format(arguments)} to {output}")
+        yield f"  print them as {line_format(arguments)} to {output}"
     if arguments.labels is not None:
         answers = len(read_truth(arguments.labels).answers)
-        plan.append(f"  compare them with {answers:,} answers in {arguments.labels}")
+        yield f"  compare them with {answers:,} answers in {arguments.labels}"
     if arguments.save_normalized is not None:
-        plan.append(f"  write what the network sees into {arguments.save_normalized}")
+        yield f"  write what the network sees into {arguments.save_normalized}"
     if arguments.report is not None:
-        plan.append(f"  write the review page {arguments.report}")
+        yield f"  write the review page {arguments.report}"
     if arguments.sort_into is not None:
         verb = "move" if arguments.move else "link" if arguments.hard_links else "copy"
-        plan.append(f"  {verb} the pictures into folders below {printable(arguments.sort_into)}")
-    make_console().print("\n".join([*plan, "Nothing was written."]))
+        yield f"  {verb} the pictures into folders below {printable(arguments.sort_into)}"
