@@ -25,6 +25,7 @@ import digit_classification_detector as detector
 import digit_classification_model_trainer as trainer
 from digit_classification.cli.command_line import CommandLine
 from digit_classification.cli.terminal import counter, progress_bar
+from digit_classification.commands.detect.paths import count_meanwhile
 from digit_classification.config import load_settings
 from digit_classification.network.model_file import load_model
 from digit_classification.training import checkpoint as checkpoints
@@ -292,7 +293,7 @@ def test_a_dry_run_shows_no_password(
 def test_pictures_are_counted_while_the_first_are_read(dataset: Path) -> None:
     counted: list[int] = []
     paths = [str(dataset), str(dataset / "0")]
-    detector._count_meanwhile(paths, counted.append).join(timeout=60)
+    count_meanwhile(paths, counted.append).join(timeout=60)
     assert counted == [120]  # each once
 
 

@@ -28,9 +28,9 @@ from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
-from digit_classification.pictures.sources import escape_undecodable
+from digit_classification.names import escape_undecodable
 from digit_classification.results.errors import DatabaseError, until_available
 from digit_classification.results.mysql_server import VALID_URLS, MySQLServer
 from digit_classification.results.records import (
@@ -82,6 +82,8 @@ class ResultsDatabase:
     for up to `retry_seconds`. No work is doubled by that, for each is one transaction that leaves
     what is there already as it is, and no work is queued, for the method returns only then.
     """
+
+    rows_can_change: ClassVar[Literal[True]] = True  # once they are stored
 
     def __init__(
         self,

@@ -10,11 +10,12 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from digit_classification.detection.cluster.tasks import Job, Report, Writer, pack, read_chunk
+from digit_classification.detection.cluster.tasks import ChunkReport, Job, Writer, pack, read_chunk
 from digit_classification.detection.reading import Batch, judge_crashed
 from digit_classification.detection.summary import Summary
+from digit_classification.names import printable
 from digit_classification.pictures.pipeline import ATTEMPTS
-from digit_classification.pictures.sources import Source, printable
+from digit_classification.pictures.sources import Source
 
 LOOK_EVERY = 2.0  # seconds that are waited for a chunk before the nodes are looked at
 SLOW = 10  # times the usual: a chunk that takes longer is named,
@@ -33,7 +34,7 @@ class Chunk:
     crashes: int = 0  # of what read it
     losses: int = 0  # of what it ran on
     rows: Any = None  # a reference to its results, wherever in the cluster they are
-    report: Report | None = None  # once it is read
+    report: ChunkReport | None = None  # once it is read
     storing: bool = False  # whether its rows are with a writer
     named_slow: bool = False
 
@@ -110,7 +111,7 @@ class Flights:
             raise error
         self.start(chunk)
 
-    def _arrived(self, chunk: Chunk, report: Report | None) -> Batch | None:
+    def _arrived(self, chunk: Chunk, report: ChunkReport | None) -> Batch | None:
         """Take note of a step that is done; return the results if they are wanted here."""
         if report is None:  # a writer has stored the rows
             chunk.storing, chunk.rows = False, None
@@ -145,7 +146,7 @@ class Flights:
             whole.pictures.extend(batch.pictures)
             whole.results.extend(batch.results)
             whole.strays.extend(batch.strays)
-        chunk.report = Report("", 0.0, Summary.of(whole.results, job.named), whole.strays)
+        chunk.report = ChunkReport("", 0.0, Summary.of(whole.results, job.named), whole.strays)
         return whole
 
     def name_slow_ones(self, notice: Callable[[str], None]) -> None:
