@@ -33,14 +33,11 @@ from rich.console import Console
 from digit_classification.cli.interruption import ending_in_order, exit_status
 from digit_classification.cli.quiet import import_keras
 from digit_classification.cli.terminal import Terminal, error_text, make_console, waiting
-from digit_classification.commands.train import (
-    build_parser,
-    check_combination,
-    check_destinations,
-)
-from digit_classification.commands.train_export import export
-from digit_classification.commands.train_metrics import write_metrics
-from digit_classification.commands.train_plan import print_plan, without_cache
+from digit_classification.commands.train.checks import check_destinations
+from digit_classification.commands.train.export import export
+from digit_classification.commands.train.metrics import write_metrics
+from digit_classification.commands.train.options import build_parser, check_combination
+from digit_classification.commands.train.plan import print_plan, without_cache
 from digit_classification.config import Settings, SettingsError, load_settings, settings_text
 from digit_classification.files import PlaceError, folder_beside
 from digit_classification.network import inference

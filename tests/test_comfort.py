@@ -24,7 +24,7 @@ import digit_classification_detector as detector
 import digit_classification_model_trainer as trainer
 from digit_classification.cli.command_line import CommandLine
 from digit_classification.cli.terminal import counter, progress_bar
-from digit_classification.commands import train
+from digit_classification.commands.train import options
 from digit_classification.config import load_settings
 from digit_classification.network.model_file import load_model
 from digit_classification.training import checkpoint as checkpoints
@@ -375,8 +375,8 @@ def test_early_stopping(
 
 
 def test_early_stopping_without_a_number(small: list[object]) -> None:
-    arguments = train.build_parser().parse(["--early-stopping", "--seed", "1"])
-    assert load_settings(arguments, environment={}).training.early_stopping == train.PATIENCE
+    arguments = options.build_parser().parse(["--early-stopping", "--seed", "1"])
+    assert load_settings(arguments, environment={}).training.early_stopping == options.PATIENCE
     assert load_settings(environment={}).training.early_stopping is None
 
 

@@ -23,7 +23,7 @@ import pytest
 import digit_classification_detector as detector
 import digit_classification_model_trainer as trainer
 from benchmarks import accuracy, speed
-from digit_classification.commands import train
+from digit_classification.commands.train import options
 from digit_classification.config import FIELDS, config_text, load_settings
 from digit_classification.results.database import ResultsDatabase
 from digit_classification.results.records import Result, RunInfo
@@ -126,7 +126,7 @@ def prepare(command: str) -> None:
         correct_on_the_page()
     elif "--resume-training" in command:
         dataset = ["--dataset", "my_digits"] if "--dataset my_digits" in command else []
-        settings = load_settings(train.build_parser().parse(dataset))
+        settings = load_settings(options.build_parser().parse(dataset))
         with during_epoch(1, press_ctrl_c):
             trainer.DigitClassifier(settings, quiet=True).train()
     elif "--resume" in command:

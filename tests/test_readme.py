@@ -16,7 +16,7 @@ import pytest
 import digit_classification_detector as detector
 import digit_classification_model_trainer as trainer
 from benchmarks import accuracy
-from digit_classification.commands import train
+from digit_classification.commands.train import options
 from digit_classification.results.database import ResultsDatabase
 from tests import documents
 from tests.documents import ROOT, commands, flags, masked, named_flags
@@ -26,7 +26,7 @@ README = documents.README.read_text(encoding="utf-8")
 
 
 def test_the_readme_names_no_flag_that_does_not_exist() -> None:
-    parsers = (train.build_parser(), detector.build_parser(), accuracy.build_parser())
+    parsers = (options.build_parser(), detector.build_parser(), accuracy.build_parser())
     assert named_flags(README) <= set().union(*map(flags, parsers))
 
 
@@ -35,7 +35,7 @@ def test_the_readme_is_read_in_three_minutes() -> None:
 
 
 def test_exit_codes_are_in_the_help() -> None:
-    for parser in (train.build_parser(), detector.build_parser()):
+    for parser in (options.build_parser(), detector.build_parser()):
         assert "exit status:\n  0 " in parser.format_help()
         assert "  130  interrupted" in parser.format_help()
 

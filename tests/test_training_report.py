@@ -24,7 +24,7 @@ from selenium.webdriver.support.wait import WebDriverWait
 import digit_classification_model_trainer as trainer
 from benchmarks.browser import open_browser
 from digit_classification.cli.wording import duration
-from digit_classification.commands.train import build_parser
+from digit_classification.commands.train.options import build_parser
 from digit_classification.config import load_settings
 from digit_classification.network import inference
 from digit_classification.pictures.decode import Limits

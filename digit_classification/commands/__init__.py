@@ -1,1 +1,1 @@
-"""What the two command lines do."""
+"""What the two command lines do, once their words are parsed."""

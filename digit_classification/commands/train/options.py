@@ -1,4 +1,4 @@
-"""The trainer's command line: its options, and what of them makes no sense together."""
+"""The trainer's command line: its options, and which of them make no sense together."""
 
 from __future__ import annotations
 
@@ -6,14 +6,8 @@ import argparse
 from pathlib import Path
 
 from digit_classification.cli.command_line import CommandLine
-from digit_classification.commands.train_export import export_destination
-from digit_classification.commands.train_metrics import check_metrics
-from digit_classification.config import Settings, add_setting
-from digit_classification.files import check_apart
-from digit_classification.network.export import FORMATS, check_export
-from digit_classification.network.model_file import check_destination
-from digit_classification.reports.training_report import check_report
-from digit_classification.training.checkpoint import check_checkpoint, checkpoint_path
+from digit_classification.config import add_setting
+from digit_classification.network.export import FORMATS
 
 EXIT_STATUS = """\
 exit status:
@@ -106,34 +100,3 @@ def check_combination(parser: CommandLine, arguments: argparse.Namespace) -> Non
                 parser.error(f"--{flag.replace('_', '-')} needs a training: no --skip-training")
     if arguments.export_to and arguments.export is None:
         parser.error(f"--export-to needs --export {'|'.join(FORMATS)}")
-
-
-def check_destinations(arguments: argparse.Namespace, settings: Settings) -> None:
-    """Find out before the training whether what comes of it can be written; write nothing."""
-    model, checkpoint = settings.model.path, checkpoint_path(settings.model.path)
-    export = export_destination(arguments, settings) if arguments.export else None
-    data, folders = settings.dataset, ("--report",) if arguments.report else ()
-    check_apart(
-        {
-            "--model": model,
-            "--model (its checkpoint)": checkpoint,
-            "--metrics": arguments.metrics,
-            "--report": arguments.report,
-            "--export-to": export,
-        },
-        {
-            "--dataset": data.path,
-            "--test-dataset": data.test_path,
-            "--corrections": data.corrections,
-            "--config": arguments.config,
-        },
-        new_folders=folders,
-    )
-    check_destination(model)
-    check_checkpoint(checkpoint)
-    if arguments.metrics:
-        check_metrics(arguments.metrics)
-    if arguments.report:
-        check_report(arguments.report)
-    if export is not None:
-        check_export(arguments.export, export)

@@ -6,7 +6,7 @@ import argparse
 
 from rich.console import Console
 
-from digit_classification.commands.train_export import export_destination
+from digit_classification.commands.train.export import export_destination
 from digit_classification.config import Settings
 from digit_classification.pictures import images
 from digit_classification.training.checkpoint import Checkpoint
