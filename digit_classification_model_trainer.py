@@ -23,6 +23,7 @@ In Python:
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 from typing import Any
@@ -110,6 +111,7 @@ class DigitClassifier:
         self.temperature = 1.0  # by which the logits are divided in the saved network
         self.probabilities = np.empty((0, len(CLASSES)))  # of the test images, once evaluated
         self.evaluation: dict[str, Any] | None = None
+        self.saved = False
 
     @property
     def checkpoint(self) -> Path:
@@ -216,6 +218,7 @@ class DigitClassifier:
         path = path or self.settings.model.path
         with waiting(self.terminal.messages, "Saving the model", quiet=self.terminal.quiet):
             save_model(path, self.model, self._card())
+        self.saved = True
         if not self.interrupted:
             self.checkpoint.unlink(missing_ok=True)
         return path
@@ -276,7 +279,7 @@ def main(argv: list[str] | None = None) -> int:
     terminal = Terminal(
         make_console(), make_console(stderr=True), arguments.quiet, arguments.verbose
     )
-    path = None  # of the model, once it is saved
+    classifier = None
     try:
         settings = load_settings(arguments, arguments.config)
         if arguments.verbose:
@@ -297,26 +300,33 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.dry_run:
             print_plan(arguments, settings, *classifier.prepare(), terminal.output)
             return 0
-        with saving(settings.model.path), folder_beside(settings.model.path):
-            pass  # now, rather than after an hour: permissions alone do not tell on every system
-        classifier.train()
-        evaluation = classifier.evaluate()
-        path = classifier.save_model()
-        best = "the best epoch so far" if classifier.interrupted else "the model"
-        terminal.tell(f"Saved {best} to {path} ({path.stat().st_size / 1e6:.1f} MB).")
-        if arguments.metrics:
-            write_metrics(arguments.metrics, evaluation)
-        if arguments.report:
-            classifier.write_report(arguments.report)
-        if arguments.export:
-            export(arguments, settings, terminal)
+        return _train(classifier, arguments)
     except USER_ERRORS as error:
         terminal.messages.print(error_text(error))
         return 2
     except KeyboardInterrupt as interruption:
-        outcome = "the model is saved" if path else "no model was saved"
+        saved = classifier is not None and classifier.saved
+        outcome = "the model is saved" if saved else "no model was saved"
         terminal.messages.print(f"Interrupted: {outcome}.")
         return exit_status(interruption)
+
+
+def _train(classifier: DigitClassifier, arguments: argparse.Namespace) -> int:
+    """Train, evaluate and save, and write what else is asked for; return the exit status."""
+    settings, terminal = classifier.settings, classifier.terminal
+    with saving(settings.model.path), folder_beside(settings.model.path):
+        pass  # now, rather than after an hour: permissions alone do not tell on every system
+    classifier.train()
+    evaluation = classifier.evaluate()
+    path = classifier.save_model()
+    best = "the best epoch so far" if classifier.interrupted else "the model"
+    terminal.tell(f"Saved {best} to {path} ({path.stat().st_size / 1e6:.1f} MB).")
+    if arguments.metrics:
+        write_metrics(arguments.metrics, evaluation)
+    if arguments.report:
+        classifier.write_report(arguments.report)
+    if arguments.export:
+        export(arguments, settings, terminal)
     if classifier.interrupted_by is None:
         return 0
     done, epochs = len(classifier.curve), settings.training.epochs

@@ -104,12 +104,13 @@ def read_parts(settings: Settings, terminal: Terminal) -> Parts:
     else:
         training, test = split(training, data.test_fraction, seed)
     training, validation = split(training, data.validation_fraction, seed)
+    # From here on, each image is in memory once.
+    datasets = {name: dataset.without_digits() for name, dataset in datasets.items()}
     if new is not None:
         training = training.extended(new.digits, new.labels, new.names)
     drawn = round(settings.training.drawn_share * len(training))
     training = training.extended(*draw_digits(drawn, np.random.default_rng(seed)), [])
-    without_images = {name: dataset.without_digits() for name, dataset in datasets.items()}
-    parts = Parts(training, validation, test, drawn, without_images)
+    parts = Parts(training, validation, test, drawn, datasets)
     if not terminal.quiet:
         terminal.output.print(_counts(parts))
     return parts
