@@ -22,10 +22,14 @@ from .strokes import Hand, Rng, any_hand, from_picture, middle_line, write
 UNLIKE_DIGITS = "ACEFHKLMNPRVWXdefhkmnprtuvwx"
 ANY = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 FONTS = Path(__file__).with_name("handwriting.zip")
-_SYLLABLES = (
-    "an en er in on ar el or at es ti re ma ka no la ro se mi da ber ten lin gen sta ver hof "
-    "dorf mann sen son feld wald berg stein mark land holm vik ing lund gren strom"
-).split()
+# fmt: off
+_SYLLABLES = [
+    "an", "en", "er", "in", "on", "ar", "el", "or", "at", "es", "ti", "re", "ma", "ka", "no",
+    "la", "ro", "se", "mi", "da", "ber", "ten", "lin", "gen", "sta", "ver", "hof", "dorf", "mann",
+    "sen", "son", "feld", "wald", "berg", "stein", "mark", "land", "holm", "vik", "ing", "lund",
+    "gren", "strom",
+]
+# fmt: on
 _SIZE = 72  # pixels to which a font's em is drawn
 _ROOM = 9  # pixels around what is drawn
 _CAPITAL = 0.66  # of the em: about what a capital is high
@@ -41,7 +45,8 @@ def _hands(archive: Path) -> list[ImageFont.FreeTypeFont]:
         with zipfile.ZipFile(archive) as members:
             names = sorted(name for name in members.namelist() if name.endswith(".woff2"))
             return [ImageFont.truetype(io.BytesIO(members.read(name)), _SIZE) for name in names]
-    except (OSError, ImportError, zipfile.BadZipFile) as error:  # no file, or no FreeType, or Brotli
+    except (OSError, ImportError, zipfile.BadZipFile) as error:
+        # No file, a Pillow without FreeType, or a FreeType without Brotli.
         raise FontError(
             f"The handwriting in '{archive}' cannot be drawn ({error}): fetch the file again, and "
             "install the Pillow that requirements.txt names, which opens WOFF2 fonts."

@@ -140,4 +140,5 @@ class Sheet:
         pixels = np.clip(self.pixels + 0.5, 0, 255).astype(np.uint8)
         if rng.random() < grey:
             pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-        return Scene(pixels, self.ink if answer.isdigit() else None, answer)
+        ink = np.clip(self.ink, 0, 1)  # resampling may overshoot by a rounding error
+        return Scene(pixels, ink if answer.isdigit() else None, answer)
