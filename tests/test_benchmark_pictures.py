@@ -102,6 +102,7 @@ def test_the_pictures_are_always_the_same_with_their_digit_clean_beside_them(dig
         for one, other in zip(first, second, strict=True):
             assert np.array_equal(one.scene.pixels, other.scene.pixels)
             assert one.clean is not None
+            assert other.clean is not None
             assert np.array_equal(one.clean, other.clean)
             assert one.clean[[0, -1]].min() == 255  # paper on all sides
             assert one.clean[:, [0, -1]].min() == 255
