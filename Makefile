@@ -62,6 +62,7 @@ lint: $(READY)
 bench: $(READY)
 	$(BIN)/python benchmarks/speed.py --markdown benchmarks/speed.md
 	$(BIN)/python benchmarks/accuracy.py --markdown benchmarks/README.md $(BENCH)
+	$(BIN)/python benchmarks/pictures.py --markdown benchmarks/pictures.md --sheet docs/zoo.png
 
 soak: $(READY)
 	$(BIN)/python benchmarks/reliability.py --markdown benchmarks/reliability.md
