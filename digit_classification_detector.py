@@ -104,6 +104,7 @@ from digit_classification.detection.summary import NAMED, Summary
 from digit_classification.detection.truth import LabelsError, Score, print_score, read_truth
 from digit_classification.detection.writers import FORMATS, as_text, format_of, make_writer
 from digit_classification.files import PlaceError
+from digit_classification.names import printable
 from digit_classification.network.model_file import ModelError, load_model
 from digit_classification.pictures import images
 from digit_classification.pictures.decode import Limits, Picture, decode
@@ -117,14 +118,7 @@ from digit_classification.pictures.pipeline import (
     prepare,
     prepare_many,
 )
-from digit_classification.pictures.sources import (
-    Source,
-    SourceError,
-    expand,
-    find_sources,
-    is_zip,
-    printable,
-)
+from digit_classification.pictures.sources import Source, SourceError, expand, find_sources, is_zip
 from digit_classification.pictures.standard_input import read_stdin
 from digit_classification.reports.review import About, Review, ReviewError
 from digit_classification.results.database import ResultsDatabase

@@ -14,7 +14,8 @@ import pytest
 
 import digit_classification_detector as detector
 import digit_classification_model_trainer as trainer
-from digit_classification.detection.resuming import resume_command, shell_command
+from digit_classification.detection.resuming import resume_command
+from digit_classification.names import shell_command
 from digit_classification.results.database import ResultsDatabase
 from digit_classification.results.errors import DatabaseError
 from digit_classification.results.records import Run, StoredResult

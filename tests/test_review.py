@@ -30,10 +30,11 @@ import digit_classification_detector as detector
 import digit_classification_model_trainer as trainer
 from benchmarks import report
 from benchmarks.browser import open_browser
+from digit_classification.names import escape_undecodable
 from digit_classification.pictures import images
 from digit_classification.pictures.decode import decode
 from digit_classification.pictures.pipeline import Prepared, prepare
-from digit_classification.pictures.sources import Source, escape_undecodable, find_named
+from digit_classification.pictures.sources import Source, find_named
 from digit_classification.reports import review
 from digit_classification.reports.review import About, Review
 from digit_classification.results.database import ResultsDatabase

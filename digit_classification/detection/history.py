@@ -19,10 +19,11 @@ from rich.progress import Progress
 
 from digit_classification.detection.named_runs import named_run
 from digit_classification.detection.truth import Score
-from digit_classification.detection.writers import COUNTS, RUN_COLUMNS, TextStream, defused
+from digit_classification.detection.writers import COUNTS, RUN_COLUMNS, TextStream
+from digit_classification.names import defused, escape_undecodable, printable
 from digit_classification.pictures.decode import DEFAULT_LIMITS, Limits
 from digit_classification.pictures.pipeline import Prepared, prepare_all
-from digit_classification.pictures.sources import escape_undecodable, find_named, printable
+from digit_classification.pictures.sources import find_named
 from digit_classification.reports.review import About, Review
 from digit_classification.results.opening import Database
 from digit_classification.results.records import Result, Run

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from digit_classification.pictures.sources import printable
+from digit_classification.names import printable
 from digit_classification.results.opening import Database
 from digit_classification.results.records import Run
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
-import shlex
-import subprocess
 from collections.abc import Sequence
 from typing import Any
 
 from digit_classification.config import Settings
 from digit_classification.detection.named_runs import LATEST, named_run
-from digit_classification.pictures.sources import printable
+from digit_classification.names import printable, shell_command
 from digit_classification.results.opening import Database
 from digit_classification.results.records import Run
 
@@ -124,21 +122,3 @@ def _without_resume(arguments: list[str], value: str) -> list[str]:
         if argument.startswith("--resume="):
             return arguments[:position] + arguments[position + 1 :]
     return arguments
-
-
-def shell_command(words: Sequence[str]) -> str:
-    """Return words quoted for the shell of this system."""
-    if os.name == "nt":
-        return subprocess.list2cmdline(words)
-    return " ".join(map(_quoted, words))
-
-
-def _quoted(word: str) -> str:
-    r"""Quote one word; $'\xff', which all but the oldest shells know, for what is no plain text."""
-    if word.isprintable():
-        return shlex.quote(word)
-    escaped = (
-        chr(byte) if 32 <= byte < 127 and byte not in b"'\\" else f"\\{byte:03o}"
-        for byte in os.fsencode(word)
-    )
-    return f"$'{''.join(escaped)}'"

@@ -29,7 +29,8 @@ from pathlib import PurePosixPath
 from typing import BinaryIO
 
 from digit_classification.files import sync_file, sync_folder
-from digit_classification.pictures.sources import Source, SourceError, escape_undecodable, printable
+from digit_classification.names import escape_undecodable, printable
+from digit_classification.pictures.sources import Source, SourceError
 from digit_classification.results.records import Result
 
 LONGEST_STEM_BYTES, LONGEST_SUFFIX_BYTES = 200, 20  # with a number, less than the usual 255

@@ -11,8 +11,8 @@ from rich.console import Console
 
 from digit_classification.cli.terminal import make_table
 from digit_classification.detection.writers import as_text
+from digit_classification.names import printable
 from digit_classification.pictures.decode import DECODER_SAID
-from digit_classification.pictures.sources import printable
 from digit_classification.results.records import Result
 
 NAMED = 10  # files named; all of them are in the database and in the output

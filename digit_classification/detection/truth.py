@@ -25,8 +25,8 @@ from pathlib import Path, PureWindowsPath
 from rich.console import Console
 
 from digit_classification.cli.terminal import confusion_table
-from digit_classification.detection.writers import FORMULA_STARTS, as_text
-from digit_classification.pictures.sources import escape_undecodable, printable
+from digit_classification.detection.writers import as_text
+from digit_classification.names import escape_undecodable, printable, undefused
 from digit_classification.results.records import Result
 
 NO_DIGIT = -1  # the label of a picture that shows none, or several
@@ -277,8 +277,7 @@ def _cells(
             " where there is no digit."
         )
     name = cells[at_path]
-    defused = name.startswith("'") and name[1:].startswith(FORMULA_STARTS)
-    return name[1:] if defused else name, label
+    return undefused(name), label
 
 
 def _label(cell: str) -> int | None:

@@ -10,14 +10,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-from digit_classification.pictures.sources import escape_undecodable, printable
+from digit_classification.names import defused, escape_undecodable, printable
 from digit_classification.results.records import Result
 
 FORMATS = ("text", "csv", "jsonl")
 SUFFIXES = {".csv": "csv", ".json": "jsonl", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 COLUMNS = ("path", "digit", "confidence", "status", "reason")
-# A spreadsheet takes a cell that begins like this for a formula, and runs it.
-FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 # What --runs lists of each run.
 COUNTS = ("images", "ok", "uncertain", "rejected", "errors")
@@ -135,11 +133,6 @@ def _are_texts(lines: Sequence[str]) -> bool:
     return all(map(TEXT_LINE.fullmatch, lines)) and any(
         not ERROR_LINE.fullmatch(line) for line in lines
     )
-
-
-def defused(cell: str) -> str:
-    """Return a cell that a spreadsheet shows, and does not run."""
-    return f"'{cell}" if cell.startswith(FORMULA_STARTS) else cell
 
 
 def _json_object(result: Result, top_k: int) -> dict[str, object]:

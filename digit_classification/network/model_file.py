@@ -35,11 +35,11 @@ from digit_classification.files import (
     may_replace,
     put_in_place,
 )
+from digit_classification.names import printable
 from digit_classification.network import inference
 from digit_classification.network.inference import Network, NetworkError
 from digit_classification.pictures import images
 from digit_classification.pictures.archive import DAMAGED, Archive, ArchiveError
-from digit_classification.pictures.sources import printable
 
 CARD = "digit_classification/card.json"
 WEIGHTS = "digit_classification/weights.f32"

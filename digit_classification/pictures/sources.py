@@ -16,6 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+from digit_classification.names import printable, unescape_undecodable
 from digit_classification.pictures import object_store
 from digit_classification.pictures.archive import Archive, ArchiveError
 from digit_classification.pictures.object_store import StoreError, StoreUnavailable, is_url
@@ -339,18 +340,6 @@ def _covered(path: str, seen: set[str]) -> bool:
     return True
 
 
-def escape_undecodable(name: str) -> str:
-    r"""Return `name` as valid Unicode: a byte of a file name that is no text becomes \xff."""
-    if name.isascii():  # nearly every name, and a hundredth of the time
-        return name
-    return re.sub("[\ud800-\udfff]", _escape_surrogate, name)
-
-
-def _escape_surrogate(match: re.Match[str]) -> str:
-    code = ord(match[0])  # U+DC80 to U+DCFF stand for bytes (PEP 383); Windows allows the others
-    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
-
-
 def find_named(name: str) -> Source:
     """Return the file, the member of a zip or the object that a stored or written result names.
 
@@ -358,7 +347,7 @@ def find_named(name: str) -> Source:
     """
     if is_url(name):
         return Source(name=name, path=name, explicit=True)
-    for path in (name, _unescape(name)):
+    for path in (name, unescape_undecodable(name)):
         if os.path.lexists(path):
             return Source(name=name, path=path, explicit=True)
         for end in (match.end() for match in re.finditer(r"\.zip/", path, re.IGNORECASE)):
@@ -366,15 +355,3 @@ def find_named(name: str) -> Source:
             if os.path.isfile(archive):
                 return Source(name=name, path=archive, member=member, explicit=True)
     return Source(name=name, path=name, explicit=True)
-
-
-def _unescape(name: str) -> str:
-    """Undo `escape_undecodable`."""
-    name = re.sub(r"\\x([89a-f][0-9a-f])", lambda match: chr(0xDC00 + int(match[1], 16)), name)
-    return re.sub(r"\\u(d[89a-f][0-9a-f]{2})", lambda match: chr(int(match[1], 16)), name)
-
-
-def printable(name: str) -> str:
-    """Return `name` for a line on the terminal: control characters are escaped as well."""
-    text = escape_undecodable(name)
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)

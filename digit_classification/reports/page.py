@@ -18,9 +18,9 @@ import numpy as np
 from PIL import Image
 
 from digit_classification import __version__
+from digit_classification.names import printable
 from digit_classification.pictures import images
 from digit_classification.pictures.decode import Limits
-from digit_classification.pictures.sources import printable
 from digit_classification.reports import charts
 from digit_classification.reports.training_record import (
     MISTAKES,

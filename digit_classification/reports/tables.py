@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from digit_classification.cli.terminal import confusion_table, make_table
-from digit_classification.pictures.sources import printable
+from digit_classification.names import printable
 from digit_classification.reports.training_record import counted
 from digit_classification.training.dataset import CLASSES, Dataset, Report
 

@@ -23,10 +23,9 @@ from typing import Any
 
 import numpy as np
 
-from digit_classification.detection.writers import defused
 from digit_classification.files import check_creatable, folder_beside, put_in_place
+from digit_classification.names import defused, escape_undecodable, printable
 from digit_classification.network.model_file import ModelError
-from digit_classification.pictures.sources import escape_undecodable, printable
 from digit_classification.reports import charts
 from digit_classification.reports.page import in_both_themes, make_page
 from digit_classification.reports.training_record import (

@@ -30,7 +30,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TypeVar
 
-from digit_classification.pictures.sources import escape_undecodable
+from digit_classification.names import escape_undecodable
 from digit_classification.results.errors import DatabaseError, until_available
 from digit_classification.results.mysql_server import VALID_URLS, MySQLServer
 from digit_classification.results.records import (

@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol
 import numpy as np
 
 from digit_classification.files import replacing
+from digit_classification.names import escape_undecodable
 from digit_classification.pictures.object_store import (
     INSTALL,
     PAGE,
@@ -23,7 +24,6 @@ from digit_classification.pictures.object_store import (
     reporting,
     split_url,
 )
-from digit_classification.pictures.sources import escape_undecodable
 from digit_classification.results.errors import DatabaseError
 from digit_classification.results.records import (
     PROBABILITY_COLUMNS,

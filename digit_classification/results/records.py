@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any, Literal, get_args
 
-from digit_classification.pictures.sources import escape_undecodable
+from digit_classification.names import escape_undecodable
 
 Status = Literal["ok", "uncertain", "rejected", "error"]
 STATUSES = frozenset(get_args(Status))

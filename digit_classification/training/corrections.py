@@ -20,9 +20,10 @@ from typing import Any
 
 import numpy as np
 
+from digit_classification.names import printable
 from digit_classification.pictures.decode import DEFAULT_LIMITS, Limits
 from digit_classification.pictures.pipeline import prepare_all
-from digit_classification.pictures.sources import find_named, printable
+from digit_classification.pictures.sources import find_named
 from digit_classification.training.dataset import CLASSES, Dataset, DatasetError, Report
 
 COLUMNS = ("path", "digit", "sha256")

@@ -36,7 +36,8 @@ from digit_classification.detection.cluster.flights import (
 from digit_classification.detection.cluster.tasks import Job, Report
 from digit_classification.detection.reading import Batch
 from digit_classification.detection.summary import NAMED
-from digit_classification.pictures.sources import Source, printable
+from digit_classification.names import printable
+from digit_classification.pictures.sources import Source
 from digit_classification.results.opening import Database
 
 AHEAD = 3  # chunks in flight for each core: the next one waits where the last one ends
