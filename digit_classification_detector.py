@@ -66,13 +66,11 @@ from digit_classification.cli.terminal import (
     progress_bar,
 )
 from digit_classification.config import (
-    PASSWORD_VARIABLE,
     DatabaseSettings,
     Settings,
     SettingsError,
     add_setting,
     load_settings,
-    settings_text,
 )
 from digit_classification.detection.cluster.error import ClusterError
 from digit_classification.detection.destinations import (
@@ -109,7 +107,6 @@ from digit_classification.network.model_file import ModelError, load_model
 from digit_classification.pictures import images
 from digit_classification.pictures.decode import Limits, Picture, decode
 from digit_classification.pictures.native_messages import standard_error_apart
-from digit_classification.pictures.object_store import is_url
 from digit_classification.pictures.pipeline import (
     Prepared,
     crashed,
@@ -131,6 +128,8 @@ from digit_classification.results.opening import (
     reachable_by_nodes,
 )
 from digit_classification.results.records import Result, Run, RunInfo
+from digit_classification.settings import PASSWORD_VARIABLE, settings_text
+from digit_classification.urls import in_object_store
 
 if TYPE_CHECKING:
     from digit_classification.detection.cluster.connection import Cluster
@@ -996,7 +995,8 @@ def _print_plan(
 
 def _refuse_nothing(paths: Sequence[str], given: Sequence[str]) -> None:
     """Raise SourceError if the paths lead to no file, before anything is made or written."""
-    if "-" in paths or any(map(is_url, paths)):  # a list, and a store that `expand` has asked
+    # A list, and a store that `expand` has asked.
+    if "-" in paths or any(map(in_object_store, paths)):
         return
     if next(find_sources(paths), None) is None:
         raise _nothing_found(given)

@@ -56,7 +56,6 @@ from digit_classification.config import (
     TrainingSettings,
     add_setting,
     load_settings,
-    settings_text,
 )
 from digit_classification.files import (
     PlaceError,
@@ -93,6 +92,7 @@ from digit_classification.pictures.decode import Limits
 from digit_classification.reports.tables import counts_table, print_evaluation, print_report
 from digit_classification.reports.training_record import Training, duration
 from digit_classification.reports.training_report import check_report, write_report
+from digit_classification.settings import settings_text
 from digit_classification.training.augmentation import augment
 from digit_classification.training.checkpoint import (
     SECONDS_BETWEEN,

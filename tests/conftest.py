@@ -64,7 +64,8 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 DATASET, EPOCHS = "dataset/mnist-test.zip", 15
 # What decides which model that training makes.
 MAKES_MODELS = (
-    "digit_classification/config.py",
+    "digit_classification/image_formats.py",
+    "digit_classification/settings.py",
     "digit_classification/network",
     "digit_classification/pictures",
     "digit_classification/training",

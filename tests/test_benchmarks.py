@@ -36,12 +36,7 @@ from benchmarks.accuracy import (
     write_markdown,
     write_no_digits,
 )
-from digit_classification.config import (
-    DatasetSettings,
-    ModelSettings,
-    Settings,
-    TrainingSettings,
-)
+from digit_classification.config import DatasetSettings, ModelSettings, Settings, TrainingSettings
 from digit_classification.training.scores import calibration_error
 from digit_classification_detector import DigitPredictor
 from tests.drawing import draw_digit, write_dataset

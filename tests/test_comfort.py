@@ -331,7 +331,7 @@ def test_verbose_names_all_that_is_left_out_and_the_settings(
 
 
 def test_the_settings_printed_are_those_in_effect(tmp_path: Path) -> None:
-    from digit_classification.config import settings_text
+    from digit_classification.settings import settings_text
 
     file = tmp_path / "a: b #c.yaml"
     odd = str(tmp_path / "my: digits #1")

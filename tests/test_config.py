@@ -7,14 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from digit_classification.config import (
-    FIELDS,
-    Settings,
-    SettingsError,
-    add_setting,
-    config_text,
-    load_settings,
-)
+from digit_classification.config import Settings, SettingsError, add_setting, load_settings
+from digit_classification.settings import FIELDS, config_text
 
 ROOT = Path(__file__).resolve().parent.parent
 

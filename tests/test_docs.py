@@ -23,9 +23,10 @@ import pytest
 import digit_classification_detector as detector
 import digit_classification_model_trainer as trainer
 from benchmarks import accuracy, speed
-from digit_classification.config import FIELDS, config_text, load_settings
+from digit_classification.config import load_settings
 from digit_classification.results.database import ResultsDatabase
 from digit_classification.results.records import Result, RunInfo
+from digit_classification.settings import FIELDS, config_text
 from tests.conftest import PASSWORD_VARIABLE, execute_on_mysql, mysql_database
 from tests.documents import (
     PAGES,

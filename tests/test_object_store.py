@@ -19,7 +19,7 @@ import pytest
 
 import digit_classification_detector as detector
 from digit_classification.pictures import object_store, pipeline
-from digit_classification.pictures.object_store import is_url, split_url
+from digit_classification.pictures.object_store import split_url
 from digit_classification.pictures.pipeline import prepare_all, prepare_many
 from digit_classification.pictures.sources import (
     Source,
@@ -32,6 +32,7 @@ from digit_classification.pictures.sources import (
 from digit_classification.results.database import ResultsDatabase
 from digit_classification.results.records import StoredResult
 from digit_classification.training.dataset import DatasetError, read_dataset
+from digit_classification.urls import in_object_store
 from tests.conftest import Bucket
 from tests.drawing import draw_digit, png
 
@@ -89,12 +90,12 @@ def stored(url: str) -> list[StoredResult]:
 
 
 def test_what_is_a_url() -> None:
-    assert is_url("s3://bucket/7.png")
-    assert is_url("gs://bucket")
-    assert is_url("az://container/scans/")
-    assert not is_url("s3:/bucket")
-    assert not is_url("scans/s3://")
-    assert not is_url("C:\\scans")
+    assert in_object_store("s3://bucket/7.png")
+    assert in_object_store("gs://bucket")
+    assert in_object_store("az://container/scans/")
+    assert not in_object_store("s3:/bucket")
+    assert not in_object_store("scans/s3://")
+    assert not in_object_store("C:\\scans")
     assert split_url("s3://bucket/scans/?a#b%20/") == ("s3://bucket", "scans/?a#b%20")
 
 

@@ -6,11 +6,11 @@ import os
 from collections.abc import Sequence
 from typing import Any
 
-from digit_classification.config import Settings
 from digit_classification.detection.named_runs import LATEST, named_run
 from digit_classification.names import printable, shell_command
 from digit_classification.results.opening import Database
 from digit_classification.results.records import Run
+from digit_classification.settings import Settings
 
 # They change how fast a run is, not what it finds.
 FREE_SETTINGS = frozenset({"detection.batch_size", "detection.workers"})

@@ -46,6 +46,7 @@ from digit_classification.results.records import (
     stored_result,
 )
 from digit_classification.results.schema import Store, migrate, text_time
+from digit_classification.urls import MYSQL, SQLITE, kind_of
 
 T = TypeVar("T")
 
@@ -121,18 +122,18 @@ class ResultsDatabase:
         Raises:
             DatabaseError: the URL is none, or the database cannot be reached, used or understood.
         """
-        scheme = url.partition(":")[0]
-        if scheme == "sqlite":
+        kind = kind_of(url)
+        if kind == kind_of(SQLITE):
             from digit_classification.results.sqlite import SQLiteStore, sqlite_path
 
             store: Store = SQLiteStore(sqlite_path(url), read_only)
-        elif scheme == "mysql":
+        elif kind == kind_of(MYSQL):
             from digit_classification.results.mysql import MySQLStore
 
             server = MySQLServer.parse(url, password, option_file, tls_ca, tls_required)
             store = MySQLStore(server, read_only)
         else:
-            raise _unknown_kind(scheme)
+            raise _unknown_kind(kind)
         try:
             migrate(store, read_only)
         except BaseException:
@@ -154,17 +155,17 @@ class ResultsDatabase:
 
         Raises DatabaseError as `open` does.
         """
-        scheme = url.partition(":")[0]
-        if scheme == "sqlite":
+        kind = kind_of(url)
+        if kind == kind_of(SQLITE):
             from digit_classification.results.sqlite import check_sqlite, sqlite_path
 
             check_sqlite(sqlite_path(url))
-        elif scheme == "mysql":
+        elif kind == kind_of(MYSQL):
             from digit_classification.results.mysql import check_mysql
 
             check_mysql(MySQLServer.parse(url, password, option_file, tls_ca, tls_required))
         else:
-            raise _unknown_kind(scheme)
+            raise _unknown_kind(kind)
 
     def __enter__(self) -> ResultsDatabase:
         return self
@@ -367,9 +368,9 @@ class ResultsDatabase:
         return until_available(attempt, self._retry_seconds if wait else 0, self._notice)
 
 
-def _unknown_kind(scheme: str) -> DatabaseError:
-    """Only the scheme of the URL is repeated: the rest may hold a password."""
-    return DatabaseError(f"Unknown kind of database {scheme!r}; use {VALID_URLS}.")
+def _unknown_kind(kind: str) -> DatabaseError:
+    """Only the beginning of the URL is repeated: the rest may hold a password."""
+    return DatabaseError(f"Unknown kind of database {kind!r}; use {VALID_URLS}.")
 
 
 def _stored_row(values: Sequence[Any]) -> StoredResult:

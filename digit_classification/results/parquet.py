@@ -35,13 +35,8 @@ from typing import Any, Literal, TypeVar
 
 import numpy as np
 
-from digit_classification.config import PARQUET
 from digit_classification.files import check_creatable
-from digit_classification.pictures.object_store import (
-    StoreError,
-    StoreUnavailable,
-    is_url,
-)
+from digit_classification.pictures.object_store import StoreError, StoreUnavailable
 from digit_classification.results.errors import DatabaseError, Unavailable, until_available
 from digit_classification.results.parquet_files import (
     KEY_BYTES,
@@ -73,6 +68,7 @@ from digit_classification.results.records import (
     path_key,
     stored_result,
 )
+from digit_classification.urls import PARQUET, in_object_store
 
 T = TypeVar("T")
 
@@ -120,14 +116,14 @@ class ParquetDataset:
             DatabaseError: the URL is none, the place cannot be used, or pyarrow is missing.
         """
         where = url.removeprefix(PARQUET)
-        if where == url or not where or ("://" in where and not is_url(where)):
+        if where == url or not where or ("://" in where and not in_object_store(where)):
             # Not repeated: it may hold a password.
             raise DatabaseError(
                 f"The database URL is no valid {PARQUET} URL; write it like {PARQUET}results or"
                 f" {PARQUET}s3://bucket/results."
             )
         check_pyarrow(url)
-        if not is_url(where):
+        if not in_object_store(where):
             folder = Path(where).absolute()
             dataset = cls(url, Folder(folder), retry_seconds, notice)
             dataset._check_folder(folder, must_exist=read_only)
@@ -147,10 +143,12 @@ class ParquetDataset:
         Raises DatabaseError as `open` does.
         """
         where = url.removeprefix(PARQUET)
-        there = is_url(where) or where in ("", url) or "://" in where or Path(where).exists()
+        there = (
+            in_object_store(where) or where in ("", url) or "://" in where or Path(where).exists()
+        )
         if there:
             cls.open(url, read_only=True).close()  # or raises
-        if is_url(where):
+        if in_object_store(where):
             return
         check_pyarrow(url)
         try:
