@@ -57,6 +57,7 @@ from digit_classification.cli.interruption import (
     exit_status,
     let_go_of_a_closed_terminal,
 )
+from digit_classification.cli.native_messages import standard_error_apart
 from digit_classification.cli.prompt import typed_paths
 from digit_classification.cli.terminal import (
     counter,
@@ -104,14 +105,13 @@ from digit_classification.detection.writers import FORMATS, as_text, format_of, 
 from digit_classification.files import PlaceError
 from digit_classification.names import printable
 from digit_classification.network.model_file import ModelError, load_model
+from digit_classification.parallel import in_batches, map_in_parts
 from digit_classification.pictures import images
 from digit_classification.pictures.decode import Limits, Picture, decode
-from digit_classification.pictures.native_messages import standard_error_apart
-from digit_classification.pictures.pipeline import (
+from digit_classification.pictures.prepare import (
     Prepared,
     crashed,
-    in_batches,
-    map_in_parts,
+    is_waited_for,
     prepare,
     prepare_many,
 )
@@ -369,7 +369,9 @@ class DigitPredictor:
                 limits=self.limits,
                 thumbnail=with_thumbnails,
             )
-            prepared = map_in_parts(prepare_some, sources, detection.workers, crashed)
+            prepared = map_in_parts(
+                prepare_some, sources, detection.workers, crashed, is_waited_for
+            )
             for some in in_batches(prepared, size):
                 yield Batch.of(judge_each(some, network, detection.min_confidence))
             return
@@ -382,7 +384,7 @@ class DigitPredictor:
             with_thumbnails=with_thumbnails,
             with_digits=with_digits,
         )
-        judged = map_in_parts(read, sources, detection.workers, judge_crashed)
+        judged = map_in_parts(read, sources, detection.workers, judge_crashed, is_waited_for)
         for batch in in_batches(judged, size):
             yield Batch.of(batch)
 

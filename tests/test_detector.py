@@ -21,7 +21,7 @@ from PIL import Image
 import digit_classification_detector as detector
 from digit_classification.cli.terminal import make_console
 from digit_classification.config import Settings
-from digit_classification.pictures.pipeline import Prepared
+from digit_classification.pictures.prepare import Prepared
 from digit_classification.results.database import ResultsDatabase
 from digit_classification.results.records import StoredResult
 from digit_classification_detector import DigitPredictor
@@ -544,7 +544,7 @@ def test_a_reading_process_computes_on_one_thread(tmp_path: Path) -> None:
     script.write_text(
         "import os\n"
         "from look import threads\n"
-        "from digit_classification.pictures.pipeline import map_in_order\n"
+        "from digit_classification.parallel import map_in_order\n"
         "found = set(map_in_order(threads, range(300), workers=2))\n"
         "print(os.getpid() in dict(found), {number for _, number in found})\n"
     )

@@ -11,12 +11,12 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from digit_classification.pictures.decode import ImageError, decode
-from digit_classification.pictures.native_messages import (
+from digit_classification.cli.native_messages import (
     diverted_if_apart,
     standard_error_apart,
     take_messages,
 )
+from digit_classification.pictures.decode import ImageError, decode
 from tests.drawing import draw_digit, png
 
 SCRIPT = Path(__file__).resolve().parent.parent / "digit_classification_detector.py"
@@ -65,7 +65,7 @@ def test_nothing_is_taken_from_who_has_standard_error_for_himself(
     """In a program that is not ours, other threads may write there meanwhile."""
     code = (
         "import os\n"
-        "from digit_classification.pictures.native_messages import *\n"
+        "from digit_classification.cli.native_messages import *\n"
         "with diverted_if_apart():\n"
         "    os.write(2, b'of another library')\n"
         "    assert take_messages() == []\n"

@@ -18,9 +18,10 @@ from pathlib import Path
 import pytest
 
 import digit_classification_detector as detector
-from digit_classification.pictures import object_store, pipeline
+from digit_classification import parallel
+from digit_classification.pictures import object_store
 from digit_classification.pictures.object_store import split_url
-from digit_classification.pictures.pipeline import prepare_all, prepare_many
+from digit_classification.pictures.prepare import FETCHERS, prepare, prepare_all, prepare_many
 from digit_classification.pictures.sources import (
     Source,
     SourceError,
@@ -202,7 +203,7 @@ def test_too_large(bucket: Bucket, monkeypatch: pytest.MonkeyPatch) -> None:
         source.read(2 * 2**20)
     assert str(error.value) == "larger than 2 MiB"
     # What is too large to be fetched ahead is read all the same.
-    monkeypatch.setattr(pipeline, "FETCHED_BYTES", 2**20)
+    monkeypatch.setattr("digit_classification.pictures.prepare.FETCHED_BYTES", 2**20)
     (prepared,) = prepare_many([source])
     assert prepared.error == "not an image, or of an unknown format"
 
@@ -361,8 +362,8 @@ def test_objects_are_fetched_together_and_stay_in_order(
     prepared = prepare_many(sources)
     assert [image.source for image in prepared] == sources
     assert all(image.digit is not None for image in prepared)
-    assert 8 <= max(most) <= pipeline.FETCHERS
-    alone = [pipeline.prepare(source).sha256 for source in sources]
+    assert 8 <= max(most) <= FETCHERS
+    alone = [prepare(source).sha256 for source in sources]
     assert [image.sha256 for image in prepared] == alone
 
 
@@ -372,7 +373,7 @@ def test_few_and_lazily(bucket: Bucket) -> None:
     taken = itertools.count()
     endless = (Source(f"{n}", f"{bucket.url}/7.png") for n in taken)
     next(prepare_all(endless, workers=1))
-    assert next(taken) <= pipeline.SMALL + 1
+    assert next(taken) <= parallel.SMALL + 1
 
 
 # ----------------------------------------------------------------------------- the command line
@@ -435,7 +436,7 @@ def test_a_run_that_the_store_stopped_is_resumed(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("DIGITS_DETECTION_BATCH_SIZE", "4")
-    monkeypatch.setattr(pipeline, "CHUNK", 4)
+    monkeypatch.setattr(parallel, "CHUNK", 4)
     read, asked = object_store.read_url, itertools.count()
 
     def fail(url: str, at_most: int) -> bytes:

@@ -14,16 +14,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from digit_classification.pictures import pipeline
+from digit_classification import parallel
+from digit_classification.parallel import in_batches, map_in_parts
 from digit_classification.pictures.images import normalize
-from digit_classification.pictures.pipeline import (
-    Prepared,
-    in_batches,
-    map_in_parts,
-    prepare,
-    prepare_all,
-    prepare_many,
-)
+from digit_classification.pictures.prepare import Prepared, prepare, prepare_all, prepare_many
 from digit_classification.pictures.sources import Source
 from tests.drawing import draw_digit, png, write_dataset
 
@@ -83,10 +77,10 @@ def test_a_few_slow_pictures_are_shared_out_and_the_first_come_at_once() -> None
 
 
 def test_little_work_needs_no_processes() -> None:
-    items = [(number, 0.0) for number in range(pipeline.SMALL)]
+    items = [(number, 0.0) for number in range(parallel.SMALL)]
     parts = list(map_in_parts(sleep_each, items, workers=4))
     assert {process for part in parts for _, process in part} == {os.getpid()}
-    assert max(map(len, parts)) == pipeline.CHUNK
+    assert max(map(len, parts)) == parallel.CHUNK
 
 
 def test_slow_pictures_among_quick_ones_are_cut_by_time() -> None:
@@ -180,7 +174,7 @@ def renamed(source: Source, word: str) -> Source:
 def test_a_picture_that_crashes_its_process_is_an_error(
     sources: list[Source], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pipeline, "prepare_many", crash_on_some)
+    monkeypatch.setattr("digit_classification.pictures.prepare.prepare_many", crash_on_some)
     for position in (0, 130, 299):
         sources[position] = renamed(sources[position], "crash")
     for position in (65, 200):
@@ -207,7 +201,7 @@ def test_processes_end_with_their_parent(sources: list[Source], tmp_path: Path) 
     """Killed without a chance to tell them."""
     code = (
         "import multiprocessing, sys, time\n"
-        "from digit_classification.pictures.pipeline import prepare_all\n"
+        "from digit_classification.pictures.prepare import prepare_all\n"
         "from digit_classification.pictures.sources import find_sources\n"
         "if __name__ == '__main__':\n"
         "    images = prepare_all(find_sources([sys.argv[1]]), workers=2)\n"
@@ -236,7 +230,7 @@ def test_processes_end_with_their_parent(sources: list[Source], tmp_path: Path) 
 
 def test_the_processes_that_read_do_not_import_the_script(tmp_path: Path, model: Path) -> None:
     """It imports much that they do not need; that takes longer than reading a thousand digits."""
-    for number in range(pipeline.SMALL + 1):
+    for number in range(parallel.SMALL + 1):
         (tmp_path / f"{number}.png").write_bytes(png(draw_digit(number % 10, seed=number)))
     script = [sys.executable, "-X", "importtime", str(ROOT / "digit_classification_detector.py")]
     options = ["--model", str(model), "--database", "none", "--workers", "2"]
@@ -244,9 +238,7 @@ def test_the_processes_that_read_do_not_import_the_script(tmp_path: Path, model:
         [*script, str(tmp_path), *options], capture_output=True, text=True, check=True
     )
     imported = [line.rpartition("|")[2].strip() for line in done.stderr.splitlines()]
-    assert (
-        imported.count("digit_classification.pictures.pipeline") > 1
-    )  # by this process and others
+    assert imported.count("digit_classification.pictures.prepare") > 1  # by this process and others
     assert imported.count("digit_classification.cli.command_line") == 1
 
 

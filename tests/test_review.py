@@ -33,7 +33,7 @@ from benchmarks.browser import open_browser
 from digit_classification.names import escape_undecodable
 from digit_classification.pictures import images
 from digit_classification.pictures.decode import decode
-from digit_classification.pictures.pipeline import Prepared, prepare
+from digit_classification.pictures.prepare import Prepared, prepare
 from digit_classification.pictures.sources import Source, find_named
 from digit_classification.reports import review
 from digit_classification.reports.review import About, Review

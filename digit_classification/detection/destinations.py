@@ -19,7 +19,7 @@ from digit_classification.cli.terminal import discard
 from digit_classification.detection.writers import is_earlier_output
 from digit_classification.files import check_apart, check_creatable, check_writable, may_replace
 from digit_classification.names import printable
-from digit_classification.pictures.pipeline import Prepared
+from digit_classification.pictures.prepare import Prepared
 from digit_classification.pictures.sources import IMAGE_SUFFIXES
 from digit_classification.reports.review import check_report
 from digit_classification.results.opening import can_be_changed, database_files

@@ -22,7 +22,7 @@ from digit_classification.detection.truth import Score
 from digit_classification.detection.writers import COUNTS, RUN_COLUMNS, TextStream
 from digit_classification.names import defused, escape_undecodable, printable
 from digit_classification.pictures.decode import DEFAULT_LIMITS, Limits
-from digit_classification.pictures.pipeline import Prepared, prepare_all
+from digit_classification.pictures.prepare import Prepared, prepare_all
 from digit_classification.pictures.sources import find_named
 from digit_classification.reports.review import About, Review
 from digit_classification.results.opening import Database

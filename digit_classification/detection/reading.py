@@ -11,7 +11,7 @@ import numpy as np
 from digit_classification.network.inference import Network
 from digit_classification.pictures import images
 from digit_classification.pictures.decode import Limits
-from digit_classification.pictures.pipeline import Prepared, crashed, prepare_many
+from digit_classification.pictures.prepare import Prepared, crashed, prepare_many
 from digit_classification.pictures.sources import Source
 from digit_classification.results.records import Result
 

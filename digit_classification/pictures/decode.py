@@ -19,8 +19,8 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
+from digit_classification.cli.native_messages import take_messages
 from digit_classification.image_formats import FORMATS, MAX_PIXELS
-from digit_classification.pictures.native_messages import take_messages
 from digit_classification.pictures.png import decode_plain_png
 from digit_classification.pictures.sources import Source, SourceError
 

@@ -22,7 +22,7 @@ import numpy as np
 
 from digit_classification.pictures.decode import DEFAULT_LIMITS, Limits
 from digit_classification.pictures.images import SIDE
-from digit_classification.pictures.pipeline import Prepared, prepare_all
+from digit_classification.pictures.prepare import Prepared, prepare_all
 from digit_classification.pictures.sources import Source, SourceError, is_zip, list_folder, list_zip
 from digit_classification.training import dataset_cache
 from digit_classification.urls import OBJECT_STORES

@@ -12,8 +12,8 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from digit_classification.parallel import map_in_order
 from digit_classification.pictures import images
-from digit_classification.pictures.pipeline import map_in_order
 
 SIDE = 112  # pixels of the picture that a digit is drawn in
 HEIGHT = 72  # pixels of the digit

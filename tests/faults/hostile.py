@@ -33,7 +33,7 @@ from digit_classification.network.inference import NetworkError, packed_size
 from digit_classification.network.model_file import CARD, WEIGHTS, ModelError, load_model
 from digit_classification.pictures import images
 from digit_classification.pictures.archive import Archive
-from digit_classification.pictures.pipeline import prepare
+from digit_classification.pictures.prepare import prepare
 from digit_classification.pictures.sources import Source, find_sources
 from tests.drawing import draw_digit
 
