@@ -1,0 +1,1 @@
+"""Pages for people: of a training, and of the pictures of a run."""
