@@ -22,7 +22,7 @@ SQL = re.compile(
 # What may stand in a statement beside fixed text: tables, columns, types, places of parameters.
 # Nothing that a user, a file or a server chose, but for the columns of a table found, quoted.
 NO_DATA = {
-    "', '.join(_RUN_COLUMNS)",
+    "', '.join(RUN_COLUMNS)",
     "', '.join(changes)",
     "', '.join(columns)",
     "', '.join(key)",
