@@ -9,8 +9,7 @@ import pytest
 
 from digit_classification.config import Settings, SettingsError, add_setting, load_settings
 from digit_classification.settings import FIELDS, config_text
-
-ROOT = Path(__file__).resolve().parent.parent
+from tests.documents import ROOT
 
 
 def load(tmp_path: Path, text: str = "", arguments: str = "", **environment: str) -> Settings:

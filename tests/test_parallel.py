@@ -19,9 +19,8 @@ from digit_classification.parallel import in_batches, map_in_parts
 from digit_classification.pictures.images import normalize
 from digit_classification.pictures.prepare import Prepared, prepare, prepare_all, prepare_many
 from digit_classification.pictures.sources import Source
+from tests.documents import ROOT
 from tests.drawing import draw_digit, png, write_dataset
-
-ROOT = Path(__file__).resolve().parent.parent
 
 pytestmark = pytest.mark.skipif(os.name == "nt", reason="needs Unix signals")
 

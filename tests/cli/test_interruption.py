@@ -23,9 +23,10 @@ from digit_classification.cli.interruption import (
 from digit_classification.results.database import ResultsDatabase
 from digit_classification.results.errors import DatabaseError
 from digit_classification.results.records import Run
+from tests.documents import ROOT
 from tests.drawing import draw_digit, png
 
-SCRIPT = Path(__file__).resolve().parent.parent / "digit_classification_detector.py"
+SCRIPT = ROOT / "digit_classification_detector.py"
 
 unix = pytest.mark.skipif(os.name == "nt", reason="needs Unix signals and pipes")
 

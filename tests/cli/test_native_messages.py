@@ -17,9 +17,10 @@ from digit_classification.cli.native_messages import (
     take_messages,
 )
 from digit_classification.pictures.decode import ImageError, decode
+from tests.documents import ROOT
 from tests.drawing import draw_digit, png
 
-SCRIPT = Path(__file__).resolve().parent.parent / "digit_classification_detector.py"
+SCRIPT = ROOT / "digit_classification_detector.py"
 SAID = "the decoder said: ZIPDecode: Decoding error at scanline 0"
 
 

@@ -28,14 +28,11 @@ from digit_classification.cli.terminal import counter, progress_bar
 from digit_classification.config import load_settings
 from digit_classification.network.model_file import load_model
 from digit_classification.training import checkpoint as checkpoints
+from tests.documents import ROOT
 from tests.drawing import write_dataset
+from tests.trainer import run
 
-ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = [trainer, detector]
-
-
-def run(*arguments: object) -> int:
-    return trainer.main([str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")

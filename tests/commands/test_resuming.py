@@ -21,9 +21,9 @@ from digit_classification.results.errors import DatabaseError
 from digit_classification.results.records import Run, StoredResult
 from digit_classification_detector import DigitPredictor
 from tests.conftest import PASSWORD_VARIABLE
+from tests.documents import ROOT
 from tests.drawing import draw_digit, png, write_dataset
 
-ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "digit_classification_detector.py"
 
 Detect = Callable[..., int]

@@ -11,10 +11,11 @@ import pytest
 
 from digit_classification.results.database import ResultsDatabase
 from tests.conftest import PASSWORD_VARIABLE, execute_on_mysql, mysql_database
+from tests.documents import ROOT
 from tests.drawing import draw_digit, png
 from tests.faults.hostile import sound_model
 
-SCRIPT = Path(__file__).resolve().parent.parent / "digit_classification_detector.py"
+SCRIPT = ROOT / "digit_classification_detector.py"
 CANARY = "hunter2-canary"
 
 

@@ -25,9 +25,9 @@ from digit_classification.pictures.prepare import Prepared
 from digit_classification.results.database import ResultsDatabase
 from digit_classification.results.records import StoredResult
 from digit_classification_detector import DigitPredictor
+from tests.documents import ROOT
 from tests.drawing import draw_digit, png, write_dataset, zip_folder
 
-ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "digit_classification_detector.py"
 
 Run = Callable[..., int]

@@ -12,24 +12,20 @@ from pathlib import Path
 import pytest
 
 import digit_classification_detector as detector
-import digit_classification_model_trainer as trainer
 from digit_classification.detection.sorting import Sorter, SortingError
 from digit_classification.pictures.sources import Source
 from digit_classification.results.database import ResultsDatabase
 from digit_classification.results.records import Result, StoredResult
 from tests.conftest import PASSWORD_VARIABLE
 from tests.drawing import draw_digit, png, write_dataset, zip_folder
+from tests.trainer import train_model
 
 Detect = Callable[..., int]
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("model")
-    dataset, path = write_dataset(folder / "digits", per_class=12), folder / "digits.keras"
-    options = ["--epochs", "4", "--hidden-units", "32", "--batch-size", "16", "--quiet"]
-    assert trainer.main(["--dataset", str(dataset), "--model", str(path), *options]) == 0
-    return path
+    return train_model(tmp_path_factory.mktemp("model"), "--epochs", 4, "--hidden-units", 32)
 
 
 @pytest.fixture

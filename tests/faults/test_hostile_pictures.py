@@ -25,10 +25,10 @@ from digit_classification.pictures.decode import ImageError, Limits, decode
 from digit_classification.pictures.prepare import Prepared, prepare, prepare_all
 from digit_classification.pictures.sources import Source, find_sources, list_folder
 from digit_classification.training.dataset import DatasetError, read_dataset
+from tests.documents import ROOT
 from tests.drawing import draw_digit, png, write_dataset
 from tests.faults.hostile import in_mode
 
-ROOT = Path(__file__).resolve().parents[2]
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
 MODES = ("1", "L", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "I", "F")
 RARE_MODES = ("LA", "PA", "La", "RGBa", "RGBX", "I;16")

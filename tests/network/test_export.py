@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import digit_classification_model_trainer as trainer
 from digit_classification.network.export import (
     FORMATS,
     ONNX_REQUIREMENT,
@@ -19,9 +18,10 @@ from digit_classification.network.export import (
 )
 from digit_classification.network.model_file import ModelError
 from digit_classification.pictures import images
+from tests.documents import ROOT
 from tests.drawing import draw_digit, write_dataset
+from tests.trainer import run
 
-ROOT = Path(__file__).resolve().parent.parent
 # Drawn digits, and noise, which is where networks differ first.
 DIGITS = np.concatenate(
     [
@@ -29,10 +29,6 @@ DIGITS = np.concatenate(
         np.random.default_rng(0).integers(0, 256, (50, images.SIDE, images.SIDE)),
     ]
 ).astype(np.float32)
-
-
-def run(*arguments: object) -> int:
-    return trainer.main([str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")

@@ -19,9 +19,9 @@ from digit_classification.network import inference
 from digit_classification.network.architecture import build_learning_network, build_saved_network
 from digit_classification.network.model_file import load_model, save_model
 from digit_classification.pictures.images import PREPARATION
+from tests.documents import ROOT
 from tests.kernels import BEYOND_BASELINE, kernels
 
-ROOT = Path(__file__).resolve().parent.parent
 RANDOM = np.random.default_rng(7)
 DIGITS = RANDOM.integers(0, 256, (300, 28, 28), dtype=np.uint8)
 
@@ -115,7 +115,7 @@ OLD = ("Prescott", "Sandybridge")
 def test_the_bits_are_those_of_every_kernel() -> None:
     code = (
         "from threadpoolctl import threadpool_info\n"
-        "from tests.test_inference import fingerprint\n"
+        "from tests.network.test_inference import fingerprint\n"
         "print(threadpool_info()[0].get('architecture'), fingerprint())"
     )
     computed_by = set()

@@ -20,9 +20,9 @@ from PIL import Image
 
 from digit_classification.pictures import images
 from digit_classification.pictures.decode import Limits
+from tests.documents import ROOT
 from tests.kernels import BEYOND_BASELINE, kernels
 
-ROOT = Path(__file__).resolve().parent.parent
 SAMPLES = ROOT / "samples"
 
 # Strokes of handwritten digits: polylines in a unit square, x to the right, y down.
@@ -151,7 +151,7 @@ def fingerprint() -> str:
 @pytest.mark.skipif("Haswell" not in kernels(), reason="needs AVX2")
 def test_processors_with_avx2_prepare_pictures_alike() -> None:
     """Of OpenCV, AVX-512 alone is turned off: without AVX2 its sums are rounded in another way."""
-    code = "from tests.test_images import fingerprint; print(fingerprint())"
+    code = "from tests.pictures.test_images import fingerprint; print(fingerprint())"
     here = fingerprint()
     for kernel in kernels()[::2]:
         older = {"OPENCV_CPU_DISABLE": "AVX512-SKX", "NPY_DISABLE_CPU_FEATURES": BEYOND_BASELINE}

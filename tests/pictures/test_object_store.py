@@ -35,9 +35,9 @@ from digit_classification.results.records import StoredResult
 from digit_classification.training.dataset import DatasetError, read_dataset
 from digit_classification.urls import in_object_store
 from tests.conftest import Bucket
+from tests.documents import ROOT
 from tests.drawing import draw_digit, png
 
-ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "digit_classification_detector.py"
 SEVEN = png(draw_digit(7))
 # Characters that mean something in URLs, XML, patterns or file names are plain ones in a key.

@@ -41,8 +41,8 @@ from digit_classification.results.database import ResultsDatabase
 from digit_classification.results.records import Result, Status
 from digit_classification.training.corrections import read_corrections
 from tests.drawing import draw_digit, png, write_dataset, zip_folder
+from tests.trainer import train_model
 
-ROOT = Path(__file__).resolve().parent.parent
 HOSTILE = (
     "</script><img src=x onerror=\"document.title='broken'\">.png",
     "<!--<script>.png",
@@ -319,11 +319,8 @@ def test_find_named_finds_files_and_members(
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that has learned little: it is uncertain."""
-    folder = tmp_path_factory.mktemp("model")
-    dataset, path = write_dataset(folder / "digits"), folder / "digits.keras"
-    options = ["--hidden-units", "16", "--epochs", "3", "--batch-size", "16", "--quiet"]
-    assert trainer.main(["--dataset", str(dataset), "--model", str(path), *options]) == 0
-    return path
+    folder, options = tmp_path_factory.mktemp("model"), ("--hidden-units", 16, "--epochs", 3)
+    return train_model(folder, *options)
 
 
 Run = Callable[..., int]

@@ -29,9 +29,10 @@ from digit_classification.pictures.decode import Limits
 from digit_classification.reports.training_record import duration
 from digit_classification.reports.training_report import check_report
 from digit_classification.training import scores
+from tests.documents import ROOT
 from tests.drawing import draw_digit, png, write_dataset
+from tests.trainer import run
 
-ROOT = Path(__file__).resolve().parent.parent
 FILES = {
     *("index.html", "report.txt", "metrics.json", "history.csv", "mistakes.csv", "left_out.csv"),
     *("settings.yaml", "loss.png", "error.png", "confusion_counts.png", "confusion_shares.png"),
@@ -40,10 +41,6 @@ FILES = {
 # What a file may be called, if it is up to somebody else.
 HOSTILE = "<img src=x onerror=alert(1)>&amp;'$title.png"
 FORMULA = "=cmd.png"
-
-
-def run(*arguments: object) -> int:
-    return trainer.main([str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")

@@ -26,10 +26,10 @@ from digit_classification.results.errors import DatabaseError
 from digit_classification.results.parquet import ParquetDataset
 from digit_classification.results.records import Result, RunCounts, RunInfo, StoredResult, path_key
 from tests.conftest import Bucket
+from tests.documents import ROOT
 
 pytest.importorskip("pyarrow")
 
-ROOT = Path(__file__).resolve().parent.parent
 TEN = (0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.6, 0.08, 0.04)
 ROWS = [
     Result("scans/7.png", "ok", digit=7, confidence=0.1 + 0.2, probabilities=TEN),

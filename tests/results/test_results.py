@@ -46,6 +46,7 @@ from tests.conftest import (
     execute_on_mysql,
     mysql_database,
 )
+from tests.documents import ROOT
 
 TEN = (0.01, 0.02, 0.03, 0.04, 0.05, 0.06, 0.07, 0.6, 0.08, 0.04)
 VALID_URLS = (
@@ -1402,7 +1403,7 @@ def test_what_the_tests_do_without_a_server(required: bool) -> None:
             "PATH": "/nowhere",
             **({"DIGITS_TEST_REQUIRE_MYSQL": "1"} if required else {}),
         },
-        cwd=Path(__file__).parents[1],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         timeout=60,

@@ -6,15 +6,14 @@ import ast
 import re
 import sqlite3
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from digit_classification.results.database import ResultsDatabase
 from digit_classification.results.records import Result, RunInfo
+from tests.documents import ROOT
 
-ROOT = Path(__file__).resolve().parent.parent
 SOURCES = sorted((ROOT / "digit_classification").rglob("*.py")) + sorted(ROOT.glob("*.py"))
 SQL = re.compile(
     r"\s*(SELECT|INSERT|UPDATE|DELETE|REPLACE|CREATE|ALTER|DROP|PRAGMA|SET|GRANT|LOCK)\s"

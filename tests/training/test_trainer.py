@@ -18,14 +18,11 @@ import digit_classification_model_trainer as trainer
 from digit_classification.config import Settings, TrainingSettings, load_settings
 from digit_classification.network.architecture import build_saved_network
 from digit_classification.network.model_file import CARD, WEIGHTS, load_model, save_model
+from tests.documents import ROOT
 from tests.drawing import draw_digit, write_dataset
+from tests.trainer import run
 
-ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT / "digit_classification_model_trainer.py"
-
-
-def run(*arguments: object) -> int:
-    return trainer.main([str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")
