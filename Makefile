@@ -68,4 +68,4 @@ soak: $(READY)
 	$(BIN)/python benchmarks/reliability.py --markdown benchmarks/reliability.md
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache
