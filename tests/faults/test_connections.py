@@ -279,9 +279,7 @@ def test_what_does_not_pass_is_not_waited_for(url: str) -> None:
             f"KILL USER '{user}'" if is_mariadb(url) else "DO 0",
         )
         begin = time.monotonic()
-        with pytest.raises(
-            DatabaseError, match="refuses the password of 'faults_user'@"
-        ):
+        with pytest.raises(DatabaseError, match="refuses the password of 'faults_user'@"):
             database.add("run", make_results(0))
         assert time.monotonic() - begin < 30
     execute_on_mysql(url, f"DROP USER '{user}'@'%'")
