@@ -36,7 +36,7 @@ sys.path.insert(0, str(ROOT))  # run from a checkout, which is not installed
 from benchmarks import speed  # noqa: E402
 from benchmarks.accuracy import TEST_SET, BenchmarkError, check_outputs, write_markdown  # noqa: E402
 from digit_classification.cli.terminal import make_console  # noqa: E402
-from digit_classification.detection.reading import Batch, read_and_judge  # noqa: E402
+from digit_classification.detection.reading import Batch, ReadingOptions, read_and_judge  # noqa: E402
 from digit_classification.network.inference import Network  # noqa: E402
 from digit_classification.network.model_file import load_model  # noqa: E402
 from digit_classification.parallel import default_workers  # noqa: E402
@@ -50,7 +50,7 @@ CHUNK = 1000  # pictures, as detection.batch_size is by default
 CHUNKS = 20  # read to measure what a picture takes
 EMPTY_CHUNKS = 300
 SETTLED, IDLE = 5.0, 10.0  # seconds
-MIN_CONFIDENCE = 0.6
+OPTIONS = ReadingOptions("auto", DEFAULT_LIMITS, min_confidence=0.6)
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ class Parts:
 
 
 def read(sources: list[Source], network: Network) -> Batch:
-    return Batch.of(read_and_judge(sources, network, MIN_CONFIDENCE, "auto", DEFAULT_LIMITS))
+    return Batch.of(read_and_judge(sources, network, OPTIONS))
 
 
 def read_some(folder: str, model: str, dataset: str, first: int, ready: Any, go: Any) -> float:
@@ -223,11 +223,11 @@ def row_seconds(url: str, model: Path, folder: Path) -> float:
 
 def crossing_bytes(sources: list[Source], model: Path) -> tuple[float, float]:
     """Return the pickled bytes a picture: to and from the driver, and of a row to its writer."""
-    from digit_classification.detection.cluster.tasks import Report, pack
+    from digit_classification.detection.cluster.tasks import ChunkReport, pack
     from digit_classification.detection.summary import Summary
 
     batch = read(sources, load_model(model).network)
-    report = Report("0" * 56, 1.0, Summary.of(batch.results), [])
+    report = ChunkReport("0" * 56, 1.0, Summary.of(batch.results), [])
     driver = len(pack(sources)) + len(pickle.dumps(report, 5))
     return driver / len(sources), len(pickle.dumps(batch.results, 5)) / len(sources)
 

@@ -142,10 +142,8 @@ def test_a_script_needs_no_main_guard(
         "results = list(DigitPredictor(sys.argv[1], settings=settings)"
         ".classify_images([sys.argv[2]]))\n"
         "print(len(results))\n"
-        "classifier = DigitClassifier(settings, quiet=True)\n"
-        "classifier._load_and_preprocess_data()\n"
-        "parts = classifier.train_labels, classifier.validation_labels, classifier.test_labels\n"
-        "print(sum(map(len, parts)))\n"
+        "parts, _ = DigitClassifier(settings, quiet=True).prepare()\n"
+        "print(sum(map(len, (parts.training, parts.validation, parts.test))))\n"
     )
     dataset = write_dataset(tmp_path / "dataset", per_class=30)
     folder = os.path.dirname(sources[0].path)

@@ -6,6 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 
 from rich import box
 from rich.console import Console
@@ -129,3 +130,25 @@ def waiting(console: Console, what: str, *, quiet: bool = False) -> Iterator[Non
 def error_text(error: object) -> Text:
     """Return the sentence of an error; in colour on a terminal, unless NO_COLOR is set."""
     return Text.assemble(("Error:", "bold red"), f" {error}")
+
+
+@dataclass(frozen=True)
+class Terminal:
+    """Where a command's results and messages go, and how many of the messages are wanted."""
+
+    output: Console
+    messages: Console
+    quiet: bool = False
+    verbose: bool = False
+
+    def tell(self, text: str) -> None:
+        """Print a message, unless quiet."""
+        if not self.quiet:
+            self.messages.print(text)
+
+    @contextlib.contextmanager
+    def progress(self, what: str) -> Iterator[Callable[[int, int], None]]:
+        """Show a bar; yield the function that tells it how much is done of how much."""
+        with progress_bar(self.messages, quiet=self.quiet) as bar:
+            task = bar.add_task(what, total=None)
+            yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,21 +1,53 @@
-"""From prepared pictures to results: what the network reads, and how far that is believed."""
+"""From sources to results: how pictures are read, what the network says, how far it is believed.
+
+A Reader is where that is done: on this machine, as here, or on a cluster (`cluster/connection.py`).
+Whoever reads, `read_and_judge` is what is done with some sources.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from functools import partial
+from typing import Protocol, TypeAlias
 
 import numpy as np
 
 from digit_classification.network.inference import Network
+from digit_classification.network.model_file import Model
+from digit_classification.parallel import in_batches, map_in_parts
 from digit_classification.pictures import images
 from digit_classification.pictures.decode import Limits
-from digit_classification.pictures.prepare import Prepared, crashed, prepare_many
+from digit_classification.pictures.prepare import Prepared, crashed, is_waited_for, prepare_many
 from digit_classification.pictures.sources import Source
 from digit_classification.results.records import Result
+from digit_classification.settings import Settings
 
 Judged: TypeAlias = tuple[Prepared, Result | None]  # a file that is no picture has no result
+
+
+@dataclass(frozen=True)
+class ReadingOptions:
+    """How pictures are read, wherever that is, and what comes with their results."""
+
+    invert: images.Invert
+    limits: Limits
+    min_confidence: float  # 0 to 1; a digit that is read with less is `uncertain`
+    batch_size: int = 1000  # pictures
+    with_thumbnails: bool = False
+    with_pixels: bool = False  # those that the network saw
+
+    @classmethod
+    def of(cls, settings: Settings, **wanted: bool) -> ReadingOptions:
+        """Return those of `settings`, with thumbnails or pixels if they are `wanted`."""
+        detection = settings.detection
+        return cls(
+            invert=detection.invert,
+            limits=Limits(**settings.images.model_dump()),
+            min_confidence=detection.min_confidence,
+            batch_size=detection.batch_size,
+            **wanted,
+        )
 
 
 @dataclass(frozen=True)
@@ -26,6 +58,10 @@ class Batch:
     results: list[Result]
     strays: list[str]  # names
 
+    @property
+    def sources(self) -> list[Source]:
+        return [picture.source for picture in self.pictures]
+
     @classmethod
     def of(cls, judged: Sequence[Judged]) -> Batch:
         return cls(
@@ -35,24 +71,55 @@ class Batch:
         )
 
 
+class Reader(Protocol):
+    """Where pictures are read: this machine, or a cluster."""
+
+    def read(
+        self, sources: Iterable[Source], model: Model, options: ReadingOptions
+    ) -> Iterator[Batch]:
+        """Yield the pictures and their results, a batch at a time, in the order of `sources`."""
+
+
+@dataclass(frozen=True)
+class ThisMachine:
+    """Reads in processes, or in this one if there is little to read."""
+
+    workers: int  # processes; 0: one for each core
+
+    def read(
+        self, sources: Iterable[Source], model: Model, options: ReadingOptions
+    ) -> Iterator[Batch]:
+        """Yield the pictures and their results, a batch at a time, in the order of `sources`."""
+        if model.made_elsewhere:  # which one process of its own computes, for all others
+            prepare_some = partial(
+                prepare_many,
+                invert=options.invert,
+                limits=options.limits,
+                thumbnail=options.with_thumbnails,
+            )
+            prepared = map_in_parts(prepare_some, sources, self.workers, crashed, is_waited_for)
+            for some in in_batches(prepared, options.batch_size):
+                yield Batch.of(judge_each(some, model.network, options.min_confidence))
+            return
+        read = partial(read_and_judge, network=model.network, options=options)
+        judged = map_in_parts(read, sources, self.workers, judge_crashed, is_waited_for)
+        for batch in in_batches(judged, options.batch_size):
+            yield Batch.of(batch)
+
+
 def read_and_judge(
     sources: Sequence[Source],
     network: Network,
-    min_confidence: float,
-    invert: images.Invert,
-    limits: Limits,
+    options: ReadingOptions,
     *,
-    with_thumbnails: bool = False,
-    with_digits: bool = False,
     enough: Callable[[], bool] = lambda: False,
 ) -> list[Judged]:
-    """Prepare and judge each source, or, once `enough()`, those that have been prepared.
-
-    Only a page of pictures needs their thumbnails and digits.
-    """
-    prepared = prepare_many(sources, invert, limits, thumbnail=with_thumbnails, enough=enough)
-    judged = judge_each(prepared, network, min_confidence)
-    if not with_digits:
+    """Prepare and judge each source, or, once `enough()`, those that have been prepared."""
+    prepared = prepare_many(
+        sources, options.invert, options.limits, thumbnail=options.with_thumbnails, enough=enough
+    )
+    judged = judge_each(prepared, network, options.min_confidence)
+    if not options.with_pixels:  # only a page of pictures needs them
         for picture, _ in judged:
             picture.digit = None
     return judged
@@ -77,8 +144,8 @@ def judge(batch: Sequence[Prepared], network: Network, min_confidence: float) ->
 
     A digit that is read with less than `min_confidence`, 0 to 1, is `uncertain`.
     """
-    digits = [image.digit for image in batch if image.digit is not None]
-    probabilities = iter(network(np.stack(digits)).tolist() if digits else ())
+    pixels = [image.digit for image in batch if image.digit is not None]
+    probabilities = iter(network(np.stack(pixels)).tolist() if pixels else ())
     return [
         _result(image, next(probabilities) if image.digit is not None else None, min_confidence)
         for image in batch

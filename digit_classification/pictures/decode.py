@@ -75,6 +75,17 @@ class Decoded:
 DEFAULT_LIMITS = Limits()
 
 
+def check_picture(picture: object) -> None:
+    """Raise TypeError unless this could hold a picture; a path is known by then to be none."""
+    if isinstance(picture, io.TextIOBase):
+        raise TypeError("The file is open as text: open it with mode 'rb', or pass its path.")
+    if not isinstance(picture, bytes | Image.Image | np.ndarray) and not hasattr(picture, "read"):
+        raise TypeError(
+            "A picture is a path, bytes, a binary file, a Pillow image or a NumPy array, not"
+            f" {type(picture).__name__}: pass one of these, or a list of them."
+        )
+
+
 def decode(source: Picture, limits: Limits = DEFAULT_LIMITS) -> Decoded:
     """Return the pixels of a path, the bytes of a file, a binary file, or a Pillow image.
 

@@ -90,20 +90,20 @@ def _figure(width: float, height: float) -> Figure:
 # ------------------------------------------------------------------------------- learning curves
 
 
-def learning_curve(history: Sequence[Mapping[str, float]], best_epoch: int, figure: str) -> Draw:
+def learning_curve(curve: Sequence[Mapping[str, float]], best_epoch: int, score: str) -> Draw:
     """Return what draws the `loss`, or the share of mistakes (`error`), after each epoch."""
 
     def draw(theme: Theme) -> Figure:
         drawn = _figure(5.2, 3.6)
         axes = drawn.add_subplot()
-        epochs = [row["epoch"] for row in history]
-        if figure == "loss":
-            training = [row["loss"] for row in history]
-            validation = [row["validation_loss"] for row in history]
+        epochs = [row["epoch"] for row in curve]
+        if score == "loss":
+            training = [row["loss"] for row in curve]
+            validation = [row["validation_loss"] for row in curve]
             axes.set_ylabel("loss (cross-entropy)")
         else:
-            training = [100 * (1 - row["accuracy"]) for row in history]
-            validation = [100 * (1 - row["validation_accuracy"]) for row in history]
+            training = [100 * (1 - row["accuracy"]) for row in curve]
+            validation = [100 * (1 - row["validation_accuracy"]) for row in curve]
             axes.set_ylabel("mistakes, %")
         style: dict[str, Any] = {"ls": "-", "marker": "o" if len(epochs) < 8 else "", "ms": 4}
         axes.plot(epochs, training, color=theme.second, lw=1.4, label="training", **style)

@@ -7,29 +7,33 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import io
 import string
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from digit_classification import __version__
+from digit_classification.cli.wording import counted, duration
 from digit_classification.names import printable
 from digit_classification.pictures import images
 from digit_classification.pictures.decode import Limits
-from digit_classification.reports import charts
+from digit_classification.reports.markup import (
+    html_table,
+    percent,
+    png_url,
+    safe,
+    safe_block,
+    thumbnail,
+)
 from digit_classification.reports.training_record import (
     MISTAKES,
     PAIRS,
     SAMPLES,
     Kind,
     Training,
-    counted,
-    duration,
     full_name,
     left_out,
     open_picture,
@@ -69,7 +73,7 @@ def make_page(training: Training, metrics: Mapping[str, Any], charts: Mapping[st
 
 def _datasets_in_words(training: Training) -> str:
     def shown(path: Path) -> str:
-        return f'<span class="path">{_safe(path.as_posix())}</span>'
+        return f'<span class="path">{safe(path.as_posix())}</span>'
 
     dataset, *others = training.datasets
     corrections = [data for data in others if data.path != training.test_path]
@@ -81,33 +85,6 @@ def _datasets_in_words(training: Training) -> str:
     return f"{words}, tested on {shown(training.test_path)}"
 
 
-def _safe(text: str) -> str:
-    """Return text for HTML; control characters and half characters are shown as escapes."""
-    return escape(printable(text))
-
-
-def _percent(share: float, digits: int = 2) -> str:
-    return f"{100 * share:.{digits}f}&nbsp;%"
-
-
-def _html_table(
-    header: Sequence[str], rows: Iterable[Sequence[str]], foot: Sequence[str] = ()
-) -> str:
-    """Return a table whose cells are HTML; the first of each row is its head."""
-
-    def row(cells: Sequence[str]) -> str:
-        first, *others = cells
-        tail = "".join(cell if cell.startswith("<td") else f"<td>{cell}</td>" for cell in others)
-        return f'<tr><th scope="row">{first}</th>{tail}</tr>'
-
-    head = "".join(f'<th scope="col">{cell}</th>' for cell in header)
-    end = f"<tfoot>{row(foot)}</tfoot>" if foot else ""
-    return (
-        f'<div class="scroll"><table><thead><tr>{head}</tr></thead>'
-        f"<tbody>{''.join(map(row, rows))}</tbody>{end}</table></div>"
-    )
-
-
 def _how_good(training: Training, metrics: Mapping[str, Any]) -> str:
     low, high = metrics["accuracy_interval_95"]
     mistakes, total = metrics["mistakes"], metrics["images"]
@@ -115,9 +92,9 @@ def _how_good(training: Training, metrics: Mapping[str, Any]) -> str:
     planned = metrics["epochs_planned"]
     name, hardest = min(metrics["digits"].items(), key=lambda item: item[1]["recall"])
     tiles = {
-        "Hardest digit": (name, f"{_percent(hardest['recall'])} of them are read right"),
+        "Hardest digit": (name, f"{percent(hardest['recall'])} of them are read right"),
         "Loss": (f"{metrics['loss']:.4f}", "cross-entropy on the test images"),
-        "Calibration error": (_percent(metrics["calibration_error"]), "of confidence; 0 is best"),
+        "Calibration error": (percent(metrics["calibration_error"]), "of confidence; 0 is best"),
         "Best epoch": (
             f"{metrics['best_epoch']:g}",
             f"of {metrics['epochs']}" + (f", {planned} planned" * (metrics["epochs"] != planned)),
@@ -126,9 +103,9 @@ def _how_good(training: Training, metrics: Mapping[str, Any]) -> str:
     }
     notes = _notes(training, metrics)
     return (
-        f'<div class="headline"><strong>{_percent(metrics["accuracy"])}</strong>'
+        f'<div class="headline"><strong>{percent(metrics["accuracy"])}</strong>'
         f"<p>of {total:,} test images are read right (95&nbsp;% interval "
-        f"{100 * low:.2f} to {_percent(high)}).<br>"
+        f"{100 * low:.2f} to {percent(high)}).<br>"
         f"{mistakes:,} {'is' if mistakes == 1 else 'are'} misread{one_in}.</p></div>"
         '<dl class="tiles">'
         + "".join(
@@ -157,7 +134,7 @@ def _notes(training: Training, metrics: Mapping[str, Any]) -> list[str]:
         low, high = metrics["accuracy_interval_95"]
         notes.append(
             f"With {metrics['images']:,} test images the accuracy is only known to lie between "
-            f"{_percent(low, 1)} and {_percent(high, 1)}. More of them would tell more."
+            f"{percent(low, 1)} and {percent(high, 1)}. More of them would tell more."
         )
     if len(training.datasets) == 1:
         notes.append(
@@ -185,14 +162,14 @@ def _most_confused(metrics: Mapping[str, Any]) -> str:
         [
             f"{pair['digit']} read as {pair['read_as']}",
             f"{pair['images']:,}",
-            _percent(pair["share"]),
+            percent(pair["share"]),
             f'<td class="text"><progress max="{top}" value="{pair["images"]}"></progress></td>',
         ]
         for pair in pairs[:PAIRS]
     ]
     more = len(pairs) - len(rows)
     rest = f'<p class="small muted">and {more} more, in metrics.json</p>' if more else ""
-    return f"<h3>Most confused</h3>{_html_table(['', 'images', 'of the digit', ''], rows)}{rest}"
+    return f"<h3>Most confused</h3>{html_table(['', 'images', 'of the digit', ''], rows)}{rest}"
 
 
 def _each_digit(metrics: Mapping[str, Any]) -> str:
@@ -200,15 +177,15 @@ def _each_digit(metrics: Mapping[str, Any]) -> str:
 
     def f1(row: Mapping[str, Any]) -> str:
         worst = row["f1"] == lowest < 1
-        return f"<td{' class=worst' * worst}>{_percent(row['f1'])}</td>"
+        return f"<td{' class=worst' * worst}>{percent(row['f1'])}</td>"
 
     rows = [
-        [name, _percent(row["precision"]), _percent(row["recall"]), f1(row), f"{row['support']:,}"]
+        [name, percent(row["precision"]), percent(row["recall"]), f1(row), f"{row['support']:,}"]
         for name, row in metrics["digits"].items()
     ]
     return (
         "<h3>Each digit</h3>"
-        + _html_table(["digit", "precision", "recall", "F1", "images"], rows)
+        + html_table(["digit", "precision", "recall", "F1", "images"], rows)
         + '<p class="small muted">Precision: of the images read as this digit, so many are it. '
         "Recall: of the images of this digit, so many are read as it. F1: their harmonic mean.</p>"
     )
@@ -232,23 +209,23 @@ def _worst_mistakes(training: Training) -> str:
 
 
 def _mistake(training: Training, index: int) -> str:
-    dataset, name = training.test_path, training.test_names[index]
+    dataset, name = training.test_path, training.parts.test.names[index]
     truth, read = training.truth[index], training.read[index]
-    seen = training.test_digits[index]
-    views = f'<img class="raw" src="{_png_url(seen)}" alt="as the network sees it">'
+    seen = training.parts.test.digits[index]
+    views = f'<img class="raw" src="{png_url(seen)}" alt="as the network sees it">'
     picture = open_picture(dataset, name, training.limits)
     if picture is not None and not np.array_equal(np.asarray(picture), seen):
-        views = _thumbnail(picture) + views
+        views = thumbnail(picture) + views
     return (
         f'<li><div class="views">{views}</div><b>{truth} read as {read}</b><br>'
         f"{_odds(training, index, read)}, {_odds(training, index, truth)}"
-        f'<span class="path">{_safe(full_name(dataset, name))}</span></li>'
+        f'<span class="path">{safe(full_name(dataset, name))}</span></li>'
     )
 
 
 def _odds(training: Training, index: int, digit: int) -> str:
     probability = training.probabilities[index, digit]
-    return f'<span class="odds">{_percent(probability, 1)} for {digit}</span>'
+    return f'<span class="odds">{percent(probability, 1)} for {digit}</span>'
 
 
 def _what_trust(metrics: Mapping[str, Any], charts: Mapping[str, str]) -> str:
@@ -256,20 +233,20 @@ def _what_trust(metrics: Mapping[str, Any], charts: Mapping[str, str]) -> str:
     verdict = "Yes." if error < 0.01 else "Roughly." if error < 0.05 else "Not much."
     rows = [
         [
-            _percent(row["min_confidence"], 1) if row["min_confidence"] else "any",
+            percent(row["min_confidence"], 1) if row["min_confidence"] else "any",
             f"{row['images']:,}",
-            _percent(row["share"]),
+            percent(row["share"]),
             f"{row['mistakes']:,}",
-            "" if row["error"] is None else _percent(row["error"]),
+            "" if row["error"] is None else percent(row["error"]),
         ]
         for row in metrics["by_min_confidence"]
     ]
     return (
-        f"<p>{verdict} Confidence and accuracy differ by {_percent(error)} on average (expected "
+        f"<p>{verdict} Confidence and accuracy differ by {percent(error)} on average (expected "
         "calibration error in 15 bins).</p>"
         f'<div class="pair">{charts["reliability"]}<div>'
         "<h3>If less confident digits were set aside</h3>"
-        + _html_table(["at least", "images", "share", "mistakes", "of them"], rows)
+        + html_table(["at least", "images", "share", "mistakes", "of them"], rows)
         + '<p class="small muted">The detector marks digits below '
         "<code>detection.min_confidence</code> as uncertain: choose it here.</p></div></div>"
     )
@@ -291,16 +268,15 @@ def _what_course(training: Training, metrics: Mapping[str, Any], charts: Mapping
 
 
 def _what_data(training: Training) -> str:
-    names = list(training.parts)
-    counts = [np.bincount(labels, minlength=10) for labels in training.parts.values()]
+    names, counts = zip(*training.counts.items(), strict=True)
     rows = [[digit, *(f"{column[int(digit)]:,}" for column in counts)] for digit in CLASSES]
-    table = _html_table(
+    table = html_table(
         ["digit", *names], rows, ["all", *(f"{column.sum():,}" for column in counts)]
     )
     drawn = (
-        f"<p class='small muted'>{training.drawn:,} of the training images are drawn by the "
+        f"<p class='small muted'>{training.parts.drawn:,} of the training images are drawn by the "
         "program, in styles that MNIST lacks.</p>"
-        if training.drawn
+        if training.parts.drawn
         else ""
     )
     return f'<div class="pair"><div>{table}{drawn}</div>{_augmented(training)}</div>' + "".join(
@@ -326,7 +302,7 @@ def _augmented(training: Training) -> str:
     )
     return (
         f'<figure><img class="tile raw" width="{width}" height="{height}" '
-        f'src="{_png_url(tile)}" alt="{escape(caption)}">'
+        f'src="{png_url(tile)}" alt="{escape(caption)}">'
         f"<figcaption>{escape(caption)}</figcaption></figure>"
     )
 
@@ -337,9 +313,9 @@ def _left_out_section(kind: Kind, limits: Limits) -> str:
     items = []
     for path, name, why in kind.files[:SAMPLES]:
         picture = open_picture(path, name, limits)
-        views = f'<div class="views">{_thumbnail(picture)}</div>' if picture is not None else ""
+        views = f'<div class="views">{thumbnail(picture)}</div>' if picture is not None else ""
         items.append(
-            f'<li>{views}{_safe(why)}<span class="path">{_safe(full_name(path, name))}</span></li>'
+            f'<li>{views}{safe(why)}<span class="path">{safe(full_name(path, name))}</span></li>'
         )
     more = len(kind.files) - len(items)
     rest = f'<p class="small muted">and {more:,} more, in left_out.csv</p>' if more else ""
@@ -353,7 +329,7 @@ def _how_to_repeat(training: Training) -> str:
     versions = training.card["versions"]
     checksums = [
         [
-            f'<span class="path">{_safe(data.path.as_posix())}</span>',
+            f'<span class="path">{safe(data.path.as_posix())}</span>',
             f"{len(data):,}",
             f'<td class="path">{data.sha256}</td>',
         ]
@@ -363,49 +339,10 @@ def _how_to_repeat(training: Training) -> str:
         "<p>The same settings, images, versions and machine give the same network to the last "
         "bit. These settings are also in settings.yaml:</p>"
         "<pre>python digit_classification_model_trainer.py --config settings.yaml</pre>"
-        f"<details><summary>Settings in effect</summary><pre>{_safe_block(training.settings)}"
+        f"<details><summary>Settings in effect</summary><pre>{safe_block(training.settings)}"
         "</pre></details><h3>Datasets</h3>"
-        + _html_table(["", "images", "SHA-256 of labels and images"], checksums)
+        + html_table(["", "images", "SHA-256 of labels and images"], checksums)
         + "<h3>Versions</h3><p class='small'>"
-        + ", ".join(f"{_safe(name)}&nbsp;{_safe(version)}" for name, version in versions.items())
+        + ", ".join(f"{safe(name)}&nbsp;{safe(version)}" for name, version in versions.items())
         + "</p>"
     )
-
-
-def _safe_block(text: str) -> str:
-    return "\n".join(map(_safe, text.splitlines()))
-
-
-# -------------------------------------------------------------------------------------- pictures
-
-
-def in_both_themes(draw: charts.Draw, caption: str) -> str:
-    """Return a figure element that shows the picture for a light or for a dark page."""
-    light, dark = (
-        _data_url(charts.render(draw, theme, "svg"), "image/svg+xml")
-        for theme in (charts.LIGHT, charts.DARK)
-    )
-    return (
-        f'<figure><picture><source media="(prefers-color-scheme: dark)" srcset="{dark}">'
-        f'<img src="{light}" alt="{escape(caption)}"></picture>'
-        f"<figcaption>{escape(caption)}</figcaption></figure>"
-    )
-
-
-def _data_url(content: bytes, kind: str) -> str:
-    return f"data:{kind};base64,{base64.b64encode(content).decode('ascii')}"
-
-
-def _png_url(pixels: np.ndarray) -> str:
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, "PNG", optimize=True)
-    return _data_url(stream.getvalue(), "image/png")
-
-
-def _thumbnail(picture: Image.Image) -> str:
-    """Return an img element: sharp pixels for tiny pictures, little data for large ones."""
-    if max(picture.size) <= 2 * images.SIDE:
-        return f'<img class="raw" src="{_png_url(np.asarray(picture))}" alt="the picture">'
-    stream = io.BytesIO()
-    picture.save(stream, "WEBP", quality=75)
-    return f'<img src="{_data_url(stream.getvalue(), "image/webp")}" alt="the picture">'

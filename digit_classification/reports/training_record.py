@@ -1,4 +1,4 @@
-"""What a training report is made from, and the figures in it."""
+"""What a training report is made from, and the scores in it."""
 
 from __future__ import annotations
 
@@ -14,6 +14,8 @@ from digit_classification.pictures import images
 from digit_classification.pictures.decode import DEFAULT_LIMITS, ImageError, Limits, decode
 from digit_classification.pictures.sources import Source, SourceError, find_named, is_zip
 from digit_classification.training.dataset import Dataset
+from digit_classification.training.epochs import best_epoch
+from digit_classification.training.parts import Parts
 from digit_classification.training.scores import (
     by_threshold,
     calibration_error,
@@ -32,22 +34,29 @@ class Training:
     """What a report is made from."""
 
     model: Path
-    card: Mapping[str, Any]  # as in the model file: settings, history, test figures, ...
+    card: Mapping[str, Any]  # as in the model file: settings, history, test scores, ...
     settings: str  # those in effect, as YAML
-    parts: Mapping[str, np.ndarray]  # labels of the training, validation and test part
-    drawn: int  # digits drawn by the program among those of the training part
-    datasets: Sequence[Dataset]  # as read
+    parts: Parts
     limits: Limits  # of the pictures that are opened
     test_path: Path  # of the dataset that the test images are of
-    test_digits: np.ndarray  # (n, 28, 28) uint8
-    test_names: Sequence[str]  # relative to their dataset
     probabilities: np.ndarray  # (n, 10), of the test images
     examples: np.ndarray  # (10, 28, 28) uint8: one training image of each digit
     distorted: np.ndarray  # (10, k, 28, 28) uint8: the same as the network learned from them
 
     @property
     def truth(self) -> np.ndarray:
-        return self.parts["test"]
+        return self.parts.test.labels
+
+    @property
+    def datasets(self) -> list[Dataset]:
+        return [*self.parts.datasets.values()]
+
+    @property
+    def counts(self) -> dict[str, np.ndarray]:
+        """Images of each digit, (10,), by the name of the part that they are in."""
+        parts = self.parts
+        each = {"training": parts.training, "validation": parts.validation, "test": parts.test}
+        return {name: np.bincount(part.labels, minlength=10) for name, part in each.items()}
 
     @property
     def read(self) -> np.ndarray:
@@ -68,11 +77,10 @@ class Training:
 
 
 def measure(training: Training) -> dict[str, Any]:
-    """Return the figures of the report, ready for JSON."""
-    test, history = training.card["test"], training.card["history"]
+    """Return the scores of the report, ready for JSON."""
+    test, curve = training.card["test"], training.card["history"]
     matrix = np.array(test["confusion_matrix"])
     right = training.read == training.truth
-    best = min(history, key=lambda epoch: epoch["validation_loss"])
     return {
         **test,
         "mistakes": int((~right).sum()),
@@ -80,17 +88,14 @@ def measure(training: Training) -> dict[str, Any]:
         "calibration_error": calibration_error(training.confidences, right),
         "most_confused": most_confused(matrix),
         "by_min_confidence": by_threshold(training.confidences, right),
-        "best_epoch": best["epoch"],
-        "epochs": len(history),
+        "best_epoch": best_epoch(curve),
+        "epochs": len(curve),
         "epochs_planned": training.card["settings"]["training"]["epochs"],
         "interrupted": training.card["interrupted"],
         "training_seconds": training.card["training_seconds"],
         "temperature": training.card["temperature"],
-        "images_per_part": {
-            part: np.bincount(labels, minlength=10).tolist()
-            for part, labels in training.parts.items()
-        },
-        "drawn_for_training": training.drawn,
+        "images_per_part": {part: counts.tolist() for part, counts in training.counts.items()},
+        "drawn_for_training": training.parts.drawn,
     }
 
 
@@ -117,7 +122,7 @@ def left_out(datasets: Sequence[Dataset]) -> list[Kind]:
             "unreadable",
             "Left out: unreadable",
             "Repair or delete them.",
-            gather(lambda data: data.report.left_out),
+            gather(lambda data: data.findings.left_out),
         ),
         Kind(
             "duplicate",
@@ -125,20 +130,20 @@ def left_out(datasets: Sequence[Dataset]) -> list[Kind]:
             "The same image byte for byte, kept once, so that no copy is in the training and in "
             "the test.",
             gather(
-                lambda data: [(name, f"copy of {kept}") for name, kept in data.report.duplicates]
+                lambda data: [(name, f"copy of {kept}") for name, kept in data.findings.duplicates]
             ),
         ),
         Kind(
             "no image",
             "Left out: no images",
             "Files that lie between the images, or outside of the class folders.",
-            gather(lambda data: [(name, "no image") for name in data.report.stray]),
+            gather(lambda data: [(name, "no image") for name in data.findings.stray]),
         ),
         Kind(
             "doubtful",
             "Learned from, but doubtful",
             "They do not look like one digit. Look at them: a wrong image teaches a wrong lesson.",
-            gather(lambda data: data.report.doubtful),
+            gather(lambda data: data.findings.doubtful),
         ),
     ]
 
@@ -151,18 +156,6 @@ def full_name(dataset: Path, name: str) -> str:
 def _is_list(dataset: Path) -> bool:
     """Whether this is a file of corrections, which names its pictures in full."""
     return dataset.is_file() and not is_zip(str(dataset))
-
-
-def counted(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + "s" * (number != 1)
-
-
-def duration(seconds: float) -> str:
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours} h {minutes:02} min"
-    return f"{minutes} min {seconds:02} s" if minutes else f"{seconds} s"
 
 
 def open_picture(dataset: Path, name: str, limits: Limits = DEFAULT_LIMITS) -> Image.Image | None:

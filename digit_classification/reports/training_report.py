@@ -23,17 +23,18 @@ from typing import Any
 
 import numpy as np
 
+from digit_classification.cli.wording import duration
 from digit_classification.files import check_creatable, folder_beside, put_in_place
 from digit_classification.names import defused, escape_undecodable, printable
 from digit_classification.network.model_file import ModelError
 from digit_classification.reports import charts
-from digit_classification.reports.page import in_both_themes, make_page
+from digit_classification.reports.markup import in_both_themes
+from digit_classification.reports.page import make_page
 from digit_classification.reports.training_record import (
     MISTAKES,
     PAIRS,
     SAMPLES,
     Training,
-    duration,
     full_name,
     left_out,
     measure,
@@ -150,7 +151,7 @@ def _mistakes_csv(training: Training) -> str:
         ("path", "digit", "read_as", "confidence", "probability_of_digit"),
         (
             (
-                full_name(training.test_path, training.test_names[index]),
+                full_name(training.test_path, training.parts.test.names[index]),
                 training.truth[index],
                 training.read[index],
                 f"{training.confidences[index]:.6f}",
@@ -204,7 +205,7 @@ def _as_text(training: Training, metrics: Mapping[str, Any]) -> str:
         *(
             f"  {training.truth[index]} read as {training.read[index]},"
             f" {training.confidences[index]:.1%} confident: "
-            + printable(full_name(training.test_path, training.test_names[index]))
+            + printable(full_name(training.test_path, training.parts.test.names[index]))
             for index in training.mistakes[:MISTAKES]
         ),
         "",
@@ -224,12 +225,12 @@ def _as_text(training: Training, metrics: Mapping[str, Any]) -> str:
 
 
 def _charts(training: Training, metrics: Mapping[str, Any]) -> dict[str, charts.Draw]:
-    history, best = training.card["history"], metrics["best_epoch"]
+    curve, best = training.card["history"], metrics["best_epoch"]
     matrix = np.array(metrics["confusion_matrix"])
     bins = reliability(training.confidences, training.read == training.truth)
     return {
-        "loss": charts.learning_curve(history, best, "loss"),
-        "error": charts.learning_curve(history, best, "error"),
+        "loss": charts.learning_curve(curve, best, "loss"),
+        "error": charts.learning_curve(curve, best, "error"),
         "confusion_counts": charts.confusion_matrix(matrix, normalised=False),
         "confusion_shares": charts.confusion_matrix(matrix, normalised=True),
         "reliability": charts.reliability_diagram(bins),
@@ -250,7 +251,7 @@ def _sheets(training: Training) -> dict[str, charts.Draw]:
     worst = training.mistakes[:MISTAKES]
     if len(worst):
         sheets["mistakes"] = charts.sheet(
-            [*training.test_digits[worst]],
+            [*training.parts.test.digits[worst]],
             [
                 f"{training.truth[index]} read as {training.read[index]}\n"
                 f"{training.confidences[index]:.1%}"

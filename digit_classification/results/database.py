@@ -26,7 +26,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 from digit_classification.names import escape_undecodable
 from digit_classification.results.errors import DatabaseError, until_available
@@ -74,6 +74,8 @@ class ResultsDatabase:
     for up to `retry_seconds`. No work is doubled by that, for each is one transaction that leaves
     what is there already as it is, and no work is queued, for the method returns only then.
     """
+
+    rows_can_change: ClassVar[Literal[True]] = True  # once they are stored
 
     def __init__(
         self,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, Union
 
@@ -51,6 +52,22 @@ def open_database(
         retry_seconds=settings.retry_seconds,
         notice=notice,
     )
+
+
+@contextlib.contextmanager
+def opened_database(
+    settings: DatabaseSettings,
+    *,
+    read_only: bool = False,
+    notice: Callable[[str], None] = lambda text: None,
+) -> Iterator[Database | None]:
+    """Open the database of `settings` as `open_database` does, and close it in the end."""
+    database = open_database(settings, read_only=read_only, notice=notice)
+    try:
+        yield database
+    finally:
+        if database is not None:
+            database.close()
 
 
 def check_database(settings: DatabaseSettings) -> None:

@@ -30,7 +30,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 
@@ -80,6 +80,8 @@ class ParquetDataset:
     sorted to cannot be recorded later.  Several processes may add parts to a run at a time, if
     each part has a number of its own; use one object from one thread.
     """
+
+    rows_can_change: ClassVar[Literal[False]] = False  # once they are stored
 
     def __init__(
         self,

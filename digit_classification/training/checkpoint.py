@@ -2,7 +2,7 @@
 
 The file is a NumPy archive without pickled objects, so that reading one runs no code.  It holds
 the network and the optimiser as the last epoch left them, the network of the best epoch, and the
-figures of all epochs.  Everything else (the order of the images and their distortions) follows
+scores of all epochs.  Everything else (the order of the images and their distortions) follows
 from the seed and the number of the epoch, so that a resumed training ends with the same bits as
 one that was never interrupted.
 """
@@ -20,12 +20,13 @@ import numpy as np
 
 from digit_classification.files import may_replace, replacing
 from digit_classification.pictures.archive import DAMAGED
+from digit_classification.settings import TrainingSettings
 
-SECONDS_BETWEEN = 5.0  # at most this much work is lost, and the epoch that was running
 MAX_BYTES = 2**32
 LONGEST_START = 64  # bytes, in which the name of a zip's first member stands
 ABOUT = "about"  # the member with everything that is no array
-ABOUT_KEYS = ("settings", "images", "history", "seconds")
+# In the file: in the code.
+ABOUT_KEYS = {"settings": "settings", "images": "images", "history": "curve", "seconds": "seconds"}
 ARRAY_KEYS = ("weights", "optimizer", "best_weights")
 
 
@@ -39,7 +40,7 @@ class Checkpoint:
 
     settings: Mapping[str, Any]  # that it must go on with
     images: str  # SHA-256 of the images that it must go on with
-    history: list[dict[str, float]]  # the figures of each epoch so far
+    curve: list[dict[str, float]]  # the scores of each epoch so far
     seconds: float  # that these epochs took
     weights: list[np.ndarray]  # of the network
     optimizer: list[np.ndarray]  # its momentum and its count of steps
@@ -79,7 +80,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
 
     Raises CheckpointError if it cannot be written.
     """
-    about = {key: getattr(checkpoint, key) for key in ABOUT_KEYS}
+    about = {key: getattr(checkpoint, field) for key, field in ABOUT_KEYS.items()}
     members = {ABOUT: np.frombuffer(json.dumps(about).encode(), np.uint8)}
     for kind in ARRAY_KEYS:
         for number, array in enumerate(getattr(checkpoint, kind)):
@@ -113,7 +114,21 @@ def load_checkpoint(path: Path, settings: Mapping[str, Any]) -> Checkpoint:
         kind: [arrays[name] for name in sorted(arrays) if name.startswith(f"{kind}-")]
         for kind in ARRAY_KEYS
     }
-    return Checkpoint(**about, **kinds)
+    return Checkpoint(**{ABOUT_KEYS[key]: value for key, value in about.items()}, **kinds)
+
+
+def settings_to_keep(training: TrainingSettings) -> dict[str, Any]:
+    """Return the settings that a resumed training must share with the interrupted one."""
+    return {f"training.{key}": value for key, value in training.model_dump(mode="json").items()}
+
+
+def check_same_images(path: Path, checkpoint: Checkpoint, images: str) -> None:
+    """Raise CheckpointError if the training at `path` learned from others than `images`."""
+    if checkpoint.images != images:
+        raise CheckpointError(
+            f"The training interrupted in '{path}' learned from other images than "
+            "these: give it the same, or train without --resume-training."
+        )
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, np.ndarray]]:

@@ -24,7 +24,7 @@ from digit_classification.names import printable
 from digit_classification.pictures.decode import DEFAULT_LIMITS, Limits
 from digit_classification.pictures.prepare import prepare_all
 from digit_classification.pictures.sources import find_named
-from digit_classification.training.dataset import CLASSES, Dataset, DatasetError, Report
+from digit_classification.training.dataset import CLASSES, Dataset, DatasetError, Findings
 
 COLUMNS = ("path", "digit", "sha256")
 REQUIRED = frozenset(("path", "digit"))
@@ -49,7 +49,7 @@ def read_corrections(path: Path, *, workers: int = 0, limits: Limits = DEFAULT_L
     rows = list(_read_rows(path))
     sources = (find_named(row.path) for row in rows)
     pictures = prepare_all(sources, workers=workers, limits=limits)
-    report = Report()
+    findings = Findings()
     digits, labels, names, checksums = [], [], [], []
     first: dict[str, _Row] = {}  # by the checksum of the picture
     for row, picture in zip(rows, pictures, strict=True):
@@ -70,19 +70,19 @@ def read_corrections(path: Path, *, workers: int = 0, limits: Limits = DEFAULT_L
                 "in an earlier row: delete the wrong one."
             )
         if earlier is not row:
-            report.duplicates.append((row.path, earlier.path))
+            findings.duplicates.append((row.path, earlier.path))
         elif not picture.shows_ink:
-            report.left_out.append((row.path, picture.rejection or "no ink"))
+            findings.left_out.append((row.path, picture.rejection or "no ink"))
         else:
             digits.append(picture.digit)
             labels.append(row.label)
             names.append(row.path)
             checksums.append(picture.sha256)
             if picture.rejection is not None:
-                report.doubtful.append((row.path, picture.rejection))
+                findings.doubtful.append((row.path, picture.rejection))
     if not names:
         raise DatasetError(f"'{path}' holds no correction that can be learned: leave it out.")
-    return Dataset(path, np.stack(digits), np.array(labels, np.uint8), names, report, checksums)
+    return Dataset(path, np.stack(digits), np.array(labels, np.uint8), names, findings, checksums)
 
 
 def relabel(dataset: Dataset, corrections: Dataset) -> tuple[Dataset, set[str]]:

@@ -40,7 +40,7 @@ class DatasetError(Exception):
 
 
 @dataclass
-class Report:
+class Findings:
     """What happened to each file of a dataset.  Names are relative to the dataset."""
 
     left_out: list[tuple[str, str]] = field(default_factory=list)  # unreadable: (name, reason)
@@ -57,7 +57,7 @@ class Dataset:
     digits: np.ndarray  # (n, 28, 28) uint8, light ink on dark
     labels: np.ndarray  # (n,) uint8, 0 to 9
     names: list[str]  # relative to the dataset, in the order of `digits`
-    report: Report
+    findings: Findings
     checksums: list[str]  # SHA-256 of each image's file, hexadecimal, in the order of `digits`
 
     def __len__(self) -> int:
@@ -106,7 +106,7 @@ def read_dataset(
         rest = {
             "names": dataset.names,
             "checksums": dataset.checksums,
-            "report": asdict(dataset.report),
+            "report": asdict(dataset.findings),
         }
         dataset_cache.save(path, key, dataset.digits, dataset.labels, rest)
     return dataset
@@ -129,13 +129,13 @@ def _from_cache(
     files = rest["report"]
     if strict and files["left_out"]:
         raise _unreadable(path, *files["left_out"][0])
-    report = Report(
+    findings = Findings(
         stray=files["stray"],
         left_out=[(name, reason) for name, reason in files["left_out"]],
         duplicates=[(name, kept) for name, kept in files["duplicates"]],
         doubtful=[(name, reason) for name, reason in files["doubtful"]],
     )
-    return Dataset(path, digits, labels, rest["names"], report, rest["checksums"])
+    return Dataset(path, digits, labels, rest["names"], findings, rest["checksums"])
 
 
 def _read_files(
@@ -145,8 +145,8 @@ def _read_files(
     limits: Limits,
     progress: Callable[[int, int], None],
 ) -> Dataset:
-    report = Report()
-    labelled = _assign_classes(path, _list_files(path), report)
+    findings = Findings()
+    labelled = _assign_classes(path, _list_files(path), findings)
     sources = (source for _, _, source in labelled)
     prepared = prepare_all(sources, workers=workers, limits=limits)
 
@@ -158,26 +158,26 @@ def _read_files(
         if done % SHOWN_EVERY == 0 or done == len(labelled):
             progress(done, len(labelled))
         if image.stray:
-            report.stray.append(name)
+            findings.stray.append(name)
         elif image.digit is None or image.sha256 is None:
-            _leave_out(path, name, image, strict, report)
+            _leave_out(path, name, image, strict, findings)
         elif (earlier := first.setdefault(image.sha256, len(names))) < len(names):
             if labels[earlier] != label:
                 raise DatasetError(
                     f"'{names[earlier]}' and '{name}' in '{path}' are the same image in two class "
                     "folders: delete the wrong one."
                 )
-            report.duplicates.append((name, names[earlier]))
+            findings.duplicates.append((name, names[earlier]))
         else:
             if image.rejection is not None:
-                report.doubtful.append((name, image.rejection))
+                findings.doubtful.append((name, image.rejection))
             digits[len(names)] = image.digit
             labels.append(label)
             names.append(name)
 
     label_array = np.array(labels, dtype=np.uint8)
-    _check_every_class(path, label_array, report)
-    return Dataset(path, digits[: len(names)], label_array, names, report, list(first))
+    _check_every_class(path, label_array, findings)
+    return Dataset(path, digits[: len(names)], label_array, names, findings, list(first))
 
 
 def _list_files(path: Path) -> list[tuple[Parts, Source]]:
@@ -211,7 +211,7 @@ def _list_files(path: Path) -> list[tuple[Parts, Source]]:
 
 
 def _assign_classes(
-    path: Path, files: Sequence[tuple[Parts, Source]], report: Report
+    path: Path, files: Sequence[tuple[Parts, Source]], findings: Findings
 ) -> list[tuple[str, int, Source]]:
     """Return (relative name, label, source) for what lies in class folders; the rest is stray."""
     folders = {parts[0] for parts, _ in files if len(parts) > 1}
@@ -240,15 +240,15 @@ def _assign_classes(
         if len(parts) > depth + 1:
             labelled.append((name, int(parts[depth]), source))
         else:
-            report.stray.append(name)
+            findings.stray.append(name)
     return labelled
 
 
-def _leave_out(path: Path, name: str, image: Prepared, strict: bool, report: Report) -> None:
+def _leave_out(path: Path, name: str, image: Prepared, strict: bool, findings: Findings) -> None:
     reason = image.error or ""
     if strict:
         raise _unreadable(path, name, reason)
-    report.left_out.append((name, reason))
+    findings.left_out.append((name, reason))
 
 
 def _unreadable(path: Path, name: str, reason: str) -> DatasetError:
@@ -258,13 +258,13 @@ def _unreadable(path: Path, name: str, reason: str) -> DatasetError:
     )
 
 
-def _check_every_class(path: Path, labels: np.ndarray, report: Report) -> None:
+def _check_every_class(path: Path, labels: np.ndarray, findings: Findings) -> None:
     counts = np.bincount(labels, minlength=10)
     if counts.min() == 0:
         empty = [name for name, count in zip(CLASSES, counts, strict=True) if count == 0]
         raise DatasetError(
             f"'{path}' has no readable image in the class folder{'s' if len(empty) > 1 else ''} "
-            f"{_quoted(empty)} ({len(report.left_out)} files could not be read): "
+            f"{_quoted(empty)} ({len(findings.left_out)} files could not be read): "
             "each of 0 to 9 needs some."
         )
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from digit_classification.network import inference
+from digit_classification.network.architecture import DIGITS
 from digit_classification.pictures import images
 from digit_classification.settings import TrainingSettings
 
@@ -14,59 +16,91 @@ STEPS_PER_CALL = 10  # of the optimizer; the digits that they learn from are cop
 WEIGHT_DECAY = 3e-5
 READ_AT_A_TIME = 1000  # digits
 
-Epoch = tuple[np.ndarray, np.ndarray, np.ndarray]  # digits, labels, and the order to take them in
-# (the epoch, advance) -> its loss and accuracy; `advance` hears of the steps
-Learn = Callable[[Epoch, Callable[[int], None]], dict[str, float]]
-Read = Callable[[np.ndarray], np.ndarray]  # (n, 28, 28) uint8 -> (n, 10) logits
+
+class TrainingError(Exception):
+    """The training cannot go on; the message is one sentence for the user."""
+
+
+class EpochImages(NamedTuple):
+    """What is learned in one epoch."""
+
+    digits: np.ndarray  # (n, 28, 28) uint8
+    labels: np.ndarray  # (n,) uint8
+    order: np.ndarray  # (n,): the positions to take them from
+
+
+def check_size(training: TrainingSettings) -> None:
+    """Raise TrainingError if the network would be larger than a model file may hold."""
+    try:
+        inference.packed_size([images.SIDE**2, *training.hidden_units, DIGITS])
+    except inference.NetworkError as error:
+        widths = ", ".join(f"{units:,}" for units in training.hidden_units)
+        raise TrainingError(
+            f"A network with hidden layers of {widths} cannot be saved ({error}): choose smaller "
+            "--hidden-units."
+        ) from None
 
 
 def steps_per_epoch(training: TrainingSettings, images_per_epoch: int) -> int:
     return max(1, images_per_epoch // training.batch_size)
 
 
-def make_reader(model: Any) -> Read:
-    """Return a function that reads digits with `model` as it is when the function is called.
+class Learner:
+    """A network with the optimizer that changes it."""
 
-    Keras's own `predict` sets up a pipeline each time: slower on so little, and 50 MB larger.
-    """
-    import tensorflow as tf
+    def __init__(self, model: Any, training: TrainingSettings, images_per_epoch: int) -> None:
+        self.model = model  # a keras.Sequential that gives logits
+        self.batch_size = min(training.batch_size, images_per_epoch)
+        self.steps = steps_per_epoch(training, images_per_epoch)  # of one epoch
+        self.optimizer = _make_optimizer(training, training.epochs * self.steps)
+        self.optimizer.build(model.trainable_variables)
+        self._learn_batches = _learning(model, self.optimizer, self.batch_size)
+        self._read_batch = _reading(model)
 
-    signature = [tf.TensorSpec([None, images.SIDE, images.SIDE], tf.uint8)]
+    def learn(self, epoch: EpochImages, advance: Callable[[int], None]) -> dict[str, float]:
+        """Train for one epoch; return its loss and accuracy.  `advance` hears of the steps."""
+        digits, labels, order = epoch
+        loss, right = 0.0, 0
+        used = self.steps * self.batch_size  # a smaller batch would unbalance the normalisation
+        at_a_time = STEPS_PER_CALL * self.batch_size
+        for start in range(0, used, at_a_time):
+            part = order[start : min(start + at_a_time, used)]
+            part_loss, part_right = self._learn_batches(digits[part], labels[part])
+            loss, right = loss + float(part_loss), right + int(part_right)
+            advance(len(part) // self.batch_size)
+        return {"loss": loss / used, "accuracy": right / used}
 
-    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
-    def read_batch(digits: Any) -> Any:
-        return model(tf.cast(digits, tf.float32), training=False)
+    def read(self, digits: np.ndarray) -> np.ndarray:
+        """Return the logits, (n, 10), of digits, (n, 28, 28) uint8, by the network as it is now.
 
-    def read(digits: np.ndarray) -> np.ndarray:
+        Keras's own `predict` sets up a pipeline each time: slower on so little, and 50 MB larger.
+        """
         starts = range(0, len(digits), READ_AT_A_TIME)
-        return np.concatenate([read_batch(digits[i : i + READ_AT_A_TIME]).numpy() for i in starts])
+        parts = (digits[start : start + READ_AT_A_TIME] for start in starts)
+        return np.concatenate([self._read_batch(part).numpy() for part in parts])
 
-    return read
 
+def _make_optimizer(training: TrainingSettings, steps: int) -> Any:
+    """Return Nesterov's momentum for a training of so many steps.
 
-def make_learner(
-    model: Any, training: TrainingSettings, images_per_epoch: int
-) -> tuple[Any, Learn]:
-    """Return the optimizer, and a function that trains `model` for one epoch.
-
-    Nesterov momentum with a learning rate that rises over the first tenth of all steps and
-    then falls to zero along a cosine.  TensorFlow runs many steps by one call: with digits,
-    returning to Python after each would take longer than the step.
+    Its learning rate rises over the first tenth of them, and then falls to zero along a cosine.
     """
     import keras
+
+    warmup = max(1, steps // 10)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        0.0, max(1, steps - warmup), warmup_target=training.learning_rate, warmup_steps=warmup
+    )
+    return keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True, weight_decay=WEIGHT_DECAY)
+
+
+def _learning(model: Any, optimizer: Any, batch_size: int) -> Callable[..., tuple[Any, Any]]:
+    """Return a function that learns from one batch after the other, in TensorFlow.
+
+    With digits, returning to Python after each step would take longer than the step.
+    """
     import tensorflow as tf
 
-    steps = steps_per_epoch(training, images_per_epoch)
-    batch_size = min(training.batch_size, images_per_epoch)
-    total = training.epochs * steps
-    warmup = max(1, total // 10)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, total - warmup), warmup_target=training.learning_rate, warmup_steps=warmup
-    )
-    optimizer = keras.optimizers.SGD(
-        schedule, momentum=0.9, nesterov=True, weight_decay=WEIGHT_DECAY
-    )
-    optimizer.build(model.trainable_variables)
     signature = [
         tf.TensorSpec([None, images.SIDE, images.SIDE], tf.uint8),
         tf.TensorSpec([None], tf.uint8),
@@ -74,6 +108,7 @@ def make_learner(
 
     @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
     def learn_batches(digits: Any, labels: Any) -> tuple[Any, Any]:
+        """Return the sum of the losses, and how many digits were read rightly."""
         loss, right = 0.0, 0
         for start in tf.range(0, tf.shape(digits)[0], batch_size):
             batch = tf.cast(digits[start : start + batch_size], tf.float32)
@@ -89,15 +124,17 @@ def make_learner(
             right += tf.reduce_sum(tf.cast(hits, tf.int32))
         return loss, right
 
-    def learn(epoch: Epoch, advance: Callable[[int], None]) -> dict[str, float]:
-        digits, labels, order = epoch
-        loss, right = 0.0, 0
-        used = steps * batch_size  # a last, smaller batch would unbalance the normalisation
-        for start in range(0, used, STEPS_PER_CALL * batch_size):
-            part = order[start : min(start + STEPS_PER_CALL * batch_size, used)]
-            part_loss, part_right = learn_batches(digits[part], labels[part])
-            loss, right = loss + float(part_loss), right + int(part_right)
-            advance(len(part) // batch_size)
-        return {"loss": loss / used, "accuracy": right / used}
+    return learn_batches
 
-    return optimizer, learn
+
+def _reading(model: Any) -> Callable[[np.ndarray], Any]:
+    """Return a function that reads one batch, in TensorFlow."""
+    import tensorflow as tf
+
+    signature = [tf.TensorSpec([None, images.SIDE, images.SIDE], tf.uint8)]
+
+    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
+    def read_batch(digits: Any) -> Any:
+        return model(tf.cast(digits, tf.float32), training=False)
+
+    return read_batch

@@ -1,4 +1,4 @@
-"""Figures that say how good a model is, from its probabilities on images with known digits."""
+"""Scores that say how good a model is, from its probabilities on images with known digits."""
 
 from __future__ import annotations
 
@@ -7,8 +7,38 @@ from typing import Any
 
 import numpy as np
 
+from digit_classification.training.dataset import CLASSES
+
 BINS = 15  # of the calibration error
 THRESHOLDS = (0.0, 0.5, 0.6, 0.8, 0.9, 0.95, 0.99, 0.999)
+
+
+def score_test(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
+    """Return the scores of probabilities, (n, 10), for images with these labels, (n,).
+
+    `images`, `accuracy` and `loss`; `digits`, for each digit its precision, recall, f1 and
+    support; `confusion_matrix`, rows the true digit, columns the digit read.
+    """
+    from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
+
+    read = probabilities.argmax(axis=1)
+    digits = range(len(CLASSES))
+    of_each = precision_recall_fscore_support(labels, read, labels=digits, zero_division=0.0)
+    return {
+        "images": len(read),
+        "accuracy": float((read == labels).mean()),
+        "loss": float(log_loss(labels, probabilities, labels=digits)),
+        "digits": {
+            name: {
+                "precision": float(precision),
+                "recall": float(recall),
+                "f1": float(f1),
+                "support": int(support),
+            }
+            for name, precision, recall, f1, support in zip(CLASSES, *of_each, strict=True)
+        },
+        "confusion_matrix": confusion_matrix(labels, read, labels=digits).tolist(),
+    }
 
 
 def interval(right: int, total: int) -> tuple[float, float]:

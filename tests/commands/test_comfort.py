@@ -8,7 +8,6 @@ import os
 import re
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -25,11 +24,15 @@ import digit_classification_detector as detector
 import digit_classification_model_trainer as trainer
 from digit_classification.cli.command_line import CommandLine
 from digit_classification.cli.terminal import counter, progress_bar
+from digit_classification.commands.detect.paths import count_meanwhile
+from digit_classification.commands.train import options
 from digit_classification.config import load_settings
 from digit_classification.network.model_file import load_model
 from digit_classification.training import checkpoint as checkpoints
+from digit_classification.training import epochs
 from tests.documents import ROOT
 from tests.drawing import write_dataset
+from tests.interrupting import during_epoch, press_ctrl_c
 from tests.trainer import run
 
 SCRIPTS = [trainer, detector]
@@ -289,7 +292,7 @@ def test_a_dry_run_shows_no_password(
 def test_pictures_are_counted_while_the_first_are_read(dataset: Path) -> None:
     counted: list[int] = []
     paths = [str(dataset), str(dataset / "0")]
-    detector._count_meanwhile(paths, counted.append).join(timeout=60)
+    count_meanwhile(paths, counted.append).join(timeout=60)
     assert counted == [120]  # each once
 
 
@@ -347,10 +350,10 @@ def scripted(losses: Sequence[float], monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the validation losses of a training what a test needs them to be."""
     remaining = iter(losses)
 
-    def validate(_: trainer.DigitClassifier) -> dict[str, float]:
+    def validate(*_: object) -> epochs.Scores:
         return {"validation_loss": next(remaining), "validation_accuracy": 0.5}
 
-    monkeypatch.setattr(trainer.DigitClassifier, "_validate", validate)
+    monkeypatch.setattr(epochs, "validate", validate)
 
 
 def test_early_stopping(
@@ -370,8 +373,8 @@ def test_early_stopping(
 
 
 def test_early_stopping_without_a_number(small: list[object]) -> None:
-    arguments = trainer.build_parser().parse(["--early-stopping", "--seed", "1"])
-    assert load_settings(arguments, environment={}).training.early_stopping == trainer.PATIENCE
+    arguments = options.build_parser().parse(["--early-stopping", "--seed", "1"])
+    assert load_settings(arguments, environment={}).training.early_stopping == options.PATIENCE
     assert load_settings(environment={}).training.early_stopping is None
 
 
@@ -379,26 +382,16 @@ def test_early_stopping_without_a_number(small: list[object]) -> None:
 
 
 @pytest.fixture
-def interrupted(
-    small: list[object], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Callable[[int], Path]:
+def interrupted(small: list[object], tmp_path: Path) -> Callable[[int], Path]:
     """Return a function that trains until Ctrl-C in an epoch; it returns the model's path."""
 
-    def train(epoch: int) -> Path:
+    def train_until(epoch: int) -> Path:
         model = tmp_path / "m.keras"
-        validate = trainer.DigitClassifier._validate
-
-        def press_ctrl_c(classifier: trainer.DigitClassifier) -> dict[str, float]:
-            if len(classifier._history) == epoch - 1:
-                signal.raise_signal(signal.SIGINT)
-            return validate(classifier)
-
-        with monkeypatch.context() as patch:
-            patch.setattr(trainer.DigitClassifier, "_validate", press_ctrl_c)
+        with during_epoch(epoch, press_ctrl_c):
             assert run(*small, "--model", model) == 130
         return model
 
-    return train
+    return train_until
 
 
 def weights(model: Path) -> list[np.ndarray]:
@@ -452,14 +445,7 @@ def test_the_best_epoch_before_the_interruption_is_kept(
     expected = weights(path)
 
     scripted(losses[:3], monkeypatch)
-    classifier_validate = trainer.DigitClassifier._validate
-
-    def press_ctrl_c(classifier: trainer.DigitClassifier) -> dict[str, float]:
-        classifier.interrupted = len(classifier._history) == 2
-        return classifier_validate(classifier)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(trainer.DigitClassifier, "_validate", press_ctrl_c)
+    with during_epoch(3, press_ctrl_c):
         assert run(*small, "--model", path, "--quiet") == 130
     scripted(losses[3:], monkeypatch)
     assert run(*small, "--model", path, "--quiet", "--resume-training") == 0
@@ -475,19 +461,13 @@ def test_a_killed_training_can_be_resumed(
     class Killed(BaseException):
         pass
 
-    validate = trainer.DigitClassifier._validate
+    def die() -> None:
+        raise Killed
 
-    def die(classifier: trainer.DigitClassifier) -> dict[str, float]:
-        if len(classifier._history) == 4:
-            raise Killed
-        return validate(classifier)
-
-    monkeypatch.setattr(trainer, "SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(epochs, "SECONDS_BETWEEN", 0.0)
     path = tmp_path / "m.keras"
-    with monkeypatch.context() as patch:
-        patch.setattr(trainer.DigitClassifier, "_validate", die)
-        with pytest.raises(Killed):
-            run(*small, "--model", path, "--quiet")
+    with during_epoch(5, die), pytest.raises(Killed):
+        run(*small, "--model", path, "--quiet")
     assert not path.exists()
     assert [file.name for file in tmp_path.iterdir()] == ["m.keras.checkpoint"]
     assert run(*small, "--model", path, "--quiet", "--resume-training") == 0
@@ -565,7 +545,7 @@ def make_checkpoint(**changes: Any) -> checkpoints.Checkpoint:
     fields: dict[str, Any] = {
         "settings": {"training.epochs": 8},
         "images": "00ff",
-        "history": [{"epoch": 1, "loss": 0.5}],
+        "curve": [{"epoch": 1, "loss": 0.5}],
         "seconds": 1.5,
         "weights": arrays,
         "optimizer": arrays * 6,
@@ -580,7 +560,7 @@ def test_a_checkpoint_comes_back_as_it_was(tmp_path: Path) -> None:
     checkpoints.save_checkpoint(path, before)
     after = checkpoints.load_checkpoint(path, before.settings)
     assert (after.settings, after.images) == (before.settings, before.images)
-    assert (after.history, after.seconds) == (before.history, before.seconds)
+    assert (after.curve, after.seconds) == (before.curve, before.seconds)
     for kind in checkpoints.ARRAY_KEYS:
         assert len(getattr(before, kind)) == len(getattr(after, kind))
         for old, new in zip(getattr(before, kind), getattr(after, kind), strict=True):
@@ -649,7 +629,7 @@ def test_a_full_disk_does_not_end_the_training(
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(np, "savez", full)
-    monkeypatch.setattr(trainer, "SECONDS_BETWEEN", 0.0)
+    monkeypatch.setattr(epochs, "SECONDS_BETWEEN", 0.0)
     assert run(*small, "--epochs", 2, "--model", tmp_path / "m.keras") == 0
     assert (
         f"Warning: The checkpoint '{tmp_path / 'm.keras.checkpoint'}' cannot be written: "

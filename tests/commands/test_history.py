@@ -13,7 +13,7 @@ import pytest
 from rich.console import Console
 
 import digit_classification_detector as detector
-from digit_classification.detection.history import print_runs
+from digit_classification.commands.detect.earlier_runs import print_runs
 from digit_classification.results.database import ResultsDatabase
 from digit_classification.results.records import Result, RunInfo
 from tests.conftest import PASSWORD_VARIABLE

@@ -14,7 +14,8 @@ import pytest
 
 import digit_classification_detector as detector
 import digit_classification_model_trainer as trainer
-from digit_classification.detection.resuming import resume_command
+from digit_classification.commands.detect.resuming import resume_command
+from digit_classification.detection import reading
 from digit_classification.names import shell_command
 from digit_classification.results.database import ResultsDatabase
 from digit_classification.results.errors import DatabaseError
@@ -317,7 +318,7 @@ def test_an_interrupted_run_without_a_database(
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(detector, "read_and_judge", interrupted)
+    monkeypatch.setattr(reading, "read_and_judge", interrupted)
     assert detect("scans", database="none") == 130
     assert refusal(capsys) == "Interrupted."
 

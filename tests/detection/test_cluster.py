@@ -13,6 +13,7 @@ import pytest
 
 import digit_classification_detector as detector
 import digit_classification_model_trainer as trainer
+from digit_classification.detection.reading import ReadingOptions
 from digit_classification.pictures.decode import DEFAULT_LIMITS
 from digit_classification.pictures.sources import MAX_FILE_BYTES, Source
 from tests.drawing import draw_digit, png, write_dataset
@@ -131,17 +132,16 @@ class Deadly(Source):
 @needs_ray
 def test_a_picture_that_crashes_what_reads_it_is_an_error(desk: Path, nodes: Nodes) -> None:
     from digit_classification.detection.cluster.connection import Cluster
-    from digit_classification.detection.cluster.tasks import Job
     from digit_classification.network.model_file import load_model
 
     paths = [desk / "scans" / f"{number:03}.png" for number in range(8)]
     sources = [Source(name=path.name, path=str(path)) for path in paths]
     sources[3] = Deadly(name="deadly.png", path=str(paths[3]))
     model = load_model(desk / "m.keras")
-    job = Job("", "m.keras", model.sha256, "auto", DEFAULT_LIMITS, 0.6, chunk_size=4)
+    options = ReadingOptions("auto", DEFAULT_LIMITS, 0.6, batch_size=4)
     notices: list[str] = []
     with Cluster.connect(nodes.address, notices.append) as cluster:
-        batches = list(cluster.read(job, (desk / "m.keras").read_bytes(), sources))
+        batches = list(cluster.read(sources, model, options))
     results = [result for batch in batches for result in batch.results]
     assert [result.path for result in results] == [source.name for source in sources]
     assert [result.path for result in results if result.status == "error"] == ["deadly.png"]

@@ -18,6 +18,7 @@ import pytest
 
 import digit_classification_detector as detector
 import digit_classification_model_trainer as trainer
+from digit_classification.detection.reading import ThisMachine
 from digit_classification.files import replacing, same_place
 from digit_classification.results.database import ResultsDatabase
 from digit_classification.results.records import RunInfo
@@ -258,7 +259,7 @@ def interrupted(run: Run, url: str, *words: object) -> None:
         raise KeyboardInterrupt
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(detector.DigitPredictor, "_read", interrupt)
+        patch.setattr(ThisMachine, "read", interrupt)
         assert run("7.png", *words, database=url) == 130
 
 

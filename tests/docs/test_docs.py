@@ -23,6 +23,7 @@ import pytest
 import digit_classification_detector as detector
 import digit_classification_model_trainer as trainer
 from benchmarks import accuracy, speed
+from digit_classification.commands.train import options
 from digit_classification.config import load_settings
 from digit_classification.results.database import ResultsDatabase
 from digit_classification.results.records import Result, RunInfo
@@ -42,6 +43,7 @@ from tests.documents import (
 from tests.drawing import draw_digit, png, write_dataset
 from tests.faults import hostile
 from tests.faults.test_hostile_mutations import COUNTS
+from tests.interrupting import during_epoch, press_ctrl_c
 from tests.sentences import collect, not_understood, plain
 
 SCRIPTS = {f"{script.__name__}.py": script for script in (detector, trainer)}
@@ -125,10 +127,9 @@ def prepare(command: str) -> None:
         correct_on_the_page()
     elif "--resume-training" in command:
         dataset = ["--dataset", "my_digits"] if "--dataset my_digits" in command else []
-        parsed = trainer.build_parser().parse(dataset)
-        classifier = trainer.DigitClassifier(load_settings(parsed), quiet=True)
-        classifier.interrupted = True
-        classifier.train()
+        settings = load_settings(options.build_parser().parse(dataset))
+        with during_epoch(1, press_ctrl_c):
+            trainer.DigitClassifier(settings, quiet=True).train()
     elif "--resume" in command:
         assert detector.main(["scans", "--quiet"]) == 0
         with ResultsDatabase.open("sqlite:///digit_classification.db") as database:

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-import digit_classification_detector as detector
 import digit_classification_model_trainer as trainer
 from benchmarks import accuracy
+from digit_classification.commands.detect import options as detector_options
+from digit_classification.commands.train import options as trainer_options
 from digit_classification.results.database import ResultsDatabase
 from tests import documents
 from tests.documents import ROOT, commands, flags, masked, named_flags
@@ -25,7 +26,11 @@ README = documents.README.read_text(encoding="utf-8")
 
 
 def test_the_readme_names_no_flag_that_does_not_exist() -> None:
-    parsers = (trainer.build_parser(), detector.build_parser(), accuracy.build_parser())
+    parsers = (
+        trainer_options.build_parser(),
+        detector_options.build_parser(),
+        accuracy.build_parser(),
+    )
     assert named_flags(README) <= set().union(*map(flags, parsers))
 
 
@@ -34,12 +39,12 @@ def test_the_readme_is_read_in_three_minutes() -> None:
 
 
 def test_exit_codes_are_in_the_help() -> None:
-    for parser in (trainer.build_parser(), detector.build_parser()):
+    for parser in (trainer_options.build_parser(), detector_options.build_parser()):
         assert "exit status:\n  0 " in parser.format_help()
         assert "  130  interrupted" in parser.format_help()
 
 
-@pytest.mark.parametrize("script", [trainer, detector])
+@pytest.mark.parametrize("script", [trainer, detector_options])
 def test_every_option_has_help_and_the_help_an_example(script: object) -> None:
     parser: argparse.ArgumentParser = script.build_parser()  # type: ignore[attr-defined]
     assert all(action.help for action in parser._actions)

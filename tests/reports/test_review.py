@@ -899,7 +899,8 @@ def test_a_correction_made_in_the_page_changes_the_next_training(
     original = trainer.DigitClassifier._build_model
 
     def see(classifier: trainer.DigitClassifier) -> None:
-        learned.extend(zip(classifier.train_digits, classifier.train_labels, strict=True))
+        training = classifier.prepare()[0].training
+        learned.extend(zip(training.digits, training.labels, strict=True))
         original(classifier)
 
     monkeypatch.setattr(trainer.DigitClassifier, "_build_model", see)

@@ -23,10 +23,11 @@ from selenium.webdriver.support.wait import WebDriverWait
 
 import digit_classification_model_trainer as trainer
 from benchmarks.browser import open_browser
+from digit_classification.cli.wording import duration
+from digit_classification.commands.train.options import build_parser
 from digit_classification.config import load_settings
 from digit_classification.network import inference
 from digit_classification.pictures.decode import Limits
-from digit_classification.reports.training_record import duration
 from digit_classification.reports.training_report import check_report
 from digit_classification.training import scores
 from tests.documents import ROOT
@@ -299,10 +300,10 @@ def test_a_page_of_a_model_without_mistakes(
 ) -> None:
     """Perfect probabilities; the charts and the tables must not stumble over what is not there."""
     classifier = trainer.DigitClassifier(
-        load_settings(trainer.build_parser().parse([*map(str, small)])), quiet=True
+        load_settings(build_parser().parse([*map(str, small)])), quiet=True
     )
     classifier.train()
-    perfect = np.eye(10)[classifier.test_labels]
+    perfect = np.eye(10)[classifier.prepare()[0].test.labels]
     monkeypatch.setattr(inference, "network_of", lambda model: lambda digits: perfect)
     classifier.evaluate()
     classifier.write_report(tmp_path / "report")

@@ -20,6 +20,7 @@ from digit_classification.pictures import images
 from digit_classification.pictures.decode import Limits
 from digit_classification.training.corrections import only_new, read_corrections, relabel
 from digit_classification.training.dataset import DatasetError, read_dataset
+from digit_classification.training.parts import Parts
 from digit_classification_model_trainer import DigitClassifier
 from tests.drawing import draw_digit, png, write_dataset, zip_folder
 
@@ -82,14 +83,14 @@ def test_the_same_picture_twice_is_learned_once(scans: Path) -> None:
     Path("copy.png").write_bytes((scans / "4.png").read_bytes())
     corrections = read_corrections(write("path,digit\nscans/4.png,9\ncopy.png,9\n"))
     assert corrections.names == ["scans/4.png"]
-    assert corrections.report.duplicates == [("copy.png", "scans/4.png")]
+    assert corrections.findings.duplicates == [("copy.png", "scans/4.png")]
 
 
 def test_a_picture_without_ink_is_left_out_and_named(scans: Path) -> None:
     Path("blank.png").write_bytes(png(np.full((28, 28), 255, np.uint8)))
     corrections = read_corrections(write("path,digit\nblank.png,1\nscans/4.png,9\n"))
     assert corrections.names == ["scans/4.png"]
-    assert corrections.report.left_out == [("blank.png", "blank image")]
+    assert corrections.findings.left_out == [("blank.png", "blank image")]
 
 
 @pytest.mark.parametrize(
@@ -219,13 +220,13 @@ def test_a_picture_of_the_dataset_gets_its_new_label_and_no_copy(scans: Path) ->
     assert len(new.digits) == 1
 
 
-def load(**sections: dict[str, object]) -> DigitClassifier:
+def load(**sections: dict[str, object]) -> Parts:
     settings = load_settings(environment={}).model_dump()
     for section, values in sections.items():
         settings[section] |= values
     classifier = DigitClassifier(load_settings().model_validate(settings), quiet=True)
-    classifier._load_and_preprocess_data()
-    return classifier
+    parts, _ = classifier.prepare()
+    return parts
 
 
 def test_new_pictures_are_trained_on_and_the_test_stays_the_same(scans: Path) -> None:
@@ -235,17 +236,17 @@ def test_new_pictures_are_trained_on_and_the_test_stays_the_same(scans: Path) ->
     before = load(dataset=common, training=training)
     path = write("path,digit\nscans/4.png,9\nscans/7.png,1\n")
     after = load(dataset={**common, "corrections": path}, training=training)
-    assert np.array_equal(before.test_digits, after.test_digits)
-    assert np.array_equal(before.validation_digits, after.validation_digits)
-    assert len(after.train_labels) == len(before.train_labels) + 2
-    assert after.train_labels[-2:].tolist() == [9, 1]
-    assert np.array_equal(after.train_digits[-2], images.normalize(scans / "4.png").digit)
+    assert np.array_equal(before.test.digits, after.test.digits)
+    assert np.array_equal(before.validation.digits, after.validation.digits)
+    assert len(after.training.labels) == len(before.training.labels) + 2
+    assert after.training.labels[-2:].tolist() == [9, 1]
+    assert np.array_equal(after.training.digits[-2], images.normalize(scans / "4.png").digit)
 
 
 def test_a_picture_of_the_test_is_corrected_there_and_never_trained_on(scans: Path) -> None:
     write_dataset(Path("digits"), per_class=10)
     write_dataset(Path("test"), per_class=1, first_seed=700)
-    classifier = load(
+    parts = load(
         dataset={
             "path": Path("digits"),
             "test_path": Path("test"),
@@ -253,8 +254,8 @@ def test_a_picture_of_the_test_is_corrected_there_and_never_trained_on(scans: Pa
         },
         training={"drawn_share": 0},
     )
-    assert classifier.test_labels.tolist() == [0, 1, 2, 8, 4, 5, 6, 7, 8, 9]
-    assert len(classifier.train_labels) + len(classifier.validation_labels) == 100
+    assert parts.test.labels.tolist() == [0, 1, 2, 8, 4, 5, 6, 7, 8, 9]
+    assert len(parts.training) + len(parts.validation) == 100
 
 
 def test_the_trainer_says_how_many_and_the_card_keeps_it(

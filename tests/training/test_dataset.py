@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from digit_classification.training.dataset import Dataset, DatasetError, Report, read_dataset
+from digit_classification.training.dataset import Dataset, DatasetError, Findings, read_dataset
 from tests.drawing import draw_digit, png, write_dataset, zip_folder
 
 
@@ -30,7 +30,7 @@ def test_a_folder(folder: Path) -> None:
     assert dataset.labels.tolist() == [digit for digit in range(10) for _ in range(3)]
     assert dataset.counts == {str(digit): 3 for digit in range(10)}
     assert dataset.names[0] == "0/000.png"
-    assert dataset.report == Report()
+    assert dataset.findings == Findings()
 
 
 @pytest.mark.parametrize("prefix", ["", "my digits/"])
@@ -69,8 +69,8 @@ def test_litter_is_ignored_and_stray_files_are_named(folder: Path) -> None:
     (folder / "3/list.csv").write_text("a,b")
     (folder / "5/photo-without-suffix").write_bytes(png(draw_digit(5, seed=99)))
     dataset = read_dataset(folder)
-    assert sorted(dataset.report.stray) == ["3/list.csv", "notes.txt"]
-    assert dataset.report.left_out == []
+    assert sorted(dataset.findings.stray) == ["3/list.csv", "notes.txt"]
+    assert dataset.findings.left_out == []
     assert dataset.counts["5"] == 4
 
 
@@ -79,8 +79,8 @@ def test_an_unreadable_image_is_left_out_and_named(folder: Path) -> None:
     (folder / "2/truncated.png").write_bytes(whole[: len(whole) // 2])
     (folder / "2/empty.jpg").write_bytes(b"")
     dataset = read_dataset(folder)
-    assert [name for name, _ in dataset.report.left_out] == ["2/empty.jpg", "2/truncated.png"]
-    assert all(reason for _, reason in dataset.report.left_out)
+    assert [name for name, _ in dataset.findings.left_out] == ["2/empty.jpg", "2/truncated.png"]
+    assert all(reason for _, reason in dataset.findings.left_out)
     assert dataset.counts["2"] == 3
 
 
@@ -97,7 +97,7 @@ def test_strict_makes_it_an_error(folder: Path) -> None:
 def test_copies_are_kept_once(folder: Path) -> None:
     (folder / "6/zz-copy.png").write_bytes((folder / "6/001.png").read_bytes())
     dataset = read_dataset(folder)
-    assert dataset.report.duplicates == [("6/zz-copy.png", "6/001.png")]
+    assert dataset.findings.duplicates == [("6/zz-copy.png", "6/001.png")]
     assert dataset.counts["6"] == 3
 
 
@@ -193,5 +193,5 @@ def test_damaged_members_of_a_zip_are_left_out(folder: Path, tmp_path: Path) -> 
     content[start + 30 + len("4/001.png") + 20] ^= 0xFF  # within the member's data
     archive.write_bytes(content)
     dataset = read_dataset(archive)
-    assert [name for name, _ in dataset.report.left_out] == ["4/001.png"]
-    assert "damaged in the zip" in dataset.report.left_out[0][1]
+    assert [name for name, _ in dataset.findings.left_out] == ["4/001.png"]
+    assert "damaged in the zip" in dataset.findings.left_out[0][1]

@@ -42,7 +42,7 @@ def assert_same(one: Dataset, other: Dataset) -> None:
     np.testing.assert_array_equal(one.labels, other.labels)
     assert (one.digits.dtype, one.labels.dtype) == (other.digits.dtype, other.labels.dtype)
     assert (one.path, one.names, one.sha256) == (other.path, other.names, other.sha256)
-    assert one.report == other.report
+    assert one.findings == other.findings
 
 
 def forbid_reading(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -60,10 +60,10 @@ def test_the_second_reading_is_the_first_again(
     second = read_dataset(path, cache=True)
     assert_same(plain, first)
     assert_same(first, second)
-    assert second.report.left_out
-    assert second.report.duplicates
-    assert second.report.doubtful
-    assert second.report.stray
+    assert second.findings.left_out
+    assert second.findings.duplicates
+    assert second.findings.doubtful
+    assert second.findings.stray
 
 
 def test_without_cache_nothing_is_kept(folder: Path) -> None:
@@ -108,7 +108,7 @@ def test_another_zip_of_the_same_size_and_time_is_noticed(archive: Path) -> None
     content[start + 30 + len("4/001.png") + 20] ^= 0xFF
     archive.write_bytes(content)
     os.utime(archive, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert "4/001.png" in dict(read_dataset(archive, cache=True).report.left_out)
+    assert "4/001.png" in dict(read_dataset(archive, cache=True).findings.left_out)
 
 
 def test_another_preparation_is_noticed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,9 +15,11 @@ import numpy as np
 import pytest
 
 import digit_classification_model_trainer as trainer
-from digit_classification.config import Settings, TrainingSettings, load_settings
+from digit_classification.config import TrainingSettings, load_settings
 from digit_classification.network.architecture import build_saved_network
 from digit_classification.network.model_file import CARD, WEIGHTS, load_model, save_model
+from digit_classification.training import epochs
+from digit_classification.training.parts import Part
 from tests.documents import ROOT
 from tests.drawing import draw_digit, write_dataset
 from tests.trainer import run
@@ -276,7 +278,7 @@ def test_a_training_that_diverges(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     # Real ones depend on the machine's last digit; what counts is that the loss is no number.
-    monkeypatch.setattr(trainer, "cross_entropy", lambda logits, labels: float("nan"))
+    monkeypatch.setattr(epochs, "cross_entropy", lambda logits, labels: float("nan"))
     model = tmp_path / "m.keras"
     assert run(*small, "--model", model, "--quiet") == 2
     assert capsys.readouterr().err == (
@@ -318,11 +320,10 @@ def test_importing_the_script_imports_no_tensorflow() -> None:
 
 @pytest.mark.parametrize("distort", [True, False])
 def test_images_are_distorted_unless_that_is_turned_off(distort: bool) -> None:
-    settings = Settings(training=TrainingSettings(distort=distort))
-    classifier = trainer.DigitClassifier(settings, quiet=True)
-    classifier.train_digits = np.stack([draw_digit(digit) for digit in range(10)])
-    classifier.train_labels = np.arange(10, dtype=np.uint8)
-    digits, labels, order = classifier._images_of_epoch(1)
+    drawn = np.stack([draw_digit(digit) for digit in range(10)])
+    training = Part(drawn, np.arange(10, dtype=np.uint8), [])
+    settings = TrainingSettings(distort=distort)
+    digits, labels, order = epochs.images_of_epoch(training, settings, 1)
     digits, labels = digits[order], labels[order]
     assert sorted(labels.tolist()) == list(range(10))
-    assert (digits == classifier.train_digits[labels]).all() == (not distort)
+    assert (digits == drawn[labels]).all() == (not distort)

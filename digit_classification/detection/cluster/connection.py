@@ -19,7 +19,7 @@ import os
 import socket
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,12 +33,14 @@ from digit_classification.detection.cluster.flights import (
     Flights,
     numbered_chunks,
 )
-from digit_classification.detection.cluster.tasks import Job, Report
-from digit_classification.detection.reading import Batch
+from digit_classification.detection.cluster.tasks import ChunkReport, Job
+from digit_classification.detection.reading import Batch, ReadingOptions
 from digit_classification.detection.summary import NAMED
 from digit_classification.names import printable
+from digit_classification.network.model_file import Model, ModelError
 from digit_classification.pictures.sources import Source
-from digit_classification.results.opening import Database
+from digit_classification.results.opening import Database, at_the_nodes
+from digit_classification.settings import PASSWORD_VARIABLE, DatabaseSettings
 
 AHEAD = 3  # chunks in flight for each core: the next one waits where the last one ends
 REACHED_WITHIN = 5.0  # seconds, the head of a cluster
@@ -53,6 +55,15 @@ class Node:
     alive: bool = True
     images: int = 0
     busy: float = 0.0  # seconds of its cores
+
+
+@dataclass(frozen=True)
+class Storing:
+    """Where the nodes store what they read."""
+
+    run_id: str
+    settings: DatabaseSettings  # with which a node connects
+    database: Database  # this process's own connection
 
 
 def check_cluster(address: str) -> None:
@@ -116,12 +127,13 @@ class Cluster:
             messages.print(f"and {len(nodes) - NAMED:,} more nodes")
 
     def read(
-        self, job: Job, model: bytes, sources: Iterable[Source]
+        self, sources: Iterable[Source], model: Model, options: ReadingOptions
     ) -> Generator[Batch, None, None]:
         """Yield the pictures and their results, a chunk at a time, in the order of `sources`."""
+        job = _job(model, options)
         waiting: dict[int, Batch] = {}
         following = job.first_part
-        with contextlib.closing(self._run(job, model, sources, in_order=True)) as chunks:
+        with contextlib.closing(self._run(job, _content(model), sources, in_order=True)) as chunks:
             for chunk, batch in chunks:
                 assert batch is not None  # the job stores nothing out there
                 waiting[chunk.number] = batch
@@ -130,13 +142,27 @@ class Cluster:
                     following += 1
 
     def read_and_store(
-        self, job: Job, model: bytes, sources: Iterable[Source], database: Database
-    ) -> Generator[Report, None, None]:
-        """Have the nodes store their results in the database of `job`; yield a report a chunk.
+        self,
+        sources: Iterable[Source],
+        model: Model,
+        options: ReadingOptions,
+        storing: Storing,
+        named: int | None,
+    ) -> Generator[ChunkReport, None, None]:
+        """Have the nodes store their results; yield a report a chunk, which names `named` errors.
 
-        `database` is this process's own connection to it, for chunks that the nodes cannot do.
+        Chunks that the nodes cannot do are stored from here.
         """
-        with contextlib.closing(self._run(job, model, sources)) as chunks:
+        database = storing.database
+        job = replace(
+            _job(model, options),
+            run_id=storing.run_id,
+            first_part=database.next_part(storing.run_id),
+            database=at_the_nodes(storing.settings),
+            password=os.environ.get(PASSWORD_VARIABLE),
+            named=named,
+        )
+        with contextlib.closing(self._run(job, _content(model), sources)) as chunks:
             for chunk, batch in chunks:
                 if batch is not None:
                     database.add(job.run_id, batch.results, part=chunk.number)
@@ -153,7 +179,7 @@ class Cluster:
         few have to wait for it.
         """
         flights = Flights(self._ray, job, model, self.cores)
-        chunks = numbered_chunks(sources, job.chunk_size, job.first_part)
+        chunks = numbered_chunks(sources, job.options.batch_size, job.first_part)
         following = next(chunks, None)
         try:
             while following is not None or flights:
@@ -203,6 +229,20 @@ class Cluster:
                 self._notice(
                     f"Node {node.name} is lost: what it was reading is read again elsewhere."
                 )
+
+
+def _job(model: Model, options: ReadingOptions) -> Job:
+    """Return what the nodes should know, as long as they store nothing."""
+    return Job(os.getcwd(), str(model.path), model.sha256, options)
+
+
+def _content(model: Model) -> bytes:
+    try:
+        return model.path.read_bytes()
+    except OSError as error:
+        raise ModelError(
+            f"The model '{model.path}' cannot be read: {error.strerror}: check --model."
+        ) from None
 
 
 def _check_address(address: str) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
-from digit_classification.detection.cluster.tasks import Job, Report, Writer, pack, read_chunk
+from digit_classification.detection.cluster.tasks import ChunkReport, Job, Writer, pack, read_chunk
 from digit_classification.detection.reading import Batch, judge_crashed
 from digit_classification.detection.summary import Summary
 from digit_classification.names import printable
@@ -34,7 +34,7 @@ class Chunk:
     crashes: int = 0  # of what read it
     losses: int = 0  # of what it ran on
     rows: Any = None  # a reference to its results, wherever in the cluster they are
-    report: Report | None = None  # once it is read
+    report: ChunkReport | None = None  # once it is read
     storing: bool = False  # whether its rows are with a writer
     named_slow: bool = False
 
@@ -111,7 +111,7 @@ class Flights:
             raise error
         self.start(chunk)
 
-    def _arrived(self, chunk: Chunk, report: Report | None) -> Batch | None:
+    def _arrived(self, chunk: Chunk, report: ChunkReport | None) -> Batch | None:
         """Take note of a step that is done; return the results if they are wanted here."""
         if report is None:  # a writer has stored the rows
             chunk.storing, chunk.rows = False, None
@@ -146,7 +146,7 @@ class Flights:
             whole.pictures.extend(batch.pictures)
             whole.results.extend(batch.results)
             whole.strays.extend(batch.strays)
-        chunk.report = Report("", 0.0, Summary.of(whole.results, job.named), whole.strays)
+        chunk.report = ChunkReport("", 0.0, Summary.of(whole.results, job.named), whole.strays)
         return whole
 
     def name_slow_ones(self, notice: Callable[[str], None]) -> None:

@@ -15,12 +15,10 @@ from typing import Any
 import cv2
 
 from digit_classification.detection.cluster.error import ClusterError
-from digit_classification.detection.reading import Batch, read_and_judge
+from digit_classification.detection.reading import Batch, ReadingOptions, read_and_judge
 from digit_classification.detection.summary import Summary
 from digit_classification.network.inference import Network
 from digit_classification.network.model_file import load_model
-from digit_classification.pictures import images
-from digit_classification.pictures.decode import Limits
 from digit_classification.pictures.sources import Source
 from digit_classification.results.opening import Database, is_parquet, open_database
 from digit_classification.results.records import Result
@@ -34,13 +32,8 @@ class Job:
     folder: str  # the working directory of the run
     model_path: str  # for messages
     model_sha256: str
-    invert: images.Invert
-    limits: Limits
-    min_confidence: float
-    chunk_size: int = 1000  # pictures
+    options: ReadingOptions
     first_part: int = 0  # the number of the first chunk
-    with_thumbnails: bool = False
-    with_digits: bool = False  # results come with what the network saw
     named: int | None = None  # pictures without a digit that a chunk's summary names
     run_id: str = ""
     database: DatabaseSettings | None = None  # where the nodes store; None: they do not
@@ -59,7 +52,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Report:
+class ChunkReport:
     """What a node tells of a chunk that it has read."""
 
     node: str
@@ -72,7 +65,7 @@ _networks: dict[str, Network] = {}  # of this process, by the checksum of the mo
 _databases: dict[str, Database] = {}  # of this process, by URL
 
 
-def read_chunk(job: Job, model: list[Any], number: int, packed: bytes) -> tuple[Any, Report]:
+def read_chunk(job: Job, model: list[Any], number: int, packed: bytes) -> tuple[Any, ChunkReport]:
     """Read and judge a chunk, and store it if that is a reader's task.
 
     `model` holds a reference to the model file's bytes, which a node fetches once; `packed` is what
@@ -89,11 +82,7 @@ def read_chunk(job: Job, model: list[Any], number: int, packed: bytes) -> tuple[
         read_and_judge(
             [_seen_from(job.folder, source) for source in pickle.loads(packed)],
             network,
-            job.min_confidence,
-            job.invert,
-            job.limits,
-            with_thumbnails=job.with_thumbnails,
-            with_digits=job.with_digits,
+            job.options,
         )
     )
     summary = Summary.of(batch.results, job.named)
@@ -104,7 +93,7 @@ def read_chunk(job: Job, model: list[Any], number: int, packed: bytes) -> tuple[
         rows = batch.results
     else:
         rows = batch
-    return rows, Report(_this_node(), time.monotonic() - begin, summary, batch.strays)
+    return rows, ChunkReport(_this_node(), time.monotonic() - begin, summary, batch.strays)
 
 
 def pack(sources: Sequence[Source]) -> bytes:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import argparse
 import os
+import sys
 from collections.abc import Sequence
 from typing import Any
 
+from digit_classification.commands.detect.paths import expand_again
 from digit_classification.detection.named_runs import LATEST, named_run
+from digit_classification.detection.session import Session, run_settings
 from digit_classification.names import printable, shell_command
 from digit_classification.results.opening import Database
 from digit_classification.results.records import Run
@@ -20,7 +24,32 @@ class ResumeError(Exception):
     """A run cannot be resumed; the message is one sentence for the user."""
 
 
-def find_run(database: Database, run_id: str) -> Run:
+def run_to_go_on_with(
+    database: Database | None,
+    arguments: argparse.Namespace,
+    settings: Settings,
+    given: Sequence[str],
+    model_sha256: str,
+) -> tuple[Run, list[str]]:
+    """Return the run that --resume names, and its paths.
+
+    Raises ResumeError if it cannot be resumed in this way, UnknownRun if there is none.
+    """
+    if database is None:
+        raise ResumeError("The database is none: name the one of the run with --database.")
+    run = _find(database, arguments.resume)
+    if "-" in run.info.sources and sys.stdin is not None and sys.stdin.isatty():
+        raise ResumeError(
+            f"Run {run.info.id} reads paths from standard input: pipe the same list in again."
+        )
+    chosen = run_settings(
+        settings, arguments.sort_into, move=arguments.move, hard_links=arguments.hard_links
+    )
+    _check_same(run, given=given, settings=chosen, model_sha256=model_sha256)
+    return run, expand_again(run.info.sources)
+
+
+def _find(database: Database, run_id: str) -> Run:
     """Return the run to go on with; `latest` is the latest one that is not finished.
 
     Raises ResumeError, or UnknownRun if there is none of that name.
@@ -41,20 +70,7 @@ def find_run(database: Database, run_id: str) -> Run:
     return run
 
 
-def run_settings(
-    settings: Settings, sort_into: str | None, *, move: bool = False, hard_links: bool = False
-) -> dict[str, Any]:
-    """Return what a run records of its settings: all that must be the same when it is resumed."""
-    return {
-        **settings.model_dump(mode="json", include={"detection"}),
-        "sort_into": sort_into,
-        "move": move,
-        "hard_links": hard_links,
-        "working_directory": os.getcwd(),
-    }
-
-
-def check_same(
+def _check_same(
     run: Run, *, given: Sequence[str], settings: dict[str, Any], model_sha256: str | None
 ) -> None:
     """Refuse to go on with a run in another way than it began; `given` may be empty.
@@ -99,6 +115,22 @@ def _flat(settings: Any, prefix: str = "") -> dict[str, Any]:
 
 def _shown(value: object) -> str:
     return printable(str(value)) if value is not None else "none"
+
+
+def command_to_go_on(
+    session: Session | None, script: str, argv: list[str] | None, arguments: argparse.Namespace
+) -> str | None:
+    """Return the command that goes on with the run of this process, or of `script`'s `main(argv)`.
+
+    None if there is nothing to go on with.
+    """
+    if session is None or session.run_id is None or not session.stopped:
+        return None
+    if argv is not None:
+        return resume_command(session.run_id, [sys.executable, script], argv, arguments.resume)
+    words = sys.argv[1:]
+    program = sys.orig_argv[: len(sys.orig_argv) - len(words)]  # python, as it was called
+    return resume_command(session.run_id, program, words, arguments.resume)
 
 
 def resume_command(

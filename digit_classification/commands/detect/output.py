@@ -1,0 +1,69 @@
+"""Where the lines for pictures go, and the score beside them."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.console import Console
+
+from digit_classification.cli.terminal import make_console
+from digit_classification.detection.destinations import StandardOutput, open_output
+from digit_classification.detection.summary import NAMED
+from digit_classification.detection.truth import Score, print_score
+from digit_classification.detection.writers import format_of, make_writer
+from digit_classification.results.records import Result
+
+
+def wants_lines(arguments: argparse.Namespace) -> bool:
+    """Whether a line for each picture is asked for."""
+    wanted = (arguments.format, arguments.output, arguments.top_k)
+    return any(each is not None for each in wanted)
+
+
+def line_format(arguments: argparse.Namespace) -> str:
+    """Return the format of these lines: `text`, `csv` or `jsonl`."""
+    return arguments.format or format_of(arguments.output)
+
+
+def open_lines(
+    arguments: argparse.Namespace,
+    stack: contextlib.ExitStack,
+    *,
+    lines: bool,
+    with_path: bool = True,
+    or_end: bool = True,
+) -> Callable[[Result], None]:
+    """Return what is done with each result: written, with `lines` or if the user asks for it.
+
+    If whoever reads standard output goes away, the results are dropped; with `or_end`, writing
+    raises BrokenPipeError.
+
+    Raises DestinationError if the output file cannot be written.
+    """
+    if not lines and not wants_lines(arguments):
+        return lambda result: None
+    stream = output_stream(arguments.output, stack, or_end=or_end)
+    top_k = arguments.top_k or 1
+    return make_writer(line_format(arguments), stream, top_k=top_k, with_path=with_path)
+
+
+def output_stream(
+    output: str | None, stack: contextlib.ExitStack, *, or_end: bool = True
+) -> io.TextIOBase:
+    """Return the file of --output, or standard output; the stack closes it."""
+    if output is None or output == "-":
+        return stack.enter_context(StandardOutput(or_end=or_end))
+    return stack.enter_context(open_output(Path(output)))
+
+
+def print_the_score(
+    arguments: argparse.Namespace, score: Score, messages: Console, *, lines: bool
+) -> None:
+    """Print it as the result that it is, unless lines for programs are on standard output."""
+    lines = (lines or wants_lines(arguments)) and arguments.output in (None, "-")
+    output = messages if lines else make_console()
+    print_score(output, score, None if arguments.verbose else NAMED)

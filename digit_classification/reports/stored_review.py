@@ -1,0 +1,90 @@
+"""The review page of a run that is over, of its stored results and its pictures as they are now."""
+
+from __future__ import annotations
+
+import itertools
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from types import MappingProxyType
+
+from rich.progress import Progress
+
+from digit_classification.pictures.decode import DEFAULT_LIMITS, Limits
+from digit_classification.pictures.prepare import Prepared, prepare_all
+from digit_classification.pictures.sources import find_named
+from digit_classification.reports.review import About, Review
+from digit_classification.results.opening import Database
+from digit_classification.results.records import Result, Run
+
+
+def review_run(
+    database: Database,
+    run: Run,
+    path: Path,
+    progress: Progress,
+    *,
+    workers: int = 0,
+    limits: Limits = DEFAULT_LIMITS,
+    labels: Mapping[str, int | None] = MappingProxyType({}),
+) -> None:
+    """Write the review page of a run to `path`, and show its progress.
+
+    `labels` are what is known of the pictures, by the paths under which they are stored.
+
+    A picture that was moved is read where it is now; one that is gone, or has changed since, is on
+    the page with that as its reason.
+
+    Raises ReviewError if the page cannot be written.
+    """
+    detection = run.info.settings.get("detection", {})
+    with Review.open(path) as review:
+        total = run.counts.images if run.counts is not None else None
+        task = progress.add_task("Reading pictures", total=total)
+        known: dict[str, int | None] = {}
+
+        def where_they_are() -> Iterator[Result]:
+            for row in database.rows(run.info.id):
+                result = row.as_result()
+                there = _where_it_is(result)
+                if result.path in labels:
+                    known[there.path] = labels[result.path]
+                yield there
+
+        results, named = itertools.tee(where_they_are())
+        sources = (find_named(result.path) for result in named)
+        invert = detection.get("invert", "auto")
+        for picture in prepare_all(sources, invert, workers, limits, thumbnails=True):
+            result, picture = _compared(next(results), picture)
+            review.add([result], [picture])
+            progress.advance(task)
+        review.write(
+            About(
+                sources=run.info.sources,
+                model=os.path.basename(run.info.model_path or ""),
+                min_confidence=detection.get("min_confidence"),
+                finished=run.finished_at or run.info.started_at,
+                run=run.info.id,
+                labels=known,
+            ),
+            partial(progress.track, description="Writing the review page"),
+        )
+
+
+def _where_it_is(result: Result) -> Result:
+    """Return the result of a picture that was moved with the path that it was moved to."""
+    source = find_named(result.path)
+    if result.sorted_to is None or source.remote or os.path.exists(source.path):
+        return result
+    return replace(result, path=result.sorted_to)
+
+
+def _compared(result: Result, picture: Prepared) -> tuple[Result, Prepared]:
+    """Leave out a picture that is not the one that was classified, and say why."""
+    if picture.sha256 == result.image_sha256:
+        return result, picture
+    why = picture.error if picture.sha256 is None else "changed since"
+    reason = "; ".join(filter(None, [result.reason, f"not shown: {why}"]))
+    return replace(result, reason=reason), Prepared(picture.source, error=why)
