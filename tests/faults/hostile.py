@@ -152,7 +152,7 @@ def as_zip(content: Mapping[str, bytes]) -> bytes:
 # ------------------------------------------------------------------------------------ mutations
 
 
-def mutate(content: bytes, chance: random.Random, other: bytes = b"") -> bytes:
+def mutate(content: bytes, chance: random.Random, other: bytes = b"") -> bytes:  # noqa: C901, PLR0912  (one branch for each kind of damage)
     """Damage `content` as disks, transfers and attackers do; `other` is spliced in."""
     data = bytearray(content)
     for _ in range(chance.choice((1, 1, 1, 2, 4))):
