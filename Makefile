@@ -57,6 +57,7 @@ test-kernels: $(READY)
 lint: $(READY)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 	$(BIN)/mypy
 
 bench: $(READY)
@@ -68,4 +69,4 @@ soak: $(READY)
 	$(BIN)/python benchmarks/reliability.py --markdown benchmarks/reliability.md
 
 clean:
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

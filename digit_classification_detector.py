@@ -42,6 +42,7 @@ from PIL import Image
 from rich.console import Console
 
 from digit_classification.cli.interruption import ending_in_order
+from digit_classification.cli.native_messages import standard_error_apart
 from digit_classification.cli.terminal import make_console
 from digit_classification.commands.detect.earlier_runs import look_back
 from digit_classification.commands.detect.ending import end_early
@@ -50,7 +51,7 @@ from digit_classification.commands.detect.paths import given_paths
 from digit_classification.commands.detect.plan import print_plan
 from digit_classification.commands.detect.resuming import command_to_go_on
 from digit_classification.commands.detect.run import DetectorRun
-from digit_classification.config import Settings, load_settings, settings_text
+from digit_classification.config import Settings, load_settings
 from digit_classification.detection.destinations import write_normalized
 from digit_classification.detection.reading import Reader, ReadingOptions, ThisMachine, judge
 from digit_classification.detection.session import Session, run_info, run_settings, with_names
@@ -60,12 +61,12 @@ from digit_classification.detection.writers import as_text
 from digit_classification.network.model_file import load_model
 from digit_classification.pictures import images
 from digit_classification.pictures.decode import Limits, Picture, check_picture, decode
-from digit_classification.pictures.native_messages import standard_error_apart
-from digit_classification.pictures.pipeline import Prepared, prepare
+from digit_classification.pictures.prepare import Prepared, prepare
 from digit_classification.pictures.sources import Source, find_sources
 from digit_classification.reports.review import Review
 from digit_classification.results.opening import Database
 from digit_classification.results.records import Result, Run
+from digit_classification.settings import settings_text
 
 if TYPE_CHECKING:
     from digit_classification.detection.cluster.connection import Cluster

@@ -39,7 +39,7 @@ from digit_classification.commands.train.export import export
 from digit_classification.commands.train.metrics import write_metrics
 from digit_classification.commands.train.options import build_parser, check_combination
 from digit_classification.commands.train.plan import print_plan, without_cache
-from digit_classification.config import Settings, SettingsError, load_settings, settings_text
+from digit_classification.config import Settings, SettingsError, load_settings
 from digit_classification.files import PlaceError, folder_beside
 from digit_classification.network import inference
 from digit_classification.network.architecture import (
@@ -52,6 +52,7 @@ from digit_classification.pictures.decode import Limits
 from digit_classification.reports.evaluation import print_evaluation
 from digit_classification.reports.training_record import Training
 from digit_classification.reports.training_report import check_report, write_report
+from digit_classification.settings import settings_text
 from digit_classification.training.augmentation import augment
 from digit_classification.training.checkpoint import (
     Checkpoint,

@@ -47,8 +47,9 @@ from digit_classification.config import (  # noqa: E402
     TrainingSettings,
 )
 from digit_classification.network.model_file import ModelError  # noqa: E402
+from digit_classification.parallel import default_workers  # noqa: E402
 from digit_classification.pictures.images import SIDE  # noqa: E402
-from digit_classification.pictures.pipeline import default_workers, prepare_all  # noqa: E402
+from digit_classification.pictures.prepare import prepare_all  # noqa: E402
 from digit_classification.pictures.sources import Source, SourceError, find_sources  # noqa: E402
 from digit_classification.training.dataset import DatasetError  # noqa: E402
 from digit_classification.training.scores import calibration_error  # noqa: E402

@@ -39,8 +39,8 @@ from digit_classification.cli.terminal import make_console  # noqa: E402
 from digit_classification.detection.reading import Batch, ReadingOptions, read_and_judge  # noqa: E402
 from digit_classification.network.inference import Network  # noqa: E402
 from digit_classification.network.model_file import load_model  # noqa: E402
+from digit_classification.parallel import default_workers  # noqa: E402
 from digit_classification.pictures.decode import DEFAULT_LIMITS  # noqa: E402
-from digit_classification.pictures.pipeline import default_workers  # noqa: E402
 from digit_classification.pictures.sources import Source, find_sources  # noqa: E402
 from digit_classification.results.parquet import ParquetDataset  # noqa: E402
 from digit_classification.results.records import RunInfo  # noqa: E402

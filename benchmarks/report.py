@@ -31,7 +31,7 @@ import digit_classification_detector as detector  # noqa: E402
 from benchmarks.accuracy import write_markdown  # noqa: E402
 from benchmarks.browser import HOW_TO_GET_ONE, find_chromium, open_browser  # noqa: E402
 from digit_classification.cli.terminal import make_console  # noqa: E402
-from digit_classification.pictures.pipeline import default_workers  # noqa: E402
+from digit_classification.parallel import default_workers  # noqa: E402
 from samples import draw_samples as draw  # noqa: E402
 
 MNIST = ROOT / "dataset" / "mnist-test.zip"

@@ -47,7 +47,7 @@ from benchmarks.accuracy import (  # noqa: E402
     write_markdown,
 )
 from digit_classification.cli.terminal import make_console  # noqa: E402
-from digit_classification.pictures.pipeline import default_workers  # noqa: E402
+from digit_classification.parallel import default_workers  # noqa: E402
 
 DETECTOR = ROOT / "digit_classification_detector.py"
 TRAINER = ROOT / "digit_classification_model_trainer.py"

@@ -22,9 +22,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import mysql.connector
 import pytest
 
-from tests.drawing import write_dataset
+from tests.documents import ROOT
+from tests.trainer import train_model
 
-ROOT = Path(__file__).resolve().parent.parent
 PASSWORD_VARIABLE = "DIGITS_DATABASE_PASSWORD"
 # A user of the private server; the quote and the percent sign are there to be mishandled.
 MYSQL_USER, MYSQL_PASSWORD = "digits", "s3cr'et%pässword"
@@ -52,19 +52,15 @@ STARTUP_TIMEOUT_S = 60
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small model that reads drawn digits well; to be left as it is."""
-    import digit_classification_model_trainer as trainer
-
-    folder = tmp_path_factory.mktemp("model")
-    dataset, path = write_dataset(folder / "digits", per_class=40), folder / "digits.keras"
-    options = ["--hidden-units", "64", "--epochs", "20", "--batch-size", "16", "--quiet"]
-    assert trainer.main(["--dataset", str(dataset), "--model", str(path), *options]) == 0
-    return path
+    folder, options = tmp_path_factory.mktemp("model"), ("--hidden-units", 64, "--epochs", 20)
+    return train_model(folder, *options, per_class=40)
 
 
 DATASET, EPOCHS = "dataset/mnist-test.zip", 15
 # What decides which model that training makes.
 MAKES_MODELS = (
-    "digit_classification/config.py",
+    "digit_classification/image_formats.py",
+    "digit_classification/settings.py",
     "digit_classification/network",
     "digit_classification/pictures",
     "digit_classification/training",

@@ -7,16 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from digit_classification.config import (
-    FIELDS,
-    Settings,
-    SettingsError,
-    add_setting,
-    config_text,
-    load_settings,
-)
-
-ROOT = Path(__file__).resolve().parent.parent
+from digit_classification.config import Settings, SettingsError, add_setting, load_settings
+from digit_classification.settings import FIELDS, config_text
+from tests.documents import ROOT
 
 
 def load(tmp_path: Path, text: str = "", arguments: str = "", **environment: str) -> Settings:

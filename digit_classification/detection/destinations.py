@@ -12,7 +12,7 @@ from typing import Any
 from PIL import Image
 
 from digit_classification.cli.terminal import discard
-from digit_classification.pictures.pipeline import Prepared
+from digit_classification.pictures.prepare import Prepared
 
 
 class DestinationError(Exception):

@@ -13,20 +13,15 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 
-from digit_classification.config import Settings
 from digit_classification.network.inference import Network
 from digit_classification.network.model_file import Model
+from digit_classification.parallel import in_batches, map_in_parts
 from digit_classification.pictures import images
 from digit_classification.pictures.decode import Limits
-from digit_classification.pictures.pipeline import (
-    Prepared,
-    crashed,
-    in_batches,
-    map_in_parts,
-    prepare_many,
-)
+from digit_classification.pictures.prepare import Prepared, crashed, is_waited_for, prepare_many
 from digit_classification.pictures.sources import Source
 from digit_classification.results.records import Result
+from digit_classification.settings import Settings
 
 Judged: TypeAlias = tuple[Prepared, Result | None]  # a file that is no picture has no result
 
@@ -102,12 +97,12 @@ class ThisMachine:
                 limits=options.limits,
                 thumbnail=options.with_thumbnails,
             )
-            prepared = map_in_parts(prepare_some, sources, self.workers, crashed)
+            prepared = map_in_parts(prepare_some, sources, self.workers, crashed, is_waited_for)
             for some in in_batches(prepared, options.batch_size):
                 yield Batch.of(judge_each(some, model.network, options.min_confidence))
             return
         read = partial(read_and_judge, network=model.network, options=options)
-        judged = map_in_parts(read, sources, self.workers, judge_crashed)
+        judged = map_in_parts(read, sources, self.workers, judge_crashed, is_waited_for)
         for batch in in_batches(judged, options.batch_size):
             yield Batch.of(batch)
 

@@ -10,13 +10,13 @@ from dataclasses import replace
 from typing import Any, Literal
 
 from digit_classification import __version__
-from digit_classification.config import Settings
 from digit_classification.detection.sorting import Sorter
 from digit_classification.network.model_file import Model
 from digit_classification.pictures.sources import Source
 from digit_classification.results.errors import DatabaseError
 from digit_classification.results.opening import Database
 from digit_classification.results.records import Result, Run, RunInfo
+from digit_classification.settings import Settings
 
 LOOKUP = 500  # pictures that a resumed run looks up in the database at a time
 

@@ -24,6 +24,7 @@ import numpy as np
 from digit_classification.cli.quiet import import_keras, native_output_discarded
 from digit_classification.files import check_creatable, folder_beside, put_in_place
 from digit_classification.network.model_file import ModelError, load_model
+from digit_classification.pictures.images import SIDE
 
 FORMATS = ("onnx", "tflite", "saved_model")
 ONNX_REQUIREMENT = "onnx==1.23.2"
@@ -148,7 +149,7 @@ def _to_onnx(model: Any, preparation: dict[str, Any]) -> bytes:
     graph = helper.make_graph(
         nodes,
         "digits",
-        [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["n", 28, 28])],
+        [helper.make_tensor_value_info("pixels", TensorProto.FLOAT, ["n", SIDE, SIDE])],
         [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["n", 10])],
         weights,
     )

@@ -19,7 +19,8 @@ from typing import BinaryIO
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from digit_classification.pictures.native_messages import take_messages
+from digit_classification.cli.native_messages import take_messages
+from digit_classification.image_formats import FORMATS, MAX_PIXELS
 from digit_classification.pictures.png import decode_plain_png
 from digit_classification.pictures.sources import Source, SourceError
 
@@ -54,8 +55,8 @@ class Limits:
         max_pixels: a picture of more is refused before it is unpacked.
     """
 
-    formats: tuple[str, ...] = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WebP", "PGM")
-    max_pixels: int = 89_478_485  # Pillow's own guard: 256 MiB of three bytes a pixel
+    formats: tuple[str, ...] = FORMATS
+    max_pixels: int = MAX_PIXELS
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,6 @@ from contextlib import contextmanager
 from datetime import timedelta
 from typing import Any, NamedTuple
 
-SCHEMES = ("s3://", "gs://", "az://")
 INSTALL = "pip install -r requirements-cluster.txt"
 PAGE = 1_000  # keys: what a store gives at a time
 # A store that is dead ends a request within some 20 seconds: after the last attempt that begins
@@ -75,11 +74,6 @@ class StoredObject(NamedTuple):
 
     url: str
     size: int  # bytes
-
-
-def is_url(path: str) -> bool:
-    """Whether a path is the URL of something in an object store."""
-    return path.startswith(SCHEMES)
 
 
 def split_url(url: str) -> tuple[str, str]:

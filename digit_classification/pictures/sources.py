@@ -19,7 +19,8 @@ from pathlib import PurePosixPath
 from digit_classification.names import printable, unescape_undecodable
 from digit_classification.pictures import object_store
 from digit_classification.pictures.archive import Archive, ArchiveError
-from digit_classification.pictures.object_store import StoreError, StoreUnavailable, is_url
+from digit_classification.pictures.object_store import StoreError, StoreUnavailable
+from digit_classification.urls import in_object_store
 
 # A file of this kind that cannot be read is an error; any other is merely a stray file.
 IMAGE_SUFFIXES = frozenset(
@@ -69,7 +70,7 @@ class Source:
     @property
     def remote(self) -> bool:
         """Whether this is in an object store."""
-        return is_url(self.path)
+        return in_object_store(self.path)
 
     @property
     def on_disk(self) -> bool:
@@ -238,7 +239,7 @@ def expand(path: str) -> list[str]:
 
     Raises SourceError if that is nothing.
     """
-    if is_url(path):
+    if in_object_store(path):
         _check_url(path)
         return [path]
     if os.path.lexists(path):  # before the pattern: a name may hold brackets
@@ -277,7 +278,7 @@ def find_sources(paths: Iterable[str | Source]) -> Iterator[Source]:
             continue
         if _covered(path, seen):
             continue
-        if is_url(path):
+        if in_object_store(path):
             yield from (s for s in _find_objects(path) if not (seen and _covered(s.path, seen)))
         elif os.path.isdir(path):
             yield from (s for s in list_folder(path) if not (seen and _covered(s.path, seen)))
@@ -325,12 +326,12 @@ def _suffix(name: str) -> str:
 
 
 def _absolute(path: str) -> str:
-    return path.rstrip("/") if is_url(path) else os.path.abspath(path)
+    return path.rstrip("/") if in_object_store(path) else os.path.abspath(path)
 
 
 def _covered(path: str, seen: set[str]) -> bool:
     """Whether `path`, or a folder that holds it, is in `seen`."""
-    dirname = posixpath.dirname if is_url(path) else os.path.dirname
+    dirname = posixpath.dirname if in_object_store(path) else os.path.dirname
     path = _absolute(path)
     while path not in seen:
         parent = dirname(path)
@@ -345,7 +346,7 @@ def find_named(name: str) -> Source:
 
     If there is none, reading what is returned says so.
     """
-    if is_url(name):
+    if in_object_store(name):
         return Source(name=name, path=name, explicit=True)
     for path in (name, unescape_undecodable(name)):
         if os.path.lexists(path):

@@ -1,1 +1,1 @@
-"""Pages for people: the report of a training, and the review of a run."""
+"""Pages for people: of a training, and of the pictures of a run."""

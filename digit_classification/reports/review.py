@@ -32,7 +32,7 @@ from PIL import Image
 from digit_classification.files import check_creatable, folder_beside, put_in_place
 from digit_classification.names import escape_undecodable, printable
 from digit_classification.pictures import images
-from digit_classification.pictures.pipeline import Prepared
+from digit_classification.pictures.prepare import Prepared
 from digit_classification.results.records import Result
 
 PARTS = Path(__file__).parent / "review_page"

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from rich.progress import Progress
 
 from digit_classification.pictures.decode import DEFAULT_LIMITS, Limits
-from digit_classification.pictures.pipeline import Prepared, prepare_all
+from digit_classification.pictures.prepare import Prepared, prepare_all
 from digit_classification.pictures.sources import find_named
 from digit_classification.reports.review import About, Review
 from digit_classification.results.opening import Database

@@ -23,9 +23,7 @@ name from one that really contains a backslash.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Sequence
-from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Literal, TypeVar
@@ -35,6 +33,7 @@ from digit_classification.results.errors import DatabaseError, until_available
 from digit_classification.results.mysql_server import VALID_URLS, MySQLServer
 from digit_classification.results.records import (
     RESULT_COLUMNS,
+    RUN_COLUMNS,
     Result,
     Run,
     RunCounts,
@@ -43,9 +42,13 @@ from digit_classification.results.records import (
     now,
     path_key,
     result_values,
+    run_values,
     stored_result,
+    stored_run,
+    text_time,
 )
-from digit_classification.results.schema import Store, migrate, text_time
+from digit_classification.results.schema import Store, migrate
+from digit_classification.urls import MYSQL, SQLITE, kind_of
 
 T = TypeVar("T")
 
@@ -53,21 +56,10 @@ ROWS_PER_PAGE = 1_000
 KEYS_PER_QUERY = 500  # SQLite before 3.32 binds 999 values at most
 
 _IMAGE_COLUMNS = ("run_id", *RESULT_COLUMNS)
-_RUN_COLUMNS = (
-    "id",
-    "state",
-    "started_at",
-    "sources",
-    "model_path",
-    "model_sha256",
-    "model_version",
-    "program_version",
-    "settings",
-)
 _STORED_COLUMNS = ", ".join(["id", *_IMAGE_COLUMNS])
 _SELECT_IMAGES = f"SELECT {_STORED_COLUMNS} FROM classified_images"
 _SELECT_RUNS = (
-    f"SELECT {', '.join(_RUN_COLUMNS)}, finished_at, images, ok, uncertain, rejected, errors"
+    f"SELECT {', '.join(RUN_COLUMNS)}, finished_at, images, ok, uncertain, rejected, errors"
     " FROM classification_runs"
 )
 _NEWEST_FIRST = "started_at DESC, id DESC"
@@ -123,18 +115,18 @@ class ResultsDatabase:
         Raises:
             DatabaseError: the URL is none, or the database cannot be reached, used or understood.
         """
-        scheme = url.partition(":")[0]
-        if scheme == "sqlite":
+        kind = kind_of(url)
+        if kind == kind_of(SQLITE):
             from digit_classification.results.sqlite import SQLiteStore, sqlite_path
 
             store: Store = SQLiteStore(sqlite_path(url), read_only)
-        elif scheme == "mysql":
+        elif kind == kind_of(MYSQL):
             from digit_classification.results.mysql import MySQLStore
 
             server = MySQLServer.parse(url, password, option_file, tls_ca, tls_required)
             store = MySQLStore(server, read_only)
         else:
-            raise _unknown_kind(scheme)
+            raise _unknown_kind(kind)
         try:
             migrate(store, read_only)
         except BaseException:
@@ -156,17 +148,17 @@ class ResultsDatabase:
 
         Raises DatabaseError as `open` does.
         """
-        scheme = url.partition(":")[0]
-        if scheme == "sqlite":
+        kind = kind_of(url)
+        if kind == kind_of(SQLITE):
             from digit_classification.results.sqlite import check_sqlite, sqlite_path
 
             check_sqlite(sqlite_path(url))
-        elif scheme == "mysql":
+        elif kind == kind_of(MYSQL):
             from digit_classification.results.mysql import check_mysql
 
             check_mysql(MySQLServer.parse(url, password, option_file, tls_ca, tls_required))
         else:
-            raise _unknown_kind(scheme)
+            raise _unknown_kind(kind)
 
     def __enter__(self) -> ResultsDatabase:
         return self
@@ -193,20 +185,9 @@ class ResultsDatabase:
 
     def start_run(self, info: RunInfo) -> str:
         """Record a run as running and return its id; a run that is there already stays as it is."""
-        values = (
-            info.id,
-            "running",
-            text_time(info.started_at),
-            json.dumps(list(info.sources)),  # ASCII escapes keep undecodable names exactly
-            escape_undecodable(info.model_path),
-            info.model_sha256,
-            info.model_version,
-            info.program_version,
-            json.dumps(dict(info.settings), sort_keys=True),
-        )
         self._transact(
             lambda cursor: self._store.insert_new(
-                cursor, "classification_runs", ("id",), _RUN_COLUMNS, [values]
+                cursor, "classification_runs", ("id",), RUN_COLUMNS, [run_values(info)]
             ),
             write=True,
         )
@@ -296,19 +277,22 @@ class ResultsDatabase:
 
     def runs(self) -> list[Run]:
         """All runs, the newest first."""
-        return [_run(values) for values in self._select(f"{_SELECT_RUNS} ORDER BY {_NEWEST_FIRST}")]
+        return [
+            stored_run(values)
+            for values in self._select(f"{_SELECT_RUNS} ORDER BY {_NEWEST_FIRST}")
+        ]
 
     def run(self, run_id: str) -> Run | None:
         """The run of that identity, if there is one."""
         found = self._select(f"{_SELECT_RUNS} WHERE id = ?", run_id)
-        return _run(found[0]) if found else None
+        return stored_run(found[0]) if found else None
 
     def latest_unfinished_run(self) -> Run | None:
         """The newest run that was interrupted, failed, or never closed, if there is one."""
         found = self._select(
             f"{_SELECT_RUNS} WHERE state <> 'finished' ORDER BY {_NEWEST_FIRST} LIMIT 1"
         )
-        return _run(found[0]) if found else None
+        return stored_run(found[0]) if found else None
 
     def rows(self, run_id: str) -> Iterator[StoredResult]:
         """The rows of a run in the order of storing, read page by page: any size fits in memory."""
@@ -369,35 +353,14 @@ class ResultsDatabase:
         return until_available(attempt, self._retry_seconds if wait else 0, self._notice)
 
 
-def _unknown_kind(scheme: str) -> DatabaseError:
-    """Only the scheme of the URL is repeated: the rest may hold a password."""
-    return DatabaseError(f"Unknown kind of database {scheme!r}; use {VALID_URLS}.")
+def _unknown_kind(kind: str) -> DatabaseError:
+    """Only the beginning of the URL is repeated: the rest may hold a password."""
+    return DatabaseError(f"Unknown kind of database {kind!r}; use {VALID_URLS}.")
 
 
 def _stored_row(values: Sequence[Any]) -> StoredResult:
     id_, run_id, *rest = values
     return stored_result(id_, run_id, rest)
-
-
-def _run(values: Sequence[Any]) -> Run:
-    (id_, state, started_at, sources, model_path, model_sha256, model_version) = values[:7]
-    program_version, settings, finished_at, *counts = values[7:]
-    info = RunInfo(
-        sources=tuple(json.loads(sources)),
-        model_path=model_path,
-        model_sha256=model_sha256,
-        model_version=model_version,
-        program_version=program_version,
-        settings=json.loads(settings),
-        id=id_,
-        started_at=_utc_time(started_at),
-    )
-    return Run(
-        info=info,
-        state=state,
-        finished_at=None if finished_at is None else _utc_time(finished_at),
-        counts=None if finished_at is None else RunCounts(*counts),
-    )
 
 
 def _count_images(cursor: Any, run_id: str) -> RunCounts:
@@ -413,8 +376,3 @@ def _count_images(cursor: Any, run_id: str) -> RunCounts:
         rejected=by_status.get("rejected", 0),
         errors=by_status.get("error", 0),
     )
-
-
-def _utc_time(stored: object) -> datetime:
-    """MySQL returns a naive datetime, SQLite the text that was stored."""
-    return datetime.fromisoformat(str(stored)).replace(tzinfo=timezone.utc)

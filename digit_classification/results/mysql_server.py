@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from digit_classification.results.errors import DatabaseError, Deadlock, Unavailable
+from digit_classification.urls import MYSQL
 
 DEFAULT_DATABASE = "digit_classification"
 DEFAULT_MYSQL_PORT = 3306
@@ -94,14 +95,14 @@ class MySQLServer:
         tls_required: bool,
     ) -> MySQLServer:
         """Read the URL; what it leaves out comes from the option file, then from the defaults."""
-        if not url.startswith("mysql://"):
+        if not url.startswith(MYSQL):
             raise DatabaseError(f"The database URL begins with no mysql://; use {VALID_URLS}.")
         try:
             parts = urlsplit(url)
             port, query = parts.port, dict(parse_qsl(parts.query, strict_parsing=bool(parts.query)))
         except ValueError:
             port, query = None, None
-        if ":" in url.removeprefix("mysql://").rpartition("@")[0]:
+        if ":" in url.removeprefix(MYSQL).rpartition("@")[0]:
             raise DatabaseError(
                 "The database URL holds a password, which others could read; take it out and"
                 f" {_GIVE_PASSWORD} it."
@@ -139,9 +140,9 @@ class MySQLServer:
         """The URL for messages, without a password."""
         user = f"{self.user}@" if self.user else ""
         if self.unix_socket:
-            return f"mysql://{user}/{self.database}?unix_socket={self.unix_socket}"
+            return f"{MYSQL}{user}/{self.database}?unix_socket={self.unix_socket}"
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return f"mysql://{user}{host}:{self.port}/{self.database}"
+        return f"{MYSQL}{user}{host}:{self.port}/{self.database}"
 
     def sentence(self, error: Any) -> DatabaseError:
         """The user's sentence for an error of the driver, a `mysql.connector.Error`."""

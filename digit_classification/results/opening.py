@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias, Union
 
-from digit_classification.config import PARQUET, PASSWORD_VARIABLE, DatabaseSettings
-from digit_classification.pictures.object_store import is_url
 from digit_classification.results.database import ResultsDatabase
+from digit_classification.settings import PASSWORD_VARIABLE, DatabaseSettings
+from digit_classification.urls import MYSQL, NO_DATABASE, PARQUET, SQLITE, in_object_store, kind_of
 
 if TYPE_CHECKING:
     from digit_classification.results.parquet import ParquetDataset
@@ -31,7 +31,7 @@ def open_database(
 
     Raises DatabaseError if it cannot be used.
     """
-    if settings.url == "none":
+    if settings.url == NO_DATABASE:
         return None
     if is_parquet(settings):
         from digit_classification.results.parquet import ParquetDataset
@@ -75,7 +75,7 @@ def check_database(settings: DatabaseSettings) -> None:
 
     Raises DatabaseError if `open_database` would, or if what a run does there is not permitted.
     """
-    if settings.url == "none":
+    if settings.url == NO_DATABASE:
         return
     if is_parquet(settings):
         from digit_classification.results.parquet import ParquetDataset
@@ -93,14 +93,14 @@ def check_database(settings: DatabaseSettings) -> None:
 
 def database_files(settings: DatabaseSettings) -> dict[str, Path | None]:
     """Return the files that belong to the database, by what to call them in a message."""
-    if settings.url.startswith("sqlite:///"):
+    if settings.url.startswith(SQLITE):
         from digit_classification.results.sqlite import sqlite_path
 
         path = sqlite_path(settings.url)
         beside = ("-wal", "-shm", "-journal")  # https://www.sqlite.org/tempfiles.html
         names = {f"--database ({end})": path.with_name(path.name + end) for end in beside}
         return {"--database": path, **names}
-    if is_parquet(settings) and not is_url(where := settings.url.removeprefix(PARQUET)):
+    if is_parquet(settings) and not in_object_store(where := settings.url.removeprefix(PARQUET)):
         return {"--database": Path(where)}
     return {}
 
@@ -116,12 +116,12 @@ def can_be_changed(settings: DatabaseSettings) -> bool:
 
 def reachable_by_nodes(settings: DatabaseSettings) -> bool:
     """Whether the nodes of a cluster can store there themselves: SQLite is a file of this one."""
-    return is_parquet(settings) or settings.url.startswith("mysql:")
+    return is_parquet(settings) or kind_of(settings.url) == kind_of(MYSQL)
 
 
 def at_the_nodes(settings: DatabaseSettings) -> DatabaseSettings:
     """Return the settings as they are to be understood in another working directory."""
     path = settings.url.removeprefix(PARQUET)
-    if not is_parquet(settings) or is_url(path):
+    if not is_parquet(settings) or in_object_store(path):
         return settings
     return settings.model_copy(update={"url": PARQUET + os.path.abspath(path)})

@@ -23,7 +23,6 @@ the images' paths: a part that is stored twice is there once.
 from __future__ import annotations
 
 import hashlib
-import io
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -35,13 +34,8 @@ from typing import Any, ClassVar, Literal, TypeVar
 
 import numpy as np
 
-from digit_classification.config import PARQUET
 from digit_classification.files import check_creatable
-from digit_classification.pictures.object_store import (
-    StoreError,
-    StoreUnavailable,
-    is_url,
-)
+from digit_classification.pictures.object_store import StoreError, StoreUnavailable
 from digit_classification.results.errors import DatabaseError, Unavailable, until_available
 from digit_classification.results.parquet_files import (
     KEY_BYTES,
@@ -57,6 +51,7 @@ from digit_classification.results.parquet_files import (
     each_once,
     next_number,
     parse_run,
+    part_columns,
     part_content,
     part_of,
     run_content,
@@ -73,6 +68,7 @@ from digit_classification.results.records import (
     path_key,
     stored_result,
 )
+from digit_classification.urls import PARQUET, in_object_store
 
 T = TypeVar("T")
 
@@ -122,14 +118,14 @@ class ParquetDataset:
             DatabaseError: the URL is none, the place cannot be used, or pyarrow is missing.
         """
         where = url.removeprefix(PARQUET)
-        if where == url or not where or ("://" in where and not is_url(where)):
+        if where == url or not where or ("://" in where and not in_object_store(where)):
             # Not repeated: it may hold a password.
             raise DatabaseError(
                 f"The database URL is no valid {PARQUET} URL; write it like {PARQUET}results or"
                 f" {PARQUET}s3://bucket/results."
             )
         check_pyarrow(url)
-        if not is_url(where):
+        if not in_object_store(where):
             folder = Path(where).absolute()
             dataset = cls(url, Folder(folder), retry_seconds, notice)
             dataset._check_folder(folder, must_exist=read_only)
@@ -149,10 +145,12 @@ class ParquetDataset:
         Raises DatabaseError as `open` does.
         """
         where = url.removeprefix(PARQUET)
-        there = is_url(where) or where in ("", url) or "://" in where or Path(where).exists()
+        there = (
+            in_object_store(where) or where in ("", url) or "://" in where or Path(where).exists()
+        )
         if there:
             cls.open(url, read_only=True).close()  # or raises
-        if is_url(where):
+        if in_object_store(where):
             return
         check_pyarrow(url)
         try:
@@ -311,7 +309,7 @@ class ParquetDataset:
         """
         number = 0
         for part in each_once(self._parts(run_id)):
-            columns = self._readpart_of(part, RESULT_COLUMNS)
+            columns = self._columns_of(part, RESULT_COLUMNS)
             # Without its zone: a table of zones, which Windows lacks, would be looked up.
             columns["timestamp"] = columns["timestamp"].cast("timestamp[ms]")
             for values in zip(*(c.to_pylist() for c in columns.values()), strict=True):
@@ -339,7 +337,7 @@ class ParquetDataset:
         keys = np.empty(ends[-1] if ends else 0, f"S{KEY_BYTES}")
 
         def read(part: Part, end: int) -> None:
-            column = self._readpart_of(part, ["path_key"])["path_key"]
+            column = self._columns_of(part, ["path_key"])["path_key"]
             keys[end - part.rows : end] = short_keys(column.to_pylist())
 
         with ThreadPoolExecutor(READERS) as readers:
@@ -359,21 +357,15 @@ class ParquetDataset:
         names = self._do(partial(self._place.files, folder), wait=wait)
         return sorted(part_of(folder, match) for match in map(PART.fullmatch, names) if match)
 
-    def _readpart_of(self, part: Part, columns: Sequence[str]) -> dict[str, Any]:
+    def _columns_of(self, part: Part, columns: Sequence[str]) -> dict[str, Any]:
         """Columns of a part by name, as pyarrow has them."""
-        import pyarrow
-        import pyarrow.parquet
-
         content = self._do(partial(self._place.read, part.name))
         if content is None:
             raise DatabaseError(f"Database {self.url}: {part.name} is gone; restore it.")
         try:
-            table = pyarrow.parquet.read_table(io.BytesIO(content), columns=list(columns))
-        except (pyarrow.ArrowException, OSError) as error:
+            return part_columns(content, columns, part.rows)
+        except ValueError as error:
             raise self._damaged(part.name) from error
-        if not set(columns) <= set(table.column_names) or len(table) != part.rows:
-            raise self._damaged(part.name)
-        return {name: table[name] for name in columns}
 
     def _damaged(self, name: str) -> DatabaseError:
         return DatabaseError(

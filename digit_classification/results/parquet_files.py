@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -197,6 +197,23 @@ def part_content(results: Iterable[Result]) -> bytes:
         use_dictionary=["timestamp", "digit", "status", "reason", "folder_name", "sorted_to"],
     )
     return stream.getvalue()
+
+
+def part_columns(content: bytes, columns: Sequence[str], rows: int) -> dict[str, Any]:
+    """These columns of a part by name, as pyarrow has them.
+
+    Raises ValueError if the part is damaged, or has not so many rows.
+    """
+    import pyarrow
+    import pyarrow.parquet
+
+    try:
+        table = pyarrow.parquet.read_table(io.BytesIO(content), columns=list(columns))
+    except (pyarrow.ArrowException, OSError) as error:
+        raise ValueError("no Parquet file") from error
+    if not set(columns) <= set(table.column_names) or len(table) != rows:
+        raise ValueError("columns or rows are missing")
+    return {name: table[name] for name in columns}
 
 
 def short_keys(keys: Iterable[str]) -> np.ndarray:

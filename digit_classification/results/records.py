@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
 import secrets
@@ -31,6 +32,18 @@ RESULT_COLUMNS = (
     "image_sha256",
     "sorted_to",
     *PROBABILITY_COLUMNS,
+)
+# Of `classification_runs`, in a database of SQL, before those that are filled in at its end.
+RUN_COLUMNS = (
+    "id",
+    "state",
+    "started_at",
+    "sources",
+    "model_path",
+    "model_sha256",
+    "model_version",
+    "program_version",
+    "settings",
 )
 
 
@@ -217,3 +230,50 @@ class Run:
     state: RunState
     finished_at: datetime | None
     counts: RunCounts | None
+
+
+def run_values(info: RunInfo) -> tuple[Any, ...]:
+    """The values of RUN_COLUMNS of a run that is starting."""
+    return (
+        info.id,
+        "running",
+        text_time(info.started_at),
+        json.dumps(list(info.sources)),  # ASCII escapes keep undecodable names exactly
+        escape_undecodable(info.model_path),
+        info.model_sha256,
+        info.model_version,
+        info.program_version,
+        json.dumps(dict(info.settings), sort_keys=True),
+    )
+
+
+def stored_run(values: Sequence[Any]) -> Run:
+    """The run with these values of RUN_COLUMNS, and of its end, as a store returns them."""
+    (id_, state, started_at, sources, model_path, model_sha256, model_version) = values[:7]
+    program_version, settings, finished_at, *counts = values[7:]
+    info = RunInfo(
+        sources=tuple(json.loads(sources)),
+        model_path=model_path,
+        model_sha256=model_sha256,
+        model_version=model_version,
+        program_version=program_version,
+        settings=json.loads(settings),
+        id=id_,
+        started_at=_utc_time(started_at),
+    )
+    return Run(
+        info=info,
+        state=state,
+        finished_at=None if finished_at is None else _utc_time(finished_at),
+        counts=None if finished_at is None else RunCounts(*counts),
+    )
+
+
+def text_time(moment: datetime) -> str:
+    """The form that both stores take for a DATETIME column."""
+    return f"{moment.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S}"
+
+
+def _utc_time(stored: object) -> datetime:
+    """MySQL returns a naive datetime, SQLite the text that was stored."""
+    return datetime.fromisoformat(str(stored)).replace(tzinfo=timezone.utc)

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from datetime import datetime, timezone
 from typing import Any, Protocol
 
 from digit_classification.results.errors import DatabaseError
-from digit_classification.results.records import now
+from digit_classification.results.records import now, text_time
 
 # Migration 1 is the ancestor's table, 2 adds the runs and what traces a row, 3 where its copy is.
 SCHEMA_VERSION = 3
@@ -103,8 +102,3 @@ def check_ancestor_columns(url: str, columns: Sequence[str]) -> None:
             f"Database {url}: its table classified_images belongs to another program, for it has no"
             f" column {missing[0]}; rename that table or choose another database."
         )
-
-
-def text_time(moment: datetime) -> str:
-    """The form that both stores take for a DATETIME column."""
-    return f"{moment.astimezone(timezone.utc):%Y-%m-%d %H:%M:%S}"

@@ -13,6 +13,7 @@ from typing import Any
 from digit_classification.files import check_creatable, check_writable
 from digit_classification.results.errors import DatabaseError, Unavailable
 from digit_classification.results.schema import check_ancestor_columns, check_schema
+from digit_classification.urls import SQLITE
 
 BUSY_TIMEOUT_S = 5
 # Checksums as keys scatter over the pages of their index, so that each batch changes most of them.
@@ -79,7 +80,7 @@ class SQLiteStore:
     """A results database in one file, in WAL mode where the file system has it."""
 
     def __init__(self, path: Path, read_only: bool) -> None:
-        self.url = f"sqlite:///{path}"
+        self.url = f"{SQLITE}{path}"
         _check_file(path, self.url, must_exist=read_only)
         # Opened for reading alone, SQLite would leave the files of its write-ahead log behind.
         in_use = os.path.exists(f"{path}-wal")
@@ -220,7 +221,7 @@ def _table_info(cursor: sqlite3.Cursor) -> list[tuple[Any, ...]]:
 
 def sqlite_path(url: str) -> Path:
     """Return the path in `sqlite:///PATH`, which is taken literally."""
-    name = url.removeprefix("sqlite:///")
+    name = url.removeprefix(SQLITE)
     if name == url or name in ("", ":memory:"):
         raise DatabaseError(
             "The database URL names no file; write sqlite:///digit_classification.db, or"
@@ -234,7 +235,7 @@ def check_sqlite(path: Path) -> None:
 
     Raises DatabaseError if they could not.
     """
-    url = f"sqlite:///{path}"
+    url = f"{SQLITE}{path}"
     _check_file(path, url, must_exist=False)
     try:
         check_writable(path)

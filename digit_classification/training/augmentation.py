@@ -17,6 +17,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from digit_classification.pictures.images import SIDE
+
 # Standard deviations of the distortions, each normally distributed.
 ROTATION = 6.0  # degrees
 SHEAR = 0.10  # of the height
@@ -31,7 +33,6 @@ GRAIN = 0.05  # of the ink's own grey
 COARSE_SHARE = 0.15  # of the stacks: seen by a camera of fewer pixels,
 COARSE_SIDES = (10, 16)  # from 10 to 16 instead of 28
 
-SIDE = 28  # pixels
 CENTRE = (SIDE - 1) / 2
 AXIS = np.arange(SIDE, dtype=np.float32) - np.float32(CENTRE)
 STACK = 250  # images: small enough for a core's cache; cv2.remap addresses 32,767 rows at most

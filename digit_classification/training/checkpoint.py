@@ -18,9 +18,9 @@ from typing import Any
 
 import numpy as np
 
-from digit_classification.config import TrainingSettings
 from digit_classification.files import may_replace, replacing
 from digit_classification.pictures.archive import DAMAGED
+from digit_classification.settings import TrainingSettings
 
 MAX_BYTES = 2**32
 LONGEST_START = 64  # bytes, in which the name of a zip's first member stands

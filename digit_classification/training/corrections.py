@@ -22,7 +22,7 @@ import numpy as np
 
 from digit_classification.names import printable
 from digit_classification.pictures.decode import DEFAULT_LIMITS, Limits
-from digit_classification.pictures.pipeline import prepare_all
+from digit_classification.pictures.prepare import prepare_all
 from digit_classification.pictures.sources import find_named
 from digit_classification.training.dataset import CLASSES, Dataset, DatasetError, Findings
 

@@ -22,10 +22,10 @@ import numpy as np
 
 from digit_classification.pictures.decode import DEFAULT_LIMITS, Limits
 from digit_classification.pictures.images import SIDE
-from digit_classification.pictures.object_store import SCHEMES
-from digit_classification.pictures.pipeline import Prepared, prepare_all
+from digit_classification.pictures.prepare import Prepared, prepare_all
 from digit_classification.pictures.sources import Source, SourceError, is_zip, list_folder, list_zip
 from digit_classification.training import dataset_cache
+from digit_classification.urls import OBJECT_STORES
 
 CLASSES = tuple("0123456789")
 SHOWN_EVERY = 100  # images: telling of each would take longer than unpacking it
@@ -202,7 +202,7 @@ def _list_files(path: Path) -> list[tuple[Parts, Source]]:
         raise DatasetError(
             f"The dataset '{path}' is neither a folder nor a .zip file: check --dataset."
         )
-    if {scheme.rstrip("/") for scheme in SCHEMES} & set(path.parts):  # Path("s3://b") is s3:/b
+    if {start.rstrip("/") for start in OBJECT_STORES} & set(path.parts):  # Path("s3://b") is s3:/b
         raise DatasetError(
             f"The dataset '{path}' is in an object store, which the trainer does not read: copy it"
             " to a disk, and name the folder or zip there with --dataset."

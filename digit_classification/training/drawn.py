@@ -12,10 +12,10 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from digit_classification.parallel import map_in_order
 from digit_classification.pictures import images
-from digit_classification.pictures.pipeline import map_in_order
 
-SIDE = 112  # pixels of the picture that a digit is drawn in
+CANVAS = 112  # pixels of the picture that a digit is drawn in
 HEIGHT = 72  # pixels of the digit
 POINTS_PER_SPAN = 12
 # How far a hand strays: standard deviations, as parts of the digit's height where not said.
@@ -156,17 +156,17 @@ def _normalized(picture: np.ndarray) -> np.ndarray:
 
 
 def _draw(strokes: list[list[Point]], rng: np.random.Generator) -> np.ndarray:
-    """Return a picture of one digit, (SIDE, SIDE) uint8, light on dark."""
+    """Return a picture of one digit, (CANVAS, CANVAS) uint8, light on dark."""
     width = np.exp(WIDTH * rng.standard_normal())
     slant = SLANT * rng.standard_normal()
     bend = np.array([[width, 0], [-slant, 1]])
     curves = [_curve(_strayed(stroke, rng)) @ bend * HEIGHT for stroke in strokes]
     everything = np.concatenate(curves)
     middle = (everything.min(axis=0) + everything.max(axis=0)) / 2
-    picture = np.zeros((SIDE, SIDE), np.uint8)
+    picture = np.zeros((CANVAS, CANVAS), np.uint8)
     pen = max(1, round(rng.uniform(*PEN) * HEIGHT))
     for curve in curves:
-        points = np.round((curve - middle + SIDE / 2) * 16).astype(np.int32)  # 4 fractional bits
+        points = np.round((curve - middle + CANVAS / 2) * 16).astype(np.int32)  # 4 fractional bits
         cv2.polylines(picture, [points], False, 255, pen, cv2.LINE_AA, shift=4)
     return picture
 

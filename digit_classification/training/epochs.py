@@ -17,8 +17,8 @@ import numpy as np
 from digit_classification.cli.interruption import asking_first
 from digit_classification.cli.terminal import Terminal, progress_bar
 from digit_classification.cli.wording import duration
-from digit_classification.config import TrainingSettings
 from digit_classification.network.architecture import cross_entropy
+from digit_classification.settings import TrainingSettings
 from digit_classification.training.augmentation import augment
 from digit_classification.training.checkpoint import (
     Checkpoint,

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from digit_classification.config import TrainingSettings
 from digit_classification.network import inference
 from digit_classification.network.architecture import DIGITS
 from digit_classification.pictures import images
+from digit_classification.settings import TrainingSettings
 
 STEPS_PER_CALL = 10  # of the optimizer; the digits that they learn from are copied for it
 WEIGHT_DECAY = 3e-5

@@ -16,9 +16,9 @@ import numpy as np
 from rich.table import Table
 
 from digit_classification.cli.terminal import Terminal, make_table
-from digit_classification.config import Settings
 from digit_classification.names import printable
 from digit_classification.pictures.decode import Limits
+from digit_classification.settings import Settings
 from digit_classification.training.corrections import only_new, read_corrections, relabel
 from digit_classification.training.dataset import (
     CLASSES,

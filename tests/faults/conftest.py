@@ -21,16 +21,15 @@ from typing import Any
 
 import pytest
 
-import digit_classification_model_trainer as trainer
 from digit_classification.config import DatabaseSettings
 from digit_classification.results import opening as databases
 from digit_classification.results.database import ResultsDatabase
 from digit_classification.results.opening import Database
 from digit_classification.results.records import Run, StoredResult
 from tests.conftest import PASSWORD_VARIABLE
-from tests.drawing import write_dataset
+from tests.documents import ROOT
+from tests.trainer import train_model
 
-ROOT = Path(__file__).resolve().parents[2]
 SCRIPT = ROOT / "digit_classification_detector.py"
 SOAK = bool(os.environ.get("DIGITS_TEST_SOAK"))
 SEED = 20261122
@@ -46,11 +45,7 @@ Rows = Mapping[str, tuple[object, ...]]
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small model; how well it reads does not matter here."""
-    folder = tmp_path_factory.mktemp("model")
-    dataset, path = write_dataset(folder / "digits", per_class=12), folder / "digits.keras"
-    options = ["--hidden-units", "32", "--epochs", "4", "--batch-size", "16", "--quiet"]
-    assert trainer.main(["--dataset", str(dataset), "--model", str(path), *options]) == 0
-    return path
+    return train_model(tmp_path_factory.mktemp("model"), "--hidden-units", 32, "--epochs", 4)
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,7 @@ from digit_classification.network.inference import NetworkError, packed_size
 from digit_classification.network.model_file import CARD, WEIGHTS, ModelError, load_model
 from digit_classification.pictures import images
 from digit_classification.pictures.archive import Archive
-from digit_classification.pictures.pipeline import prepare
+from digit_classification.pictures.prepare import prepare
 from digit_classification.pictures.sources import Source, find_sources
 from tests.drawing import draw_digit
 
@@ -152,7 +152,7 @@ def as_zip(content: Mapping[str, bytes]) -> bytes:
 # ------------------------------------------------------------------------------------ mutations
 
 
-def mutate(content: bytes, chance: random.Random, other: bytes = b"") -> bytes:
+def mutate(content: bytes, chance: random.Random, other: bytes = b"") -> bytes:  # noqa: C901, PLR0912  (one branch for each kind of damage)
     """Damage `content` as disks, transfers and attackers do; `other` is spliced in."""
     data = bytearray(content)
     for _ in range(chance.choice((1, 1, 1, 2, 4))):

@@ -22,7 +22,7 @@ from digit_classification.network.inference import MAX_WIDTH, packed_size
 from digit_classification.network.model_file import CARD, WEIGHTS, ModelError, load_model
 from digit_classification.pictures import archive, images
 from digit_classification.pictures.archive import Archive, ArchiveError
-from digit_classification.pictures.pipeline import Prepared, prepare
+from digit_classification.pictures.prepare import Prepared, prepare
 from digit_classification.pictures.sources import find_sources
 from digit_classification.training.dataset import DatasetError, read_dataset
 from tests.drawing import draw_digit, png, write_dataset, zip_folder

@@ -7,13 +7,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
+from tests.documents import ROOT
 from tests.faults.hostile import HANG_S
 
-ROOT = Path(__file__).resolve().parents[2]
 SOAK = bool(os.environ.get("DIGITS_TEST_SOAK"))
 MAX_MIB = 1000
 # kind: how many in `make test`, how many in `make soak`

@@ -19,15 +19,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from digit_classification.pictures import images, pipeline
+from digit_classification import parallel
+from digit_classification.pictures import images
 from digit_classification.pictures.decode import ImageError, Limits, decode
-from digit_classification.pictures.pipeline import Prepared, prepare, prepare_all
+from digit_classification.pictures.prepare import Prepared, prepare, prepare_all
 from digit_classification.pictures.sources import Source, find_sources, list_folder
 from digit_classification.training.dataset import DatasetError, read_dataset
+from tests.documents import ROOT
 from tests.drawing import draw_digit, png, write_dataset
 from tests.faults.hostile import in_mode
 
-ROOT = Path(__file__).resolve().parents[2]
 posix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such files")
 MODES = ("1", "L", "P", "RGB", "RGBA", "CMYK", "YCbCr", "LAB", "HSV", "I", "F")
 RARE_MODES = ("LA", "PA", "La", "RGBa", "RGBX", "I;16")
@@ -138,16 +139,13 @@ def test_the_workers_know_the_limits_however_they_are_started(
 ) -> None:
     import multiprocessing
 
-    for number in range(pipeline.SMALL + 10):
+    for number in range(parallel.SMALL + 10):
         (tmp_path / f"{number:03}.png").write_bytes(png(draw_digit(number % 10, number)))
     (tmp_path / "large.png").write_bytes(png(draw_digit(5, side=34)))
     (tmp_path / "other.bmp").write_bytes(encoded(Image.fromarray(draw_digit(5)), "BMP"))
     limits = Limits(formats=("PNG",), max_pixels=1000)
-    for method in ("spawn", "forkserver"):
-        if method not in multiprocessing.get_all_start_methods():
-            continue
-        context = multiprocessing.get_context(method)
-        monkeypatch.setattr(pipeline, "clean_context", lambda name, context=context: context)
+    for methods in {("spawn",), tuple(multiprocessing.get_all_start_methods())}:
+        monkeypatch.setattr(multiprocessing, "get_all_start_methods", lambda found=methods: found)
         sources = find_sources([str(tmp_path)])
         errors = {
             Path(one.source.name).name: one.error
@@ -240,7 +238,7 @@ def test_what_must_not_be_read_is_a_result() -> None:
     """In a process of its own: whoever is root may read everything."""
     code = (
         "import os, sys\n"
-        "from digit_classification.pictures.pipeline import prepare\n"
+        "from digit_classification.pictures.prepare import prepare\n"
         "from digit_classification.pictures.sources import Source, find_sources\n"
         "prepare(Source('', sys.argv[1] + '/open/2.png'))\n"  # imports what only root may read
         "if os.geteuid() == 0: os.setgid(65534); os.setuid(65534)\n"

@@ -25,6 +25,7 @@ from tests.conftest import (
     private_server,
     server_program,
 )
+from tests.documents import ROOT
 from tests.faults.conftest import (
     NONE,
     PICTURES,
@@ -136,7 +137,7 @@ def test_a_run_with_the_smallest_grant(
     detector: Detector, mysql_url: str, undisturbed: Rows, tmp_path: Path
 ) -> None:
     """The grant in the documentation is enough to make the database, run, sort and resume."""
-    page = (Path(__file__).resolve().parents[2] / "docs/databases.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs/databases.md").read_text(encoding="utf-8")
     privileges = page.split("\nGRANT ", 1)[1].split(" ON ", 1)[0]
     name, user = mysql_database(mysql_url), "smallest"
     execute_on_mysql(

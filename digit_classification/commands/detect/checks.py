@@ -10,15 +10,15 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from digit_classification.config import Settings
 from digit_classification.detection.destinations import DestinationError, naming
 from digit_classification.detection.writers import is_earlier_output
 from digit_classification.files import check_apart, check_creatable, check_writable, may_replace
 from digit_classification.names import printable
-from digit_classification.pictures.object_store import is_url
 from digit_classification.pictures.sources import IMAGE_SUFFIXES
 from digit_classification.reports.review import check_report
 from digit_classification.results.opening import can_be_changed, database_files
+from digit_classification.settings import Settings
+from digit_classification.urls import in_object_store
 
 # As write_normalized names them; a resumed run may find those of before.
 NORMALIZED_NAME = re.compile(r"\d{6,}-.*\.png")
@@ -90,7 +90,7 @@ def _check_sorting(arguments: Namespace, settings: Settings, paths: Sequence[str
         raise DestinationError(
             "--move leaves one name of each picture and --hard-links two: choose one of them."
         )
-    if is_url(folder):
+    if in_object_store(folder):
         raise DestinationError(
             f"--sort-into '{printable(folder)}' is in an object store: name a folder on this"
             " machine."

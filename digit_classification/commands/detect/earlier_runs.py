@@ -22,7 +22,7 @@ from digit_classification.commands.detect.output import (
     print_the_score,
     wants_lines,
 )
-from digit_classification.config import Settings, SettingsError
+from digit_classification.config import SettingsError
 from digit_classification.detection.named_runs import named_run
 from digit_classification.detection.truth import Score, read_truth
 from digit_classification.detection.writers import COUNTS, RUN_COLUMNS, TextStream
@@ -31,6 +31,7 @@ from digit_classification.pictures.decode import Limits
 from digit_classification.reports.stored_review import review_run
 from digit_classification.results.opening import Database, opened_database
 from digit_classification.results.records import Run
+from digit_classification.settings import Settings
 
 
 def look_back(arguments: argparse.Namespace, settings: Settings, messages: Console) -> None:

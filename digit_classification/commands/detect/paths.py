@@ -12,8 +12,8 @@ from collections.abc import Callable, Iterator, Sequence
 
 from digit_classification.cli.prompt import typed_paths
 from digit_classification.names import printable
-from digit_classification.pictures.object_store import is_url
 from digit_classification.pictures.sources import Source, SourceError, expand, find_sources, is_zip
+from digit_classification.urls import in_object_store
 
 PROMPT = "Enter the image path or directory: "
 ONE_BY_ONE = 10  # pictures that are named one by one, and so get a line each and no table
@@ -72,7 +72,8 @@ def are_named(paths: Sequence[str], piped: Source | Iterator[str]) -> bool:
 
 def refuse_nothing(paths: Sequence[str], given: Sequence[str]) -> None:
     """Raise SourceError if the paths lead to no file, before anything is made or written."""
-    if "-" in paths or any(map(is_url, paths)):  # a list, and a store that `expand` has asked
+    # A list, and a store that `expand` has asked.
+    if "-" in paths or any(map(in_object_store, paths)):
         return
     if next(find_sources(paths), None) is None:
         raise nothing_found(given)

@@ -17,13 +17,14 @@ from digit_classification.commands.detect.paths import (
     with_stdin,
 )
 from digit_classification.commands.detect.resuming import run_to_go_on_with
-from digit_classification.config import Settings
 from digit_classification.detection.truth import read_truth
 from digit_classification.names import printable
 from digit_classification.network.model_file import load_model
 from digit_classification.pictures.sources import find_sources
 from digit_classification.pictures.standard_input import read_stdin
 from digit_classification.results.opening import check_database, opened_database
+from digit_classification.settings import Settings
+from digit_classification.urls import MYSQL, NO_DATABASE, kind_of
 
 
 def print_plan(
@@ -58,7 +59,7 @@ def print_plan(
     created = f", made {model.card['created']}" if model.card else ""
     url = settings.database.url
     # A MySQL URL is not repeated before it is checked: it may hold a password.
-    store = {"none": "nothing", "mysql": "the results in MySQL"}.get(url.split(":")[0])
+    store = {NO_DATABASE: "nothing", kind_of(MYSQL): "the results in MySQL"}.get(kind_of(url))
     plan = [
         f"Would read {len(sources):,} files in {', '.join(map(printable, given))}"
         + (f", {others:,} of them no pictures by their names" if others else ""),

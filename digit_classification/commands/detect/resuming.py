@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from digit_classification.commands.detect.paths import expand_again
-from digit_classification.config import Settings
 from digit_classification.detection.named_runs import LATEST, named_run
 from digit_classification.detection.session import Session, run_settings
 from digit_classification.names import printable, shell_command
 from digit_classification.results.opening import Database
 from digit_classification.results.records import Run
+from digit_classification.settings import Settings
 
 # They change how fast a run is, not what it finds.
 FREE_SETTINGS = frozenset({"detection.batch_size", "detection.workers"})

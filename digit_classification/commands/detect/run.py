@@ -25,7 +25,6 @@ from digit_classification.commands.detect.paths import (
     with_stdin,
 )
 from digit_classification.commands.detect.resuming import run_to_go_on_with
-from digit_classification.config import Settings
 from digit_classification.detection.named_runs import named_run
 from digit_classification.detection.session import Session
 from digit_classification.detection.summary import NAMED, Summary
@@ -39,6 +38,7 @@ from digit_classification.reports.review import About, Review
 from digit_classification.reports.stored_review import review_run
 from digit_classification.results.opening import Database, opened_database, reachable_by_nodes
 from digit_classification.results.records import Result, Run
+from digit_classification.settings import Settings
 
 if TYPE_CHECKING:
     from digit_classification.detection.cluster.connection import Cluster

@@ -6,11 +6,11 @@ import argparse
 
 from digit_classification.commands.train.export import export_destination
 from digit_classification.commands.train.metrics import check_metrics
-from digit_classification.config import Settings
 from digit_classification.files import check_apart
 from digit_classification.network.export import check_export
 from digit_classification.network.model_file import check_destination
 from digit_classification.reports.training_report import check_report
+from digit_classification.settings import Settings
 from digit_classification.training.checkpoint import check_checkpoint, checkpoint_path
 
 

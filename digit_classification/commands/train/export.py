@@ -6,7 +6,6 @@ import argparse
 from pathlib import Path
 
 from digit_classification.cli.terminal import Terminal, waiting
-from digit_classification.config import Settings
 from digit_classification.files import check_apart
 from digit_classification.network.export import (
     check_export,
@@ -14,6 +13,7 @@ from digit_classification.network.export import (
     default_destination,
     export_model,
 )
+from digit_classification.settings import Settings
 
 
 def export_destination(arguments: argparse.Namespace, settings: Settings) -> Path:

@@ -26,7 +26,6 @@ from typing import Any
 from rich.console import Console
 
 from digit_classification.cli.terminal import make_table
-from digit_classification.config import PASSWORD_VARIABLE, DatabaseSettings
 from digit_classification.detection.cluster.error import ClusterError
 from digit_classification.detection.cluster.flights import (
     LOOK_EVERY,
@@ -41,6 +40,7 @@ from digit_classification.names import printable
 from digit_classification.network.model_file import Model, ModelError
 from digit_classification.pictures.sources import Source
 from digit_classification.results.opening import Database, at_the_nodes
+from digit_classification.settings import PASSWORD_VARIABLE, DatabaseSettings
 
 AHEAD = 3  # chunks in flight for each core: the next one waits where the last one ends
 REACHED_WITHIN = 5.0  # seconds, the head of a cluster

@@ -14,7 +14,7 @@ from digit_classification.detection.cluster.tasks import ChunkReport, Job, Write
 from digit_classification.detection.reading import Batch, judge_crashed
 from digit_classification.detection.summary import Summary
 from digit_classification.names import printable
-from digit_classification.pictures.pipeline import ATTEMPTS
+from digit_classification.parallel import ATTEMPTS
 from digit_classification.pictures.sources import Source
 
 LOOK_EVERY = 2.0  # seconds that are waited for a chunk before the nodes are looked at

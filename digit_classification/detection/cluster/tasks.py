@@ -14,7 +14,6 @@ from typing import Any
 
 import cv2
 
-from digit_classification.config import DatabaseSettings
 from digit_classification.detection.cluster.error import ClusterError
 from digit_classification.detection.reading import Batch, ReadingOptions, read_and_judge
 from digit_classification.detection.summary import Summary
@@ -23,6 +22,7 @@ from digit_classification.network.model_file import load_model
 from digit_classification.pictures.sources import Source
 from digit_classification.results.opening import Database, is_parquet, open_database
 from digit_classification.results.records import Result
+from digit_classification.settings import DatabaseSettings
 
 
 @dataclass(frozen=True)
