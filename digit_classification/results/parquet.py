@@ -362,10 +362,10 @@ class ParquetDataset:
         content = self._do(partial(self._place.read, part.name))
         if content is None:
             raise DatabaseError(f"Database {self.url}: {part.name} is gone; restore it.")
-        try:
-            return part_columns(content, columns, part.rows)
-        except ValueError as error:
-            raise self._damaged(part.name) from error
+        found = part_columns(content, columns, part.rows)
+        if found is None:
+            raise self._damaged(part.name)
+        return found
 
     def _damaged(self, name: str) -> DatabaseError:
         return DatabaseError(

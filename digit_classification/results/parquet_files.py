@@ -199,20 +199,20 @@ def part_content(results: Iterable[Result]) -> bytes:
     return stream.getvalue()
 
 
-def part_columns(content: bytes, columns: Sequence[str], rows: int) -> dict[str, Any]:
-    """These columns of a part by name, as pyarrow has them.
+def part_columns(content: bytes, columns: Sequence[str], rows: int) -> dict[str, Any] | None:
+    """These columns of a part by name, as pyarrow has them; None if it is damaged.
 
-    Raises ValueError if the part is damaged, or has not so many rows.
+    That it is also if it has not so many rows.
     """
     import pyarrow
     import pyarrow.parquet
 
     try:
         table = pyarrow.parquet.read_table(io.BytesIO(content), columns=list(columns))
-    except (pyarrow.ArrowException, OSError) as error:
-        raise ValueError("no Parquet file") from error
+    except (pyarrow.ArrowException, OSError):
+        return None
     if not set(columns) <= set(table.column_names) or len(table) != rows:
-        raise ValueError("columns or rows are missing")
+        return None
     return {name: table[name] for name in columns}
 
 

@@ -31,6 +31,13 @@ SCRIPT = ROOT / "digit_classification_detector.py"
 unix = pytest.mark.skipif(os.name == "nt", reason="needs Unix signals and pipes")
 
 
+@pytest.fixture(autouse=True)
+def usual_handlers() -> Iterator[None]:
+    """Whatever ran before in this process: Ray's own cluster for tests leaves a handler behind."""
+    with handler(signal.SIGTERM, signal.SIG_DFL):
+        yield
+
+
 @contextlib.contextmanager
 def handler(number: int, of: object) -> Iterator[None]:
     before = signal.signal(number, of)  # type: ignore[arg-type]

@@ -207,3 +207,13 @@ def test_nobody_else_imports_ray(desk: Path, here: Detector) -> None:
         env={**os.environ, "PYTHONPATH": str(Path(detector.__file__).parent)},
     )
     assert done.stdout.endswith("[]\n")
+
+
+def test_what_sigterm_does_stays_so() -> None:
+    """Ray has a handler of its own, which would end a run without a word of how to go on."""
+    from digit_classification.detection.cluster.connection import Cluster
+
+    before = signal.getsignal(signal.SIGTERM)
+    with Cluster.connect("local", lambda notice: None):
+        assert signal.getsignal(signal.SIGTERM) is before
+    assert signal.getsignal(signal.SIGTERM) is before

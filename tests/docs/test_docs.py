@@ -407,16 +407,6 @@ def test_what_a_page_names_of_the_package_is_there(page: str) -> None:
             assert hasattr(importlib.import_module(module), attribute), name
 
 
-def test_modules_that_contributing_names_exist() -> None:
-    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
-    rows = re.findall(r"^\| `(\w+/|\w+\.py)` \| (.*) \|$", text, re.MULTILINE)
-    assert len(rows) > 5
-    for place, contents in rows:
-        assert (ROOT / "digit_classification" / place).exists(), place
-        for name in re.findall(r"`(\w+\.py)`", contents):
-            assert (ROOT / "digit_classification" / place / name).exists(), name
-
-
 # A figure, and then, not shown to readers, the cell of the benchmarks' tables that it is from.
 FIGURE = re.compile(r"(\d+(?:\.\d+)? ± \d+(?:\.\d+)? (?:%|s))(?: ?<!-- (.+?) -->)?")
 

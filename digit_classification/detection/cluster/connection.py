@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -100,7 +102,8 @@ class Cluster:
             package = str(Path(__file__).resolve().parents[2])
             options = {"address": address, "runtime_env": {"py_modules": [package]}}
         try:
-            ray.init(**options, log_to_driver=False, logging_level="ERROR")
+            with _own_handler_kept():
+                ray.init(**options, log_to_driver=False, logging_level="ERROR")
         except (ray.exceptions.RayError, RuntimeError, ValueError, OSError) as error:
             raise _unusable(address, str(error).partition("\n")[0].rstrip(".")) from None
         # Else Ray prints pages about each lost node to standard output, which is for results.
@@ -243,6 +246,19 @@ def _content(model: Model) -> bytes:
         raise ModelError(
             f"The model '{model.path}' cannot be read: {error.strerror}: check --model."
         ) from None
+
+
+@contextlib.contextmanager
+def _own_handler_kept() -> Iterator[None]:
+    """Put back what SIGTERM does: Ray would end the program without a word of how to go on."""
+    if threading.current_thread() is not threading.main_thread():  # where none can be set
+        yield
+        return
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _check_address(address: str) -> None:
