@@ -320,6 +320,9 @@ def test_the_way_to_the_sections_stays_and_hides_little(
     chromium: tuple[str, str], report: Path, width: int, height: int
 ) -> None:
     with open_browser(*chromium, width=width, height=height, phone=True) as browser:
+        # Without smooth scrolling, which a busy machine may cut short.
+        still = {"name": "prefers-reduced-motion", "value": "reduce"}
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": [still]})
         browser.get((report / "index.html").as_uri())
         assert browser.execute_script("return document.documentElement.scrollWidth") <= width
         browser.execute_script("scrollTo({top: 1500, behavior: 'instant'})")
