@@ -86,11 +86,11 @@ def test_a_picture_read_in_bands_is_the_same(mode: str, monkeypatch: pytest.Monk
     grey = Image.fromarray(np.random.default_rng(1).integers(0, 256, (90, 70), dtype=np.uint8))
     image = in_mode(grey, mode)
     whole = decode(image).pixels
-    scaled = images._to_uint8(whole)
+    scaled = images.grey._to_uint8(whole)
     monkeypatch.setattr("digit_classification.pictures.decode._BAND", 700)
-    monkeypatch.setattr("digit_classification.pictures.images._BAND", 700)
+    monkeypatch.setattr("digit_classification.pictures.images.grey.BAND", 700)
     np.testing.assert_array_equal(decode(image).pixels, whole)
-    np.testing.assert_array_equal(images._to_uint8(whole), scaled)
+    np.testing.assert_array_equal(images.grey._to_uint8(whole), scaled)
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, np.nan, 3e38])

@@ -1,0 +1,29 @@
+"""Step 4: how much darker, or lighter, than the paper around it each pixel is."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from digit_classification.pictures.images.convention import SMALL
+from digit_classification.pictures.images.grey import reduce
+
+
+def ink_strength(grey: np.ndarray, dark_ink: bool) -> np.ndarray:
+    """How far each pixel is from the paper around it, 0 for paper; (h, w) float32."""
+    if not dark_ink:
+        grey = 255 - grey
+    if max(grey.shape) <= SMALL:
+        light = np.percentile(grey, 90)
+        return np.asarray(np.maximum(light - grey.astype(np.float32), 0))
+    small = cv2.medianBlur(reduce(grey, 80), 3)
+    radius = max(small.shape) // 5
+    window = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    # With room around it, lest light that fades towards the border look like ink there.
+    paper = np.pad(small, radius, mode="edge")
+    paper = cv2.morphologyEx(paper, cv2.MORPH_CLOSE, window)[radius:-radius, radius:-radius]
+    paper = cv2.resize(cv2.blur(paper, (3, 3)), grey.shape[::-1]).astype(np.float32)
+    ink = paper - grey
+    if dark_ink:
+        ink *= 255 / np.maximum(paper, 32)  # ink takes its share of the light that falls on it
+    return np.asarray(ink - np.percentile(ink, 25))  # noise lifts a closing above the paper
