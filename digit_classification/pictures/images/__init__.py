@@ -1,8 +1,8 @@
 """Any picture of one handwritten digit -> one 28x28 digit in MNIST's convention.
 
 Training and detection both see pictures through :func:`normalize`, so that the two cannot drift
-apart.  It works in seven steps, each with a module here: `grey` (and `decode`), `ready`, `polarity`,
-`ink`, `strokes`, `width`, `place`.
+apart.  It works in seven steps, each with a module here (`grey`, `ready`, `polarity`, `ink`,
+`strokes`, `width`, `place`):
 
 1. *Read*: decode (JPEG at reduced scale), turn by EXIF, lay transparent pixels on a paper that
    contrasts with the ink, and make grey what differs in lightness, or else in colour.
@@ -38,10 +38,10 @@ from digit_classification.pictures.images.convention import WORK
 from digit_classification.pictures.images.grey import grey_from_array, reduce
 from digit_classification.pictures.images.grey import thumbnail as thumbnail
 from digit_classification.pictures.images.place import place_digit
-from digit_classification.pictures.images.polarity import has_dark_ink
+from digit_classification.pictures.images.polarity import has_dark_ink as looks_dark
 from digit_classification.pictures.images.ready import STACK, place_ready
 from digit_classification.pictures.images.strokes import BLANK as BLANK
-from digit_classification.pictures.images.strokes import find_strokes
+from digit_classification.pictures.images.strokes import cut_out, find_digit
 from digit_classification.pictures.images.width import with_usual_width
 
 PREPARATION = {"version": 3, "side": SIDE, "box": BOX, "deslant": True}
@@ -94,22 +94,41 @@ def normalize_small(pictures: Sequence[np.ndarray], *, invert: Invert = "auto") 
     Those that follow it already, as MNIST's own do, are placed together, which takes a third of
     the time.
     """
-    if not pictures:
-        return []
+    return [
+        _normalize_grey(grey, invert) if digit is None else Normalized(digit, None)
+        for grey, digit in zip(pictures, normalize_ready(pictures, invert), strict=True)
+    ]
+
+
+def normalize_ready(
+    pictures: Sequence[np.ndarray], invert: Invert = "auto"
+) -> list[np.ndarray | None]:
+    """Take out the slant of those (28, 28) uint8 pictures that follow MNIST's convention already.
+
+    Returns each of them, (28, 28) uint8, or None for one that does not.
+    """
     if invert == "always":
-        return [_normalize_grey(grey, invert) for grey in pictures]
-    normalized = []
+        return [None] * len(pictures)
+    placed: list[np.ndarray | None] = []
     for start in range(0, len(pictures), STACK):
-        stack = np.stack(pictures[start : start + STACK])
-        for grey, ready, digit in zip(stack, *place_ready(stack), strict=True):
-            normalized.append(Normalized(digit, None) if ready else _normalize_grey(grey, invert))
-    return normalized
+        ready, digits = place_ready(np.stack(pictures[start : start + STACK]))
+        placed += [digits[i] if ready[i] else None for i in range(len(ready))]
+    return placed
+
+
+def has_dark_ink(grey: np.ndarray, invert: Invert) -> bool:
+    """Whether the ink of a grey picture, (h, w) uint8, is darker than its paper, or said to be."""
+    return invert == "always" or (invert == "auto" and looks_dark(reduce(grey, WORK)))
 
 
 def _normalize_grey(grey: np.ndarray, invert: Invert) -> Normalized:
     """Take a grey picture, (h, w) uint8, through the steps 3 to 7."""
-    dark_ink = invert == "always" or (invert == "auto" and has_dark_ink(reduce(grey, WORK)))
-    strokes, rejection = find_strokes(grey, dark_ink)
-    if strokes is None:
-        return Normalized(np.zeros((SIDE, SIDE), np.uint8), rejection)
-    return Normalized(place_digit(with_usual_width(strokes)), rejection)
+    found = find_digit(grey, has_dark_ink(grey, invert))
+    if found is None:
+        return Normalized(np.zeros((SIDE, SIDE), np.uint8), BLANK)
+    return Normalized(strokes_to_digit(cut_out(found.marks, found.digit)), found.rejection)
+
+
+def strokes_to_digit(strokes: np.ndarray) -> np.ndarray:
+    """Take strokes that were cut out, (h, w) uint8, through the steps 6 and 7."""
+    return place_digit(with_usual_width(strokes))

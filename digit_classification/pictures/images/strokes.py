@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
@@ -17,44 +19,95 @@ _ROOM = 1  # pixel of paper around a small picture
 _MIN_CONTRAST = 9  # grey levels between paper and ink
 
 
-def find_strokes(grey: np.ndarray, dark_ink: bool) -> tuple[np.ndarray | None, str | None]:
-    """The digit's strokes, cut out: (h, w) uint8, 255 for full ink; or why there are none."""
-    work = reduce(np.ascontiguousarray(grey), WORK)
-    ink = ink_strength(work, dark_ink)
-    mask, level = threshold(ink)
-    if not level:
-        return None, BLANK
-    digit, digits = one_digit(without_ruled_lines(mask))
-    if not digit.any():
-        return None, BLANK
-    rejection = noise_in(ink, mask, digit, level)
-    if digits > 1:
-        rejection = rejection or f"found {digits} digits"
-    mask = digit
-    x, y, width, height = cv2.boundingRect(mask)
-    scale = max(grey.shape) / max(work.shape)
-    if scale > 1 and max(width, height) < WORK / 4 and not rejection:
-        margin = max(width, height) // 2
-        left, top = (round(max(0, a - margin) * scale) for a in (x, y))
-        right, bottom = (round(a * scale) for a in (x + width + margin, y + height + margin))
-        return find_strokes(grey[top:bottom, left:right], dark_ink)
+@dataclass(frozen=True)
+class Marks:
+    """The ink of a picture, and where it is as strong as a pen's.
+
+    Attributes:
+        ink: (h, w) float32, how far each pixel is from its paper.
+        mask: (h, w) uint8, 1 where a mark is.
+        level: how strong full ink is.
+        scale: how many pixels of the picture make one of these.
+    """
+
+    ink: np.ndarray
+    mask: np.ndarray
+    level: float
+    scale: float
+
+
+@dataclass(frozen=True)
+class Found:
+    """What the preparation takes for the digit.
+
+    Attributes:
+        left, top, right, bottom: the part of the picture that was looked at last, in its pixels.
+        marks: what is seen there.
+        digit: (h, w) uint8, 1 where a mark is the digit's.
+        rejection: why it is not exactly one digit, or None where it may be one.
+    """
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+    marks: Marks
+    digit: np.ndarray
+    rejection: str | None
+
+
+def find_digit(grey: np.ndarray, dark_ink: bool) -> Found | None:
+    """Find the digit in a grey picture, (h, w) uint8; None if nothing is there."""
+    left, top, right, bottom = 0, 0, grey.shape[1], grey.shape[0]
+    while True:
+        part = grey[top:bottom, left:right]
+        work = reduce(np.ascontiguousarray(part), WORK)
+        marks = find_marks(work, dark_ink, max(part.shape) / max(work.shape))
+        if marks is None:
+            return None
+        digit, digits = one_digit(without_ruled_lines(marks.mask))
+        if not digit.any():
+            return None
+        rejection = noise_in(marks, digit)
+        if digits > 1:
+            rejection = rejection or f"found {digits} digits"
+        x, y, width, height = cv2.boundingRect(digit)
+        if marks.scale == 1 or max(width, height) >= WORK / 4 or rejection:
+            return Found(left, top, right, bottom, marks, digit, rejection)
+        margin = max(width, height) // 2  # and look again, from close by
+        right = left + min(part.shape[1], round((x + width + margin) * marks.scale))
+        bottom = top + min(part.shape[0], round((y + height + margin) * marks.scale))
+        left += round(max(0, x - margin) * marks.scale)
+        top += round(max(0, y - margin) * marks.scale)
+
+
+def cut_out(marks: Marks, digit: np.ndarray) -> np.ndarray:
+    """Return the strokes of a digit, with a pixel around: (h, w) uint8, 255 for full ink."""
+    x, y, width, height = cv2.boundingRect(digit)
     # A large digit's edges are sharpened; a small one's grey is coverage, and stays.
     sharpness = np.clip((max(width, height) - 24) / 48, 0, 1)
-    local = local_level(ink * mask, level, max(width, height))
+    local = _local_level(marks.ink * digit, marks.level, max(width, height))
     low, high = 0.05 + 0.25 * sharpness, 1 - 0.25 * sharpness
-    strokes = (np.clip((ink / local - low) / (high - low), 0, 1) * 255).astype(np.uint8)
-    strokes[cv2.dilate(mask, NEIGHBOURS) == 0] = 0
-    strokes = np.pad(strokes, 1)
-    return strokes[y : y + height + 2, x : x + width + 2], rejection
+    strokes = (np.clip((marks.ink / local - low) / (high - low), 0, 1) * 255).astype(np.uint8)
+    strokes[cv2.dilate(digit, NEIGHBOURS) == 0] = 0
+    return np.pad(strokes, 1)[y : y + height + 2, x : x + width + 2]
 
 
-def noise_in(ink: np.ndarray, mask: np.ndarray, digit: np.ndarray, level: float) -> str | None:
+def find_marks(grey: np.ndarray, dark_ink: bool, scale: float) -> Marks | None:
+    """Find the marks in a grey picture that was reduced by `scale`; None if there are none."""
+    ink = ink_strength(grey, dark_ink)
+    mask, level = _threshold(ink)
+    return Marks(ink, mask, level, scale) if level else None
+
+
+def noise_in(marks: Marks, digit: np.ndarray) -> str | None:
     """Say what a picture is whose marks do not stand out as a pen's strokes do.
 
     The limits lie between blank pages and noise of many kinds, and the weakest of real digits.
     """
+    ink, level = marks.ink, marks.level
     large = max(ink.shape) > SMALL
-    paper = mask == 0
+    paper = marks.mask == 0
     if min(ink.shape) < 5 or not paper.any():
         return None  # too narrow to tell
     across, down = (cv2.Sobel(ink, -1, dx, 1 - dx, scale=1 / 8) for dx in (1, 0))
@@ -73,14 +126,14 @@ def noise_in(ink: np.ndarray, mask: np.ndarray, digit: np.ndarray, level: float)
     return None
 
 
-def local_level(ink: np.ndarray, level: float, size: int) -> np.ndarray:
+def _local_level(ink: np.ndarray, level: float, size: int) -> np.ndarray:
     """How strong full ink is hereabouts: a pen presses harder in one stroke than in another."""
     window = max(3, size // 6) | 1
     local = cv2.dilate(ink, np.ones((window, window), np.uint8))
     return np.clip(cv2.blur(local, (window, window)), 0.3 * level, level)
 
 
-def threshold(ink: np.ndarray) -> tuple[np.ndarray, float]:
+def _threshold(ink: np.ndarray) -> tuple[np.ndarray, float]:
     """Where the ink is (0 or 1), and how strong it is; a strength of 0 if there is none."""
     small = max(ink.shape) <= SMALL
     # A small picture may be nothing but its digit, with too little paper to tell the ink from.
