@@ -53,7 +53,7 @@ from digit_classification.commands.detect.resuming import command_to_go_on
 from digit_classification.commands.detect.run import DetectorRun
 from digit_classification.config import Settings, load_settings
 from digit_classification.detection.destinations import write_normalized
-from digit_classification.detection.reading import Reader, ReadingOptions, ThisMachine, judge
+from digit_classification.detection.reading import Reader, ReadingOptions, ThisMachine, results_of
 from digit_classification.detection.session import Session, run_info, run_settings, with_names
 from digit_classification.detection.sorting import Sorter
 from digit_classification.detection.summary import NAMED, Summary
@@ -61,7 +61,7 @@ from digit_classification.detection.writers import as_text
 from digit_classification.network.model_file import load_model
 from digit_classification.pictures import images
 from digit_classification.pictures.decode import Limits, Picture, check_picture, decode
-from digit_classification.pictures.prepare import Prepared, prepare
+from digit_classification.pictures.prepare import Prepared, look_at, prepare
 from digit_classification.pictures.sources import Source, find_sources
 from digit_classification.reports.review import Review
 from digit_classification.results.opening import Database
@@ -109,22 +109,25 @@ class DigitPredictor:
 
         Raises TypeError if it is nothing that could hold a picture.
         """
-        invert = self.settings.detection.invert
+        invert, proposing = self.settings.detection.invert, self.model.judge is not None
+        if isinstance(picture, np.ndarray | Image.Image):
+            check_picture(picture)
+            prepared = Prepared(Source(name="", path="", explicit=True))
+            try:
+                decoded = decode(picture, self.limits)
+                prepared.note = decoded.note
+                look_at(prepared, decoded.pixels, invert, proposing=proposing)
+            except images.ImageError as error:
+                prepared.error = str(error)
+            return prepared
         if isinstance(picture, str | os.PathLike):
             path = os.fspath(picture)
-            return prepare(Source(name=path, path=path, explicit=True), invert, self.limits)
-        check_picture(picture)
-        if not isinstance(picture, np.ndarray | Image.Image):
+            source = Source(name=path, path=path, explicit=True)
+        else:
+            check_picture(picture)
             content = picture if isinstance(picture, bytes) else picture.read()
             source = Source(name="", path="", explicit=True, content=content)
-            return prepare(source, invert, self.limits)
-        source = Source(name="", path="", explicit=True)
-        try:
-            decoded = decode(picture, self.limits)
-            seen = images.normalize(decoded.pixels, invert=invert)
-        except images.ImageError as error:
-            return Prepared(source, error=str(error))
-        return Prepared(source, digit=seen.digit, rejection=seen.rejection, note=decoded.note)
+        return prepare(source, invert, self.limits, proposing=proposing)
 
     @overload
     def predict(self, picture: Picture) -> Result: ...
@@ -143,7 +146,8 @@ class DigitPredictor:
         several = isinstance(picture, list | tuple)
         pictures = picture if isinstance(picture, list | tuple) else [picture]
         prepared = [self.preprocess_image(each) for each in pictures]
-        results = judge(prepared, self.model.network, self.settings.detection.min_confidence)
+        model, threshold = self.model, self.settings.detection.min_confidence
+        results = results_of(prepared, model.network, model.judge, threshold)
         if self.output is not None:
             for result in results:
                 self.output.print(as_text(result, with_path=several and bool(result.path)))

@@ -64,6 +64,7 @@ from digit_classification.training.checkpoint import (
 )
 from digit_classification.training.dataset import CLASSES, DatasetError
 from digit_classification.training.epochs import Scores, TrainingLoop
+from digit_classification.training.judging import JudgeTraining, train_judge
 from digit_classification.training.learner import Learner, TrainingError, check_size
 from digit_classification.training.parts import Parts, read_parts
 from digit_classification.training.scores import score_test
@@ -109,6 +110,7 @@ class DigitClassifier:
         self.curve: list[Scores] = []  # the scores of each epoch
         self.seconds = 0.0  # that the training took
         self.interrupted_by: int | None = None  # the signal that asked for the end, if one did
+        self.judging = JudgeTraining()  # what came of the judge's training
         self.temperature = 1.0  # by which the logits are divided in the saved network
         self.probabilities = np.empty((0, len(CLASSES)))  # of the test images, once evaluated
         self.evaluation: dict[str, Any] | None = None
@@ -193,6 +195,9 @@ class DigitClassifier:
         logits = learner.read(parts.validation.digits)
         self.temperature = find_temperature(logits, parts.validation.labels)
         self.model = build_saved_network(self.model, self.temperature)
+        if training.scenes and not self.interrupted:
+            self.judging = train_judge(self.model, parts, self.settings, self.terminal)
+            self.interrupted_by = self.judging.interrupted_by
 
     def evaluate(self) -> dict[str, Any]:
         """Evaluate on the test part; print and return the scores.
@@ -207,6 +212,7 @@ class DigitClassifier:
             self.terminal.output,
             self.evaluation,
             corrections=parts.datasets.get("corrections"),
+            judge=self.judging.scores,
             tables=not self.terminal.quiet,
         )
         return self.evaluation
@@ -218,7 +224,7 @@ class DigitClassifier:
         """
         path = path or self.settings.model.path
         with waiting(self.terminal.messages, "Saving the model", quiet=self.terminal.quiet):
-            save_model(path, self.model, self._card())
+            save_model(path, self.model, self._card(), self.judging.judge)
         self.saved = True
         if not self.interrupted:
             self.checkpoint.unlink(missing_ok=True)
@@ -268,6 +274,7 @@ class DigitClassifier:
             "training_seconds": round(self.seconds, 1),
             "history": self.curve,
             "test": self.evaluation,
+            "judge": self.judging.scores,
         }
 
 

@@ -60,6 +60,7 @@ from samples import draw_samples as draw  # noqa: E402
 TRAINING_SET = ROOT / "dataset" / "mnist-train.zip"
 TEST_SET = ROOT / "dataset" / "mnist-test.zip"
 NO_DIGIT = -1  # as a label: nothing there to read; as a digit: nothing was read
+NO_DIGITS = ("blank", "several", "no digit")  # as labels in a table
 PER_KIND = 120  # pictures without a digit, of each kind
 LARGE = (4000, 3000)  # pixels: a phone's twelve megapixels
 LARGE_READ = 300  # of them; the pipeline starts processes for more than 256 pictures
@@ -72,6 +73,7 @@ COLUMNS = {
     "ancestor": "ancestor's method",
     "accuracy_ignoring_rejections": "ours, rejections ignored",
     "accuracy_among_ok": "ours, among `ok`",
+    "wrong_ok": "wrong as `ok`",
     "uncertain": "`uncertain`",
     "rejected": "`rejected`",
     "calibration_error": "calibration error",
@@ -83,8 +85,12 @@ USED_TO = {
     "load_digits": "choose",
     "photos": "choose",
     "scans": "choose",
+    "registers": "choose",
+    "cells": "choose",
     "no digit": "choose",
 }
+
+OWN_SETS = ("photos", "scans", "registers", "cells")  # those that the command line names
 
 T = TypeVar("T")
 
@@ -146,9 +152,10 @@ def figures(reading: Reading, labels: np.ndarray) -> dict[str, float]:
         "uncertain": float((reading.statuses == "uncertain").mean()),
         "rejected": float((reading.statuses == "rejected").mean()),
     }
+    right, answered, ok = reading.digits == labels, reading.answered, reading.statuses == "ok"
+    shares["wrong_ok"] = float((ok & ~right).mean())
     if (labels == NO_DIGIT).all():
         return shares
-    right, answered, ok = reading.digits == labels, reading.answered, reading.statuses == "ok"
     shares["accuracy"] = float((right & answered).mean())
     shares["accuracy_ignoring_rejections"] = float(right.mean())
     if ok.any():
@@ -211,8 +218,9 @@ def _label(source: Source) -> int:
 def in_table(name: str, folder: Path, at_most: int | None = None) -> Pictures:
     """Return the pictures that `folder`/labels.tsv lists, in the columns `file` and `label`.
 
-    With the columns `group` and `kind`, too, their rows are: all, the average over groups, and
-    those whose kind is `photo`.
+    A label is a digit, or one of NO_DIGITS, whose pictures have a row of their own.  With the
+    columns `group` and `kind`, too, the rows are: all, the average over groups, and those whose
+    kind is `photo`.
 
     Raises BenchmarkError if there is no such table.
     """
@@ -221,7 +229,9 @@ def in_table(name: str, folder: Path, at_most: int | None = None) -> Pictures:
         with table.open(encoding="utf-8", newline="") as lines:
             rows = spread(list(csv.DictReader(lines, delimiter="\t")), at_most)
         paths = [str(folder / row["file"]) for row in rows]
-        labels = np.array([int(row["label"]) for row in rows])
+        labels = np.array(
+            [NO_DIGIT if row["label"] in NO_DIGITS else int(row["label"]) for row in rows]
+        )
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise BenchmarkError(
             f"'{table}' cannot be used ({error!r}): it should be a table with tabs between its "
@@ -229,7 +239,9 @@ def in_table(name: str, folder: Path, at_most: int | None = None) -> Pictures:
         ) from None
     if not rows:
         raise BenchmarkError(f"'{table}' lists no picture: add a line for each.")
-    parts: dict[str, np.ndarray] = {name: np.ones(len(labels), bool)}
+    parts: dict[str, np.ndarray] = {name: labels != NO_DIGIT}
+    if (labels == NO_DIGIT).any():
+        parts[f"{name}, without a digit"] = labels == NO_DIGIT
     if "kind" in rows[0]:
         parts[f"{name}, of kind photo only"] = np.array([row["kind"] == "photo" for row in rows])
     groups = np.array([row["group"] for row in rows]) if "group" in rows[0] else None
@@ -679,6 +691,19 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--scans", type=Path, metavar="DIR", help="folder of scans with labels.tsv: file, label"
     )
+    parser.add_argument(
+        "--registers",
+        type=Path,
+        metavar="DIR",
+        help="folder of crops in which neighbours and lines reach, with labels.tsv: file, label",
+    )
+    parser.add_argument(
+        "--cells",
+        type=Path,
+        metavar="DIR",
+        help="folder of cells of forms with labels.tsv: file, label, which may be "
+        f"{', '.join(NO_DIGITS)}, too",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures as JSON")
     parser.add_argument(
         "--markdown",
@@ -726,7 +751,7 @@ def _check(arguments: argparse.Namespace) -> None:
     """Find out before the trainings what would end the benchmark after them."""
     if not arguments.model and not arguments.seeds:
         raise BenchmarkError("There is nothing to measure: give --seeds or --model.")
-    for folder in filter(None, (arguments.photos, arguments.scans)):
+    for folder in filter(None, (getattr(arguments, name) for name in OWN_SETS)):
         in_table(folder.name, folder)
     mistakes = arguments.mistakes
     if mistakes is not None and mistakes.resolve().is_relative_to(ROOT):
@@ -802,7 +827,7 @@ def _sets(
     yield "MNIST test", mnist
     write_load_digits(folder / "load_digits", at_most)
     yield "load_digits", in_class_folders("load_digits", folder / "load_digits")
-    for name in ("photos", "scans"):
+    for name in OWN_SETS:
         given: Path | None = getattr(arguments, name)
         yield name, None if given is None else in_table(name, given, at_most)
     digits = [(ancestor_pixels(source) * 255).astype(np.uint8) for source in mnist.sources]

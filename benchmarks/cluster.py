@@ -37,8 +37,7 @@ from benchmarks import speed  # noqa: E402
 from benchmarks.accuracy import TEST_SET, BenchmarkError, check_outputs, write_markdown  # noqa: E402
 from digit_classification.cli.terminal import make_console  # noqa: E402
 from digit_classification.detection.reading import Batch, ReadingOptions, read_and_judge  # noqa: E402
-from digit_classification.network.inference import Network  # noqa: E402
-from digit_classification.network.model_file import load_model  # noqa: E402
+from digit_classification.network.model_file import Model, load_model  # noqa: E402
 from digit_classification.parallel import default_workers  # noqa: E402
 from digit_classification.pictures.decode import DEFAULT_LIMITS  # noqa: E402
 from digit_classification.pictures.sources import Source, find_sources  # noqa: E402
@@ -105,14 +104,14 @@ class Parts:
 # -------------------------------------------------------------------------------------- parts
 
 
-def read(sources: list[Source], network: Network) -> Batch:
-    return Batch.of(read_and_judge(sources, network, OPTIONS))
+def read(sources: list[Source], model: Model) -> Batch:
+    return Batch.of(read_and_judge(sources, model.network, model.judge, OPTIONS))
 
 
 def read_some(folder: str, model: str, dataset: str, first: int, ready: Any, go: Any) -> float:
     """Read, judge and store chunks as a task does, without Ray; return seconds a picture."""
     sources = list(find_sources([folder]))
-    network = load_model(Path(model)).network
+    loaded = load_model(Path(model))
     with ParquetDataset.open(f"parquet:{dataset}") as database:
         run_id = database.start_run(RunInfo(sources=[folder], model_path=model))
         # From all over the folder: a name that was looked up before is found sooner.
@@ -123,7 +122,7 @@ def read_some(folder: str, model: str, dataset: str, first: int, ready: Any, go:
                 ready.release()
                 go.wait()
                 begin = time.perf_counter()
-            batch = read(chunk, network)
+            batch = read(chunk, loaded)
             database.add(run_id, batch.results, part=number)
     return (time.perf_counter() - begin) / sum(map(len, chunks[1:]))
 
@@ -208,9 +207,9 @@ def row_seconds(url: str, model: Path, folder: Path) -> float:
     from digit_classification.results.database import ResultsDatabase
     from tests.conftest import MYSQL_PASSWORD
 
-    network = load_model(model).network
+    loaded = load_model(model)
     sources = list(find_sources([str(folder)]))[:CHUNK]
-    results = read(sources, network).results
+    results = read(sources, loaded).results
     with ResultsDatabase.open(url, password=MYSQL_PASSWORD) as database:
         times = []
         for _ in range(6):
@@ -226,7 +225,7 @@ def crossing_bytes(sources: list[Source], model: Path) -> tuple[float, float]:
     from digit_classification.detection.cluster.tasks import ChunkReport, pack
     from digit_classification.detection.summary import Summary
 
-    batch = read(sources, load_model(model).network)
+    batch = read(sources, load_model(model))
     report = ChunkReport("0" * 56, 1.0, Summary.of(batch.results), [])
     driver = len(pack(sources)) + len(pickle.dumps(report, 5))
     return driver / len(sources), len(pickle.dumps(batch.results, 5)) / len(sources)

@@ -77,6 +77,13 @@ class TrainingSettings(Section):
         description="digits in styles that MNIST lacks, drawn by the program and added to the "
         "training images, as a share of those; 0 adds none",
     )
+    scenes: int = Field(
+        8000,
+        ge=0,
+        le=1_000_000,
+        description="simulated pictures, half of them of anything but one digit, from which the "
+        "judge learns what one whole digit is; 0 trains no judge",
+    )
     early_stopping: int | None = Field(
         None,
         ge=1,
@@ -129,7 +136,7 @@ class ImageSettings(Section):
 
 class DetectionSettings(Section):
     min_confidence: float = Field(
-        0.6, ge=0, le=1, description="a digit read with less confidence is `uncertain`"
+        0.85, ge=0, le=1, description="a digit read with less confidence is `uncertain`"
     )
     invert: Literal["auto", "always", "never"] = Field(
         "auto",

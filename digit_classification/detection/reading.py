@@ -13,7 +13,9 @@ from typing import Protocol, TypeAlias
 
 import numpy as np
 
+from digit_classification.network.choice import choose
 from digit_classification.network.inference import Network
+from digit_classification.network.judge import Judge, ReadingNetwork
 from digit_classification.network.model_file import Model
 from digit_classification.parallel import in_batches, map_in_parts
 from digit_classification.pictures import images
@@ -99,9 +101,9 @@ class ThisMachine:
             )
             prepared = map_in_parts(prepare_some, sources, self.workers, crashed, is_waited_for)
             for some in in_batches(prepared, options.batch_size):
-                yield Batch.of(judge_each(some, model.network, options.min_confidence))
+                yield Batch.of(results_of_each(some, model.network, None, options.min_confidence))
             return
-        read = partial(read_and_judge, network=model.network, options=options)
+        read = partial(read_and_judge, network=model.network, judge=model.judge, options=options)
         judged = map_in_parts(read, sources, self.workers, judge_crashed, is_waited_for)
         for batch in in_batches(judged, options.batch_size):
             yield Batch.of(batch)
@@ -110,17 +112,24 @@ class ThisMachine:
 def read_and_judge(
     sources: Sequence[Source],
     network: Network,
+    judge: Judge | None,
     options: ReadingOptions,
     *,
     enough: Callable[[], bool] = lambda: False,
 ) -> list[Judged]:
     """Prepare and judge each source, or, once `enough()`, those that have been prepared."""
     prepared = prepare_many(
-        sources, options.invert, options.limits, thumbnail=options.with_thumbnails, enough=enough
+        sources,
+        options.invert,
+        options.limits,
+        thumbnail=options.with_thumbnails,
+        proposing=judge is not None,
+        enough=enough,
     )
-    judged = judge_each(prepared, network, options.min_confidence)
-    if not options.with_pixels:  # only a page of pictures needs them
-        for picture, _ in judged:
+    judged = results_of_each(prepared, network, judge, options.min_confidence)
+    for picture, _ in judged:
+        picture.proposal, picture.others = None, ()  # nothing that should travel
+        if not options.with_pixels:  # only a page of pictures needs them
             picture.digit = None
     return judged
 
@@ -131,41 +140,78 @@ def judge_crashed(source: Source) -> Judged:
     return picture, Result(source.name, "error", reason=picture.error)
 
 
-def judge_each(
-    prepared: Sequence[Prepared], network: Network, min_confidence: float
+def results_of_each(
+    prepared: Sequence[Prepared], network: Network, judge: Judge | None, min_confidence: float
 ) -> list[Judged]:
     """Return what was prepared with its results, in order."""
-    results = iter(judge([each for each in prepared if not each.stray], network, min_confidence))
+    pictures = [each for each in prepared if not each.stray]
+    results = iter(results_of(pictures, network, judge, min_confidence))
     return [(each, None if each.stray else next(results)) for each in prepared]
 
 
-def judge(batch: Sequence[Prepared], network: Network, min_confidence: float) -> list[Result]:
+def results_of(
+    batch: Sequence[Prepared], network: Network, judge: Judge | None, min_confidence: float
+) -> list[Result]:
     """Return the result of each picture, in order; the network is called once for all of them.
 
+    Without a judge, the preparation alone says what a picture shows, and the network how sure that
+    is.  With one, what was prepared comes with proposals, and is changed to what is chosen of them.
     A digit that is read with less than `min_confidence`, 0 to 1, is `uncertain`.
     """
-    pixels = [image.digit for image in batch if image.digit is not None]
-    probabilities = iter(network(np.stack(pixels)).tolist() if pixels else ())
+    seen = [image for image in batch if image.digit is not None]
+    read = _read(seen, network) if judge is None else _choose(seen, network, judge)
+    readings = iter(read)
     return [
-        _result(image, next(probabilities) if image.digit is not None else None, min_confidence)
+        _result(image, next(readings), min_confidence)
+        if image.digit is not None
+        else Result(image.source.name, "error", reason=image.error, image_sha256=image.sha256)
         for image in batch
     ]
 
 
-def _result(image: Prepared, probabilities: list[float] | None, min_confidence: float) -> Result:
-    path, sha256 = image.source.name, image.sha256
-    if probabilities is None:
-        return Result(path, "error", reason=image.error, image_sha256=sha256)
-    ten = tuple(probabilities)
+@dataclass(frozen=True)
+class Reading:
+    """What a picture is read as: ten probabilities, and how sure it is that the digit is right."""
+
+    probabilities: tuple[float, ...]
+    confidence: float
+
+    @property
+    def digit(self) -> int:
+        return self.probabilities.index(max(self.probabilities))
+
+
+def _read(seen: Sequence[Prepared], network: Network) -> list[Reading]:
+    digits = [image.digit for image in seen if image.digit is not None]
+    probabilities = network(np.stack(digits)).tolist() if digits else []
+    return [Reading(tuple(ten), max(ten)) for ten in probabilities]
+
+
+def _choose(seen: Sequence[Prepared], network: Network, judge: Judge) -> list[Reading]:
+    """Choose a proposal of each picture, and read it."""
+    firsts = [image.proposal for image in seen if image.proposal is not None]
+    if not firsts:
+        return []
+    assert isinstance(network, ReadingNetwork)
+    choices = choose(firsts, [image.others for image in seen], network, judge)
+    for image, choice in zip(seen, choices, strict=True):
+        image.digit, image.rejection = choice.proposal.digit, choice.rejection
+        if choice.proposal.left_out and choice.rejection is None:
+            without = "without " + " and ".join(choice.proposal.left_out)
+            image.note = ", ".join(filter(None, (without, image.note)))
+    return [Reading(tuple(each.probabilities.tolist()), each.confidence) for each in choices]
+
+
+def _result(image: Prepared, reading: Reading, min_confidence: float) -> Result:
+    path, sha256, ten = image.source.name, image.sha256, reading.probabilities
     if image.rejection is not None:
         reason = ", ".join(filter(None, (image.rejection, image.note)))
         return Result(path, "rejected", reason=reason, probabilities=ten, image_sha256=sha256)
-    digit = ten.index(max(ten))
     return Result(
         path,
-        "ok" if ten[digit] >= min_confidence else "uncertain",
-        digit=digit,
-        confidence=ten[digit],
+        "ok" if reading.confidence >= min_confidence else "uncertain",
+        digit=reading.digit,
+        confidence=reading.confidence,
         reason=image.note,
         probabilities=ten,
         image_sha256=sha256,

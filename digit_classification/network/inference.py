@@ -61,6 +61,39 @@ class Layer:
     bias: np.ndarray
 
 
+@dataclass(frozen=True)
+class DenseNetwork:
+    """A Network of dense layers, ReLU between them and a softmax after the last."""
+
+    layers: tuple[Layer, ...]
+
+    def __call__(self, digits: np.ndarray) -> np.ndarray:
+        return self.with_hidden(digits)[0]
+
+    def with_hidden(self, digits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the probabilities, and the last layer's inputs, (n, hidden_width) float64.
+
+        Without a hidden layer, these are the pixels, 0 to 1.
+        """
+        parts = [self._compute(digits[i : i + BATCH]) for i in range(0, len(digits), BATCH)]
+        probabilities, hidden = zip(*parts, strict=True)
+        return np.concatenate(probabilities), np.concatenate(hidden)
+
+    @property
+    def hidden_width(self) -> int:
+        return len(self.layers[-1].whole)
+
+    def _compute(self, digits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        with np.errstate(over="ignore", invalid="ignore"):  # huge weights; the caller looks
+            pixels = digits.reshape(len(digits), -1)
+            values = after_pixels(self.layers[0], pixels)
+            hidden = pixels / PIXEL if len(self.layers) == 1 else values
+            for layer in self.layers[1:]:
+                hidden = np.maximum(values, 0, out=values)
+                values = after_activations(layer, hidden)
+            return softmax(values).astype(np.float32), hidden
+
+
 class NetworkError(ValueError):
     """Widths or weights are not those of a network of digits."""
 
@@ -87,7 +120,7 @@ def pack(model: Any) -> tuple[list[int], bytes]:
     return widths, content
 
 
-def network_of(model: Any) -> Network:
+def network_of(model: Any) -> DenseNetwork:
     """Return what the detector will compute with this Keras model, once it is saved."""
     return unpack(*pack(model))
 
@@ -110,7 +143,7 @@ def packed_size(widths: object) -> int:
     return 4 * parameters
 
 
-def unpack(widths: Sequence[int], content: bytes) -> Network:
+def unpack(widths: Sequence[int], content: bytes) -> DenseNetwork:
     """Return the network that `pack` packed, its inputs digits of 0 to 255.
 
     Raises NetworkError if `content` has another length, or holds what is no number.
@@ -127,14 +160,22 @@ def unpack(widths: Sequence[int], content: bytes) -> Network:
         start += rows * columns
         bias = weights[start : start + columns].astype(np.float64)
         start += columns
-        if not layers:
-            whole, step = _whole_pixel_kernel(kernel)
-            layers.append(Layer(whole, step / PIXEL, bias))
-        else:
-            whole, step = _whole(kernel.astype(np.float64), 28, 2**53 >> ACTIVATION_BITS)
-            layers.append(Layer(whole, step, bias))
+        layers.append(activation_layer(kernel, bias) if layers else pixel_layer(kernel, bias))
+    return DenseNetwork(tuple(layers))
 
-    return functools.partial(_read, layers)  # which can be sent to another process
+
+def pixel_layer(kernel: np.ndarray, bias: np.ndarray) -> Layer:
+    """Return a layer of a float32 kernel for pixels / 255."""
+    whole, step = _whole_pixel_kernel(kernel)
+    return Layer(whole, step / PIXEL, bias.astype(np.float64))
+
+
+def activation_layer(kernel: np.ndarray, bias: np.ndarray, *, signed: bool = False) -> Layer:
+    """Return a layer of a float32 kernel for activations, or for numbers of either sign."""
+    # Inputs below 0 add to what those above subtract.
+    reach = 2**53 >> ACTIVATION_BITS + signed
+    whole, step = _whole(kernel.astype(np.float64), 28, reach)
+    return Layer(whole, step, bias.astype(np.float64))
 
 
 def rounded_for_pixels(kernel: np.ndarray) -> np.ndarray:
@@ -170,23 +211,7 @@ def _whole(kernel: np.ndarray, bits: int, reach: int) -> tuple[np.ndarray, np.nd
         exponents += np.maximum(np.frexp(furthest / reach)[1], 0)
 
 
-def _read(layers: Sequence[Layer], digits: np.ndarray) -> np.ndarray:
-    batches = (digits[i : i + BATCH] for i in range(0, len(digits), BATCH))
-    return np.concatenate([_probabilities(layers, batch) for batch in batches])
-
-
-def _probabilities(layers: Sequence[Layer], digits: np.ndarray) -> np.ndarray:
-    """Rescaling, dense layers with ReLU, and a softmax after the last."""
-    with np.errstate(over="ignore", invalid="ignore"):  # huge weights; the caller looks
-        values = _after_pixels(layers[0], digits.reshape(len(digits), -1))
-        for layer in layers[1:]:
-            values = _after_activations(layer, np.maximum(values, 0, out=values))
-        exponentials = _exp(values - values.max(axis=1, keepdims=True))
-        total = functools.reduce(np.add, exponentials.T)  # from the first to the last
-        return (exponentials / total[:, None]).astype(np.float32)
-
-
-def _after_pixels(layer: Layer, pixels: np.ndarray) -> np.ndarray:
+def after_pixels(layer: Layer, pixels: np.ndarray) -> np.ndarray:
     """Return (n, out) float64 of pixels, (n, 784) uint8; most of them are black in all digits."""
     used = np.flatnonzero(pixels.any(axis=0))
     values = (pixels[:, used].astype(np.float32) @ layer.whole[used]).astype(np.float64)
@@ -195,11 +220,11 @@ def _after_pixels(layer: Layer, pixels: np.ndarray) -> np.ndarray:
     return values
 
 
-def _after_activations(layer: Layer, values: np.ndarray) -> np.ndarray:
-    """Return (n, out) float64 of activations, (n, in) float64, which are changed."""
-    _, exponents = np.frexp(values.max(axis=1, keepdims=True))
+def after_activations(layer: Layer, values: np.ndarray) -> np.ndarray:
+    """Return (n, out) float64 of activations, (n, in) float64."""
+    _, exponents = np.frexp(np.abs(values).max(axis=1, keepdims=True))
     exponents -= ACTIVATION_BITS
-    values *= np.ldexp(1.0, -exponents)
+    values = values * np.ldexp(1.0, -exponents)
     np.rint(values, out=values)
     values = values @ layer.whole
     values *= np.ldexp(1.0, exponents)
@@ -208,7 +233,14 @@ def _after_activations(layer: Layer, values: np.ndarray) -> np.ndarray:
     return values
 
 
-def _exp(values: np.ndarray) -> np.ndarray:
+def softmax(logits: np.ndarray) -> np.ndarray:
+    """Return probabilities of (n, classes) float64."""
+    exponentials = exp(logits - logits.max(axis=1, keepdims=True))
+    total = functools.reduce(np.add, exponentials.T)  # from the first to the last
+    return exponentials / total[:, None]
+
+
+def exp(values: np.ndarray) -> np.ndarray:
     """e^x of float64 not above 0, 80 below at most: to 13 digits, and alike on all processors."""
     powers = np.maximum(values, -LOGIT_RANGE) / math.log(2)
     whole = np.rint(powers)
@@ -218,3 +250,16 @@ def _exp(values: np.ndarray) -> np.ndarray:
         total *= rest / n
         total += 1
     return np.ldexp(total, whole.astype(np.int32))
+
+
+def log(values: np.ndarray) -> np.ndarray:
+    """The natural logarithm of float64 above 0: to 14 digits, and alike on all processors."""
+    mantissas, exponents = np.frexp(values)
+    low = mantissas < math.sqrt(0.5)
+    mantissas, exponents = np.where(low, 2 * mantissas, mantissas), exponents - low
+    ratio = (mantissas - 1) / (mantissas + 1)  # -0.172 to 0.172
+    total = np.zeros_like(ratio)
+    for n in range(19, 0, -2):  # the series of atanh
+        total *= ratio * ratio
+        total += 2 / n
+    return total * ratio + exponents * math.log(2)

@@ -5,6 +5,7 @@ in any other, this one holds
 
     digit_classification/card.json    how it was made, and how well it does
     digit_classification/weights.f32  the weights of its layers, whose widths are in the card
+    digit_classification/judge.f32    those of its judge, if it has one
 
 which is all that the detector reads: see `inference.py` for why, and for the rounding of the first
 kernel.  (Files of earlier versions hold it as it was learned; loading rounds it.)  A file may come
@@ -14,7 +15,6 @@ from a stranger, so every member is bounded before it is unpacked, and nothing i
 from __future__ import annotations
 
 import contextlib
-import functools
 import json
 import platform
 import zipfile
@@ -38,11 +38,13 @@ from digit_classification.files import (
 from digit_classification.names import printable
 from digit_classification.network import inference
 from digit_classification.network.inference import Network, NetworkError
+from digit_classification.network.judge import Judge, packed_size
 from digit_classification.pictures import images
 from digit_classification.pictures.archive import DAMAGED, Archive, ArchiveError
 
 CARD = "digit_classification/card.json"
 WEIGHTS = "digit_classification/weights.f32"
+JUDGE = "digit_classification/judge.f32"
 MAX_MODEL_BYTES = 2**31  # Keras's own copy of the weights, and ours
 MAX_CARD_BYTES = 2**24
 HDF5_START = b"\x89HDF\r\n\x1a\n"
@@ -62,6 +64,7 @@ class Model:
     sha256: str  # of the file
     card: Mapping[str, Any] | None  # None for a .keras file made elsewhere
     network: Network
+    judge: Judge | None = None  # that says which way to see a picture is believed
 
     @property
     def made_elsewhere(self) -> bool:
@@ -100,8 +103,8 @@ def _is_made_here(path: Path) -> bool:
         return False
 
 
-def save_model(path: Path, model: Any, card: Mapping[str, Any]) -> None:
-    """Write the Keras `model` and its `card` to `path`, whole or not at all.
+def save_model(path: Path, model: Any, card: Mapping[str, Any], judge: Judge | None = None) -> None:
+    """Write the Keras `model`, its `card` and its judge to `path`, whole or not at all.
 
     Raises ModelError if `path` cannot be written, or holds something else than such a model.
     """
@@ -112,9 +115,14 @@ def save_model(path: Path, model: Any, card: Mapping[str, Any]) -> None:
             model.save(whole)
         widths, weights = inference.pack(model)
         whole_card = {**stamped(card), "widths": widths}
+        if judge is not None:
+            judge_card, judge_weights = judge.pack()
+            whole_card["judge"] = {**judge_card, **(card.get("judge") or {})}
         with zipfile.ZipFile(whole, "a") as archive:  # stored: packing gains 8 %, costs 20 ms
             archive.writestr(CARD, json.dumps(whole_card, indent=2, ensure_ascii=False))
             archive.writestr(WEIGHTS, weights)
+            if judge is not None:
+                archive.writestr(JUDGE, judge_weights)
         put_in_place(whole, path)
 
 
@@ -194,11 +202,12 @@ def _read_model(archive: Archive, path: Path, notice: Callable[[str], None]) -> 
             notice(
                 f"'{path}' was not made by the trainer: loading it with Keras, which takes longer."
             )
-            return Model(path, sha256, None, _checked(load_foreign(archive, path), path))
+            return Model(path, sha256, None, CheckedNetwork(load_foreign(archive, path), path))
         card = _read_card(archive, path)
         weights = archive.read_member(WEIGHTS, inference.packed_size(card["widths"]))
-        network = _checked(inference.unpack(card["widths"], weights), path)
-        return Model(path, sha256, card, network)
+        network = inference.unpack(card["widths"], weights)
+        judge = _read_judge(archive, card, network.hidden_width)
+        return Model(path, sha256, card, CheckedNetwork(network, path), judge)
     except (NetworkError, ArchiveError) as error:
         raise ModelError(
             f"The network in '{path}' cannot be used ({_shown(error)}): train the model again, or "
@@ -210,21 +219,40 @@ def _read_model(archive: Archive, path: Path, notice: Callable[[str], None]) -> 
         ) from None
 
 
-def _checked(network: Network, path: Path) -> Network:
-    """Return the network, which then raises ModelError rather than return what is no number."""
-    return functools.partial(_read_checked, network, path)
+def _read_judge(archive: Archive, card: Mapping[str, Any], hidden_width: int) -> Judge | None:
+    """Return the judge that goes with the network, if there is one."""
+    if JUDGE not in archive.namelist():
+        return None
+    size = packed_size(card.get("judge"), hidden_width)
+    return Judge.unpack(card.get("judge"), archive.read_member(JUDGE, size), hidden_width)
 
 
-def _read_checked(network: Network, path: Path, digits: np.ndarray) -> np.ndarray:
-    try:
-        probabilities = network(digits)
-    except NetworkError as error:
-        raise ModelError(f"The network in '{path}' cannot be used: {_shown(error)}.") from None
-    if not np.isfinite(probabilities).all():
-        raise ModelError(
-            f"The network in '{path}' computes no probabilities: train the model again."
-        )
-    return probabilities
+@dataclass(frozen=True)
+class CheckedNetwork:
+    """A network that raises ModelError rather than return what is no number."""
+
+    network: Any  # a Network
+    path: Path
+
+    def __call__(self, digits: np.ndarray) -> np.ndarray:
+        try:
+            return self._finite(self.network(digits))
+        except NetworkError as error:
+            raise ModelError(
+                f"The network in '{self.path}' cannot be used: {_shown(error)}."
+            ) from None
+
+    def with_hidden(self, digits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Return the probabilities, and the last layer's inputs, as `DenseNetwork` does."""
+        probabilities, hidden = self.network.with_hidden(digits)
+        return self._finite(probabilities), hidden
+
+    def _finite(self, probabilities: np.ndarray) -> np.ndarray:
+        if not np.isfinite(probabilities).all():
+            raise ModelError(
+                f"The network in '{self.path}' computes no probabilities: train the model again."
+            )
+        return probabilities
 
 
 def _read_card(archive: Archive, path: Path) -> dict[str, Any]:

@@ -12,7 +12,7 @@ import hashlib
 import io
 import itertools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -22,6 +22,7 @@ from PIL import Image
 from digit_classification.parallel import ATTEMPTS, map_in_parts
 from digit_classification.pictures import images
 from digit_classification.pictures.decode import DEFAULT_LIMITS, Limits, decode
+from digit_classification.pictures.proposals import Proposal, propose, ready
 from digit_classification.pictures.sources import Source, SourceError, SourceUnavailable, TooLarge
 
 THUMBNAIL_SIDE = 96  # pixels
@@ -42,6 +43,8 @@ class Prepared:
     stray: bool = False  # no picture, and nothing suggests that it should be one
     thumbnail: bytes | None = None  # the picture, small, as a WebP file; made only when asked for
     note: str | None = None  # what a person should know of how the picture was read
+    proposal: Proposal | None = None  # the way to see it that gave `digit`; made only when asked
+    others: Iterable[list[Proposal]] = ()  # further ones, made when they are iterated
 
     @property
     def shows_ink(self) -> bool:
@@ -83,12 +86,13 @@ def prepare(
     limits: Limits = DEFAULT_LIMITS,
     *,
     thumbnail: bool = False,
+    proposing: bool = False,
 ) -> Prepared:
     """Read and normalise one source; whatever is wrong with it is in the result.
 
     Raises SourceUnavailable if the object store that holds it cannot be used at all.
     """
-    return prepare_many([source], invert, limits, thumbnail=thumbnail)[0]
+    return prepare_many([source], invert, limits, thumbnail=thumbnail, proposing=proposing)[0]
 
 
 def prepare_many(
@@ -97,9 +101,12 @@ def prepare_many(
     limits: Limits = DEFAULT_LIMITS,
     *,
     thumbnail: bool = False,
+    proposing: bool = False,
     enough: Callable[[], bool] = lambda: False,
 ) -> list[Prepared]:
     """Read and normalise sources, and return them in order; the first of them, once `enough()`.
+
+    With `proposing` they come with the ways to see each of them, for a judge to choose from.
 
     Several are read before the first is decoded, and pictures of a digit's size are normalised
     together: each kind of work finds the processor's caches warm, and takes half as long.
@@ -110,20 +117,46 @@ def prepare_many(
     for group in _read_ahead(sources):
         if prepared and enough():
             break
-        small: dict[int, np.ndarray] = {}  # by position
+        small: list[tuple[Prepared, np.ndarray]] = []
         for source, content in group:
             if prepared and enough():
                 break
-            image, pixels = _decode(source, content, invert, limits, thumbnail)
-            if pixels is not None:
-                small[len(prepared)] = pixels
+            image, pixels = _decode(source, content, limits, thumbnail)
+            if pixels is not None and images.is_small(pixels):
+                small.append((image, pixels))
+            elif pixels is not None:
+                look_at(image, pixels, invert, proposing=proposing)
             prepared.append(image)
-        for position, seen in zip(
-            small, images.normalize_small([*small.values()], invert=invert), strict=True
-        ):
-            prepared[position].digit = seen.digit
-            prepared[position].rejection = seen.rejection
+        _look_at_small(small, invert, proposing)
     return prepared
+
+
+def look_at(
+    image: Prepared, pixels: np.ndarray, invert: images.Invert, *, proposing: bool = False
+) -> None:
+    """Fill in what is seen in a picture's decoded pixels."""
+    if proposing:
+        stages = propose(images.grey_from_array(pixels), invert)
+        image.proposal, image.others = next(stages)[0], stages
+        image.digit, image.rejection = image.proposal.digit, image.proposal.rejection
+    else:
+        seen = images.normalize(pixels, invert=invert)
+        image.digit, image.rejection = seen.digit, seen.rejection
+
+
+def _look_at_small(
+    pictures: Sequence[tuple[Prepared, np.ndarray]], invert: images.Invert, proposing: bool
+) -> None:
+    """Fill in what is seen in pictures of a digit's size, (28, 28) uint8, many at a time."""
+    digits = images.normalize_ready([pixels for _, pixels in pictures], invert)
+    for (image, pixels), digit in zip(pictures, digits, strict=True):
+        if digit is None:
+            look_at(image, pixels, invert, proposing=proposing)
+            continue
+        image.digit = digit
+        if proposing:
+            image.proposal = ready(digit)
+            image.others = itertools.islice(propose(pixels, invert), 1, None)
 
 
 def _read_ahead(sources: Iterable[Source]) -> Iterator[list[tuple[Source, bytes | SourceError]]]:
@@ -179,13 +212,9 @@ def _fetched(future: Future[Callable[[], bytes]]) -> bytes:
 
 
 def _decode(
-    source: Source,
-    content: bytes | SourceError,
-    invert: images.Invert,
-    limits: Limits,
-    thumbnail: bool,
+    source: Source, content: bytes | SourceError, limits: Limits, thumbnail: bool
 ) -> tuple[Prepared, np.ndarray | None]:
-    """Prepare one source, but for a picture of a digit's size, whose pixels are returned too."""
+    """Return one source decoded, and its pixels; None where there are none."""
     sha256 = None
     try:
         if isinstance(content, SourceError):
@@ -193,12 +222,7 @@ def _decode(
         sha256 = hashlib.sha256(content).hexdigest()
         decoded = decode(content, limits)
         small = _thumbnail(decoded.pixels) if thumbnail else None
-        prepared = Prepared(source, sha256, note=decoded.note, thumbnail=small)
-        if images.is_small(decoded.pixels):
-            return prepared, decoded.pixels
-        seen = images.normalize(decoded.pixels, invert=invert)
-        prepared.digit, prepared.rejection = seen.digit, seen.rejection
-        return prepared, None
+        return Prepared(source, sha256, note=decoded.note, thumbnail=small), decoded.pixels
     except (SourceError, images.ImageError) as error:
         stray = sha256 is not None and not source.claims_image
         return Prepared(source, sha256, error=str(error), stray=stray), None

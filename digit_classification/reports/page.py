@@ -20,6 +20,7 @@ from digit_classification.cli.wording import counted, duration
 from digit_classification.names import printable
 from digit_classification.pictures import images
 from digit_classification.pictures.decode import Limits
+from digit_classification.reports.evaluation import judge_in_words
 from digit_classification.reports.markup import (
     html_table,
     percent,
@@ -249,7 +250,14 @@ def _what_trust(metrics: Mapping[str, Any], charts: Mapping[str, str]) -> str:
         + html_table(["at least", "images", "share", "mistakes", "of them"], rows)
         + '<p class="small muted">The detector marks digits below '
         "<code>detection.min_confidence</code> as uncertain: choose it here.</p></div></div>"
+        + _judge_says(metrics["judge"])
     )
+
+
+def _judge_says(scores: Mapping[str, Any] | None) -> str:
+    if not scores:
+        return ""
+    return f"<h3>Pictures of other things</h3><p>{judge_in_words(scores)}</p>"
 
 
 def _what_course(training: Training, metrics: Mapping[str, Any], charts: Mapping[str, str]) -> str:

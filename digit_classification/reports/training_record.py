@@ -94,6 +94,7 @@ def measure(training: Training) -> dict[str, Any]:
         "interrupted": training.card["interrupted"],
         "training_seconds": training.card["training_seconds"],
         "temperature": training.card["temperature"],
+        "judge": training.card["judge"],
         "images_per_part": {part: counts.tolist() for part, counts in training.counts.items()},
         "drawn_for_training": training.parts.drawn,
     }

@@ -28,6 +28,7 @@ from digit_classification.files import check_creatable, folder_beside, put_in_pl
 from digit_classification.names import defused, escape_undecodable, printable
 from digit_classification.network.model_file import ModelError
 from digit_classification.reports import charts
+from digit_classification.reports.evaluation import judge_in_words
 from digit_classification.reports.markup import in_both_themes
 from digit_classification.reports.page import make_page
 from digit_classification.reports.training_record import (
@@ -214,6 +215,7 @@ def _as_text(training: Training, metrics: Mapping[str, Any]) -> str:
             f"{row['min_confidence']:>24.1%}  {row['share']:>7.2%}   {row['mistakes']:>8,}"
             for row in metrics["by_min_confidence"]
         ),
+        *(["", judge_in_words(metrics["judge"])] if metrics["judge"] else []),
         "",
         "Left out of the datasets, or doubtful",
         *(f"  {len(kind.files):>7,}  {kind.title}" for kind in left_out(training.datasets)),

@@ -111,6 +111,8 @@ class TrainingLoop:
                     last_checkpoint = time.monotonic()
                 if stopping:
                     break
+        if self.settings.scenes and self.interrupted_by is None:
+            self._save_checkpoint()  # the judge's training may be interrupted, too
 
     def _learn(self, images: EpochImages, advance: Callable[[int], None]) -> None:
         """Learn from the images of one epoch, and add its scores to the curve."""

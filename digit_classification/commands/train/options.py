@@ -43,6 +43,7 @@ def build_parser() -> CommandLine:
     add_setting(training, "--hidden-units", "training.hidden_units", metavar="N", nargs="+")
     add_setting(training, "--batch-size", "training.batch_size", metavar="N")
     add_setting(training, "--learning-rate", "training.learning_rate", metavar="RATE")
+    add_setting(training, "--scenes", "training.scenes", metavar="N")
     add_setting(training, "--seed", "training.seed", metavar="N")
     add_setting(
         training,

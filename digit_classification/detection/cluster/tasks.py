@@ -17,8 +17,7 @@ import cv2
 from digit_classification.detection.cluster.error import ClusterError
 from digit_classification.detection.reading import Batch, ReadingOptions, read_and_judge
 from digit_classification.detection.summary import Summary
-from digit_classification.network.inference import Network
-from digit_classification.network.model_file import load_model
+from digit_classification.network.model_file import Model, load_model
 from digit_classification.pictures.sources import Source
 from digit_classification.results.opening import Database, is_parquet, open_database
 from digit_classification.results.records import Result
@@ -61,7 +60,7 @@ class ChunkReport:
     strays: list[str]
 
 
-_networks: dict[str, Network] = {}  # of this process, by the checksum of the model file
+_models: dict[str, Model] = {}  # of this process, by the checksum of the file
 _databases: dict[str, Database] = {}  # of this process, by URL
 
 
@@ -77,11 +76,12 @@ def read_chunk(job: Job, model: list[Any], number: int, packed: bytes) -> tuple[
     """
     begin = time.monotonic()
     cv2.setNumThreads(1)  # a task has one core
-    network = _network(job, model)
+    loaded = _model(job, model)
     batch = Batch.of(
         read_and_judge(
             [_seen_from(job.folder, source) for source in pickle.loads(packed)],
-            network,
+            loaded.network,
+            loaded.judge,
             job.options,
         )
     )
@@ -108,8 +108,8 @@ def _seen_from(folder: str, source: Source) -> Source:
     return replace(source, path=os.path.join(folder, source.path))
 
 
-def _network(job: Job, model: list[Any]) -> Network:
-    if job.model_sha256 not in _networks:
+def _model(job: Job, model: list[Any]) -> Model:
+    if job.model_sha256 not in _models:
         import ray
 
         content = ray.get(model[0])
@@ -120,8 +120,8 @@ def _network(job: Job, model: list[Any]) -> Network:
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "model.keras"
             path.write_bytes(content)
-            _networks[job.model_sha256] = load_model(path).network
-    return _networks[job.model_sha256]
+            _models[job.model_sha256] = load_model(path)
+    return _models[job.model_sha256]
 
 
 def _database(job: Job) -> Database:

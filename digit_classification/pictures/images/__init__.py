@@ -35,7 +35,8 @@ from digit_classification.pictures.decode import ImageError as ImageError
 from digit_classification.pictures.images.convention import BOX as BOX
 from digit_classification.pictures.images.convention import SIDE as SIDE
 from digit_classification.pictures.images.convention import WORK
-from digit_classification.pictures.images.grey import grey_from_array, reduce
+from digit_classification.pictures.images.grey import grey_from_array as grey_from_array
+from digit_classification.pictures.images.grey import reduce
 from digit_classification.pictures.images.grey import thumbnail as thumbnail
 from digit_classification.pictures.images.place import place_digit
 from digit_classification.pictures.images.polarity import has_dark_ink as looks_dark

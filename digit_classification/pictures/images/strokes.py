@@ -15,6 +15,7 @@ from digit_classification.pictures.images.width import stroke_width
 
 BLANK = "blank image"  # the rejection of a picture without ink, or with faint traces only
 
+RULE = 0.04  # of the picture: what is thicker is no ruled line
 _ROOM = 1  # pixel of paper around a small picture
 _MIN_CONTRAST = 9  # grey levels between paper and ink
 
@@ -84,13 +85,19 @@ def find_digit(grey: np.ndarray, dark_ink: bool) -> Found | None:
 def cut_out(marks: Marks, digit: np.ndarray) -> np.ndarray:
     """Return the strokes of a digit, with a pixel around: (h, w) uint8, 255 for full ink."""
     x, y, width, height = cv2.boundingRect(digit)
+    longest = max(width, height)
+    room = _window(longest) + 2  # further away there is nothing that the strokes depend on
+    left, top = max(0, x - room), max(0, y - room)
+    here = np.s_[top : y + height + room, left : x + width + room]
+    ink, digit = marks.ink[here], digit[here]
     # A large digit's edges are sharpened; a small one's grey is coverage, and stays.
-    sharpness = np.clip((max(width, height) - 24) / 48, 0, 1)
-    local = _local_level(marks.ink * digit, marks.level, max(width, height))
+    sharpness = np.clip((longest - 24) / 48, 0, 1)
+    local = _local_level(ink * digit, marks.level, longest)
     low, high = 0.05 + 0.25 * sharpness, 1 - 0.25 * sharpness
-    strokes = (np.clip((marks.ink / local - low) / (high - low), 0, 1) * 255).astype(np.uint8)
+    strokes = (np.clip((ink / local - low) / (high - low), 0, 1) * 255).astype(np.uint8)
     strokes[cv2.dilate(digit, NEIGHBOURS) == 0] = 0
-    return np.pad(strokes, 1)[y : y + height + 2, x : x + width + 2]
+    roomy = cv2.copyMakeBorder(strokes, 1, 1, 1, 1, cv2.BORDER_CONSTANT)
+    return roomy[y - top : y - top + height + 2, x - left : x - left + width + 2]
 
 
 def find_marks(grey: np.ndarray, dark_ink: bool, scale: float) -> Marks | None:
@@ -128,9 +135,14 @@ def noise_in(marks: Marks, digit: np.ndarray) -> str | None:
 
 def _local_level(ink: np.ndarray, level: float, size: int) -> np.ndarray:
     """How strong full ink is hereabouts: a pen presses harder in one stroke than in another."""
-    window = max(3, size // 6) | 1
+    window = _window(size)
     local = cv2.dilate(ink, np.ones((window, window), np.uint8))
     return np.clip(cv2.blur(local, (window, window)), 0.3 * level, level)
+
+
+def _window(size: int) -> int:
+    """How far around a pixel of a digit, so many pixels long, is hereabouts."""
+    return max(3, size // 6) | 1
 
 
 def _threshold(ink: np.ndarray) -> tuple[np.ndarray, float]:
@@ -162,14 +174,16 @@ def _median(values: np.ndarray) -> float:
     return float((ordered[low] + ordered[high]) / 2)
 
 
-def without_ruled_lines(mask: np.ndarray) -> np.ndarray:
+def without_ruled_lines(mask: np.ndarray, thickest: float = RULE) -> np.ndarray:
+    """Drop lines from side to side that are no thicker than this share of the picture."""
     if min(mask.shape) <= SMALL:
         return mask
-    mask = _without_horizontal_lines(mask)
-    return np.ascontiguousarray(_without_horizontal_lines(np.ascontiguousarray(mask.T)).T)
+    mask = _without_horizontal_lines(mask, thickest)
+    turned = np.ascontiguousarray(mask.T)
+    return np.ascontiguousarray(_without_horizontal_lines(turned, thickest).T)
 
 
-def _without_horizontal_lines(mask: np.ndarray) -> np.ndarray:
+def _without_horizontal_lines(mask: np.ndarray, thickest: float) -> np.ndarray:
     """Drop thin lines from side to side, but not the strokes that cross or lie on them."""
     height, width = mask.shape
     runs = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((1, width // 12), np.uint8))
@@ -183,7 +197,7 @@ def _without_horizontal_lines(mask: np.ndarray) -> np.ndarray:
             continue
         on_line = labels == line
         thickness = int(np.median(on_line.sum(axis=0)))
-        if thickness < 0.04 * height:
+        if thickness < thickest * height:
             crossing = np.ones((2 * thickness + 1, 1), np.uint8)
             strokes = cv2.morphologyEx(mask, cv2.MORPH_OPEN, crossing)
             mask = np.where(on_line & (strokes == 0), 0, mask).astype(np.uint8)

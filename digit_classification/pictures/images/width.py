@@ -17,7 +17,8 @@ def with_usual_width(strokes: np.ndarray) -> np.ndarray:
         size = (max(1, round(strokes.shape[1] * scale)), max(1, round(strokes.shape[0] * scale)))
         strokes = cv2.resize(strokes, size, interpolation=cv2.INTER_LANCZOS4)
     longest = max(strokes.shape)
-    strokes = np.pad(strokes, longest // 4)
+    room = longest // 4
+    strokes = cv2.copyMakeBorder(strokes, room, room, room, room, cv2.BORDER_CONSTANT)
     narrow, wide = (width * longest / BOX for width in _STROKE_WIDTHS)
     for threshold in (127, 159, 191):  # a higher one thins, and opens loops that are nearly shut
         ink = (strokes > threshold).astype(np.uint8)

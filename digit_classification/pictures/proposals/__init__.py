@@ -137,15 +137,23 @@ class _Picture:
             view = look(pixels, region, dark_ink)
             if view is None:
                 continue
-            for group, lines in find_groups(view.marks):
-                if max(cv2.boundingRect(group)[2:]) < _SMALLEST:
-                    continue
-                box = _box(view, group)
-                if self._is_new(box, group):
-                    words = tuple(filter(None, (region.leaves_out, lines)))
-                    proposal = self._proposal(view, group, box, words, None)
-                    if proposal is not None:
-                        yield proposal
+            yield from self._groups(view)
+            if view.noisy:
+                smooth = look(pixels, region, dark_ink, smooth=True)
+                if smooth is not None:
+                    yield from self._groups(smooth)
+
+    def _groups(self, view: View) -> Iterator[Proposal]:
+        """Yield the proposals of what may be the digit in a view, if they are new."""
+        for group, lines in find_groups(view.marks):
+            if max(cv2.boundingRect(group)[2:]) < _SMALLEST:
+                continue
+            box = _box(view, group)
+            if self._is_new(box, group):
+                words = tuple(filter(None, (view.region.leaves_out, lines)))
+                proposal = self._proposal(view, group, box, words, None)
+                if proposal is not None:
+                    yield proposal
 
     def _is_new(self, box: Box, group: np.ndarray) -> bool:
         """Whether no group like this was proposed; take note of it."""
@@ -189,8 +197,13 @@ def _box(view: View, group: np.ndarray) -> Box:
 def _near(a: Box, b: Box) -> bool:
     """Whether the sides of two boxes are in the same places."""
     slack = _SAME_BOX * max(a[2:]) + 1
-    ends = ((a[i] + a[i + 2], b[i] + b[i + 2]) for i in (0, 1))
-    return all(abs(one - other) <= slack for one, other in (*zip(a[:2], b[:2], strict=True), *ends))
+    (left, top, width, height), (x, y, w, h) = a, b
+    return (
+        abs(left - x) <= slack
+        and abs(top - y) <= slack
+        and abs(left + width - x - w) <= slack
+        and abs(top + height - y - h) <= slack
+    )
 
 
 def _overlap(a: np.ndarray, b: np.ndarray) -> float:

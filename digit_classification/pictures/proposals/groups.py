@@ -11,32 +11,96 @@ from digit_classification.pictures.images.strokes import Marks, one_digit, witho
 
 RULED = "ruled lines"
 _OFF_CENTRE = 0.22  # of the picture: a piece so far from the middle counts e times less
+_THICK_LINE = 0.1  # of the picture: no line is thicker, even in a narrow cut
+_FLAT = 2.5  # times as wide as high
+_STRONGER = 1.5  # times: the mean of the stronger ink over that of the other
 _MAX_SHEAR = 1.0  # columns a row: no hand slants more
 
 
 def find_groups(marks: Marks) -> Iterator[tuple[np.ndarray, str]]:
     """Yield masks, (h, w) uint8, of what may be the digit, and what of the rest is no mark."""
     ruled = without_ruled_lines(marks.mask)
-    if (ruled == marks.mask).all():
-        for group in _groups(marks.mask, marks):
-            yield group, ""
-        return
+    thick = without_ruled_lines(marks.mask, _THICK_LINE)
+    has_lines = (ruled != marks.mask).any()
     for group in _groups(ruled, marks):
-        yield group, RULED
-    for group in _middle(marks.mask):  # what looks like a line may be a 1
-        yield group, ""
+        yield group, RULED if has_lines else ""
+    if (thick != ruled).any():
+        for group in (one_digit(thick)[0], *_middle(thick)):
+            yield group, RULED
+    if has_lines:
+        for group in _middle(marks.mask):  # what looks like a line may be a 1
+            yield group, ""
 
 
 def _groups(mask: np.ndarray, marks: Marks) -> Iterator[np.ndarray]:
+    if not mask.any():
+        return
     main = one_digit(mask)[0]
     yield main
+    yield from _without_bars(main)
+    yield from _largest(main)
     if _stands_alone(main, mask):
         return
     yield from _middle(mask)
     yield from _cuts(mask)
-    heavier = ((marks.ink > 0.7 * marks.level) & (mask > 0)).astype(np.uint8)
-    yield one_digit(heavier)[0]
-    yield from _middle(heavier)
+    yield from _enclosed(mask)
+    for part in (_heavier(mask, marks), _strongest(mask, marks)):
+        if part is not None:
+            yield one_digit(part)[0]
+            yield from _middle(part)
+
+
+def _heavier(mask: np.ndarray, marks: Marks) -> np.ndarray:
+    """Return a mask without the edges of strokes, where two of them may touch."""
+    return ((marks.ink > 0.7 * marks.level) & (mask > 0)).astype(np.uint8)
+
+
+def _strongest(mask: np.ndarray, marks: Marks) -> np.ndarray | None:
+    """Return the stronger ink alone, if there are two kinds: a pen's, and that of printed lines."""
+    ink = marks.ink[mask > 0]
+    scale = 255 / max(float(ink.max()), 1.0)
+    levels = np.clip(ink * scale, 0, 255).astype(np.uint8)
+    between = cv2.threshold(levels, 0, 255, cv2.THRESH_OTSU)[0] / scale
+    stronger = ink > between
+    if not 0.05 < stronger.mean() < 0.95:
+        return None
+    if float(ink[stronger].mean()) < _STRONGER * float(ink[~stronger].mean()):
+        return None
+    return ((marks.ink > between) & (mask > 0)).astype(np.uint8)
+
+
+def _largest(group: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the largest piece of a group that has several."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(group, connectivity=8)
+    if count > 2:
+        largest = 1 + int(stats[1:, cv2.CC_STAT_AREA].argmax())
+        yield (labels == largest).astype(np.uint8)
+
+
+def _enclosed(mask: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield what the largest piece encloses, as a ring around a digit does."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    if count <= 2:
+        return
+    sizes = stats[1:, cv2.CC_STAT_WIDTH] * stats[1:, cv2.CC_STAT_HEIGHT]
+    ring = labels == 1 + int(sizes.argmax())
+    around = cv2.copyMakeBorder(1 - ring.astype(np.uint8), 1, 1, 1, 1, cv2.BORDER_CONSTANT, value=1)
+    outside = cv2.connectedComponents(around, connectivity=4)[1]
+    inside = (mask > 0) & ~ring & (outside[1:-1, 1:-1] != outside[0, 0])
+    if inside.any():
+        yield one_digit(inside.astype(np.uint8))[0]
+
+
+def _without_bars(group: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield a group without its pieces that lie flat: underlines, dashes, rests of a frame."""
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(group, connectivity=8)
+    if count <= 2:
+        return
+    flat = stats[:, cv2.CC_STAT_WIDTH] > _FLAT * stats[:, cv2.CC_STAT_HEIGHT]
+    flat[0] = True
+    if not flat[1:].any() or flat.all():
+        return
+    yield (~flat).astype(np.uint8)[labels]
 
 
 def _stands_alone(group: np.ndarray, mask: np.ndarray) -> bool:

@@ -12,6 +12,8 @@ from digit_classification.pictures.images.strokes import Marks, find_marks
 from digit_classification.pictures.proposals.regions import DETAIL, Region
 
 _MAGNIFIED = 96  # pixels: the longer side to which small regions are enlarged
+_CLEAR = 8  # times the paper's noise: ink that stands out well
+_SMOOTHING = 60  # standard deviations of the blur that a noisy region's longer side is long
 
 
 @dataclass(frozen=True)
@@ -34,10 +36,17 @@ class View:
     slope: np.ndarray
     paper_slope: float
 
+    @property
+    def noisy(self) -> bool:
+        """Whether the paper's grain is not far below the ink."""
+        return self.marks.level < _CLEAR * self.noise
 
-def look(grey: np.ndarray, region: Region, dark_ink: bool) -> View | None:
-    """See a region's pixels, (h, w) uint8; None if there is no mark."""
+
+def look(grey: np.ndarray, region: Region, dark_ink: bool, *, smooth: bool = False) -> View | None:
+    """See a region's pixels, (h, w) uint8, smoothed if wanted; None if there is no mark."""
     work = reduce(grey, DETAIL)
+    if smooth:
+        work = cv2.GaussianBlur(work, (0, 0), max(work.shape) / _SMOOTHING)
     if max(work.shape) < _MAGNIFIED:  # thin gaps and lines are told apart there
         factor = _MAGNIFIED / max(work.shape)
         size = (max(1, round(work.shape[1] * factor)), max(1, round(work.shape[0] * factor)))

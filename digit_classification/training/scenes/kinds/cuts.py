@@ -6,7 +6,7 @@ import numpy as np
 
 from .. import cameras, compose, letters, marks, papers
 from ..compose import digit_on
-from ..sheet import Kind, Rng, Scene, Sheet
+from ..sheet import Ink, Kind, Rng, Scene, Sheet
 from ..strokes import Digits
 
 _LONG = (1, 4, 7, 9)  # digits with a stem
@@ -64,6 +64,21 @@ def tight(rng: Rng, digits: Digits) -> Scene:
     cut(rng, sheet, (-0.01, 0.02))
     cameras.any_camera(rng, sheet)
     return sheet.to_scene(rng, str(label))
+
+
+def coarse(rng: Rng, digits: Digits) -> Scene:
+    """The ink touches all borders, and is 8 to 14 pixels high, as in the oldest data sets."""
+    paper, ink = (255.0 * x for x in rng.permutation([0, 1]))
+    sheet = papers.flat(np.full(3, paper, np.float32), 96, 96)
+    pen = Ink(np.full(3, ink, np.float32))
+    label = digit_on(
+        rng, digits, sheet, ink=pen, share=(0.8, 0.8), pen=float(rng.uniform(0.08, 0.2))
+    )
+    cut(rng, sheet, (0.0, 0.02))
+    if rng.random() < 0.6:
+        _pad_to_square(sheet, np.full(3, paper, np.float32), 0)
+    cameras.shrink(sheet, int(rng.integers(8, 15)))
+    return sheet.to_scene(rng, str(label), grey=1)
 
 
 def stem_as_long_as_the_picture(rng: Rng, digits: Digits) -> Scene:
@@ -242,6 +257,7 @@ KINDS = {
     "padded with black": Kind(padded_with_black, "digit"),
     "narrow cut, padded to a square": Kind(narrow_padded, "digit"),
     "tight cut": Kind(tight, "digit"),
+    "coarse cut": Kind(coarse, "digit"),
     "stem as long as the picture": Kind(stem_as_long_as_the_picture, "digit"),
     "cut into": Kind(cut_into, "digit"),
     "aside on a wide picture": Kind(aside_on_a_wide_picture, "digit"),

@@ -1,0 +1,224 @@
+"""Which of the ways to see a picture is believed, and how far.
+
+The preparation's own proposal stands if the judge is convinced that it shows one whole digit.
+Otherwise all others are looked at, and the best product of judge and digit network is chosen.  How
+sure that is does not follow from the product alone: other proposals may read the same, or another
+digit just as well; the digit may stand beside another like it.  These are the features of a
+choice, and a logistic regression, fitted on pictures whose truth is known, gives the probability of
+each outcome (Platt 1999, "Probabilistic Outputs for Support Vector Machines").
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from digit_classification.network.inference import log
+from digit_classification.network.judge import (
+    CLASSES,
+    FEATURES,
+    OUTCOMES,
+    Inputs,
+    Judge,
+    ReadingNetwork,
+    inputs_of,
+)
+from digit_classification.pictures.images import BLANK
+from digit_classification.pictures.proposals import Proposal
+
+CONVINCING = 0.9  # the judge's probability with which the preparation's own proposal stands
+# The probability of no digit, or of several, from which that is what is said; and where the
+# preparation says so, too.
+REJECTED, REJECTED_BY_BOTH = 0.9, 0.7
+NO_DIGIT = "no digit"
+SEVERAL = "found several digits"
+
+_WHOLE, _OTHER, _SEVERAL, _BLANK = range(len(CLASSES))
+_APART = 0.2  # of the smaller box: what overlaps less is somewhere else
+_ALIKE = 0.5  # of the longer side: what is smaller is no rival
+_LEAST = 1e-2  # of a product, whose logarithm is a feature
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What a picture is taken for.
+
+    Attributes:
+        proposal: the way to see it that is believed.
+        probabilities: (10,) float32, what the digit network reads there.
+        features: (FEATURES,) float64, what speaks for it and against it.
+        outcomes: (len(OUTCOMES),) float64, the probability of each; the first is the confidence.
+        said: why the preparation alone would reject the picture, or None.
+    """
+
+    proposal: Proposal
+    probabilities: np.ndarray
+    features: np.ndarray
+    outcomes: np.ndarray
+    said: str | None
+
+    @property
+    def confidence(self) -> float:
+        """The probability that this digit is what the picture shows."""
+        return float(self.outcomes[0])
+
+    @property
+    def rejection(self) -> str | None:
+        """What the picture shows, where it is hardly one digit."""
+        _, _, *others = self.outcomes
+        if sum(others) <= (REJECTED if self.said is None else REJECTED_BY_BOTH):
+            return None
+        if self.said is not None:
+            return self.said  # it has counted, and knows noise from a blank page
+        return (NO_DIGIT, SEVERAL, BLANK)[int(np.argmax(others))]
+
+
+def choose(
+    firsts: Sequence[Proposal],
+    others: Sequence[Iterable[list[Proposal]]],
+    network: ReadingNetwork,
+    judge: Judge,
+) -> list[Choice]:
+    """Return what each picture is taken for.
+
+    Args:
+        firsts: the preparation's own proposal of each picture, one at least.
+        others: what else `propose` yields of each; asked for only where it is needed.
+        network: reads digits.
+        judge: says how far a proposal shows one whole digit.
+    """
+    inputs = inputs_of(firsts, network)
+    classes = judge(inputs)
+    convinced = (classes[:, _WHOLE] > CONVINCING) & ~np.array([each.empty for each in firsts])
+    features = _features_alone(firsts, inputs, classes)
+    outcomes = judge.outcomes(features)
+    return [
+        Choice(firsts[i], inputs.probabilities[i], features[i], outcomes[i], firsts[i].rejection)
+        if convinced[i]
+        else _look_further([firsts[i], *itertools.chain.from_iterable(others[i])], network, judge)
+        for i in range(len(firsts))
+    ]
+
+
+def _features_alone(firsts: Sequence[Proposal], inputs: Inputs, classes: np.ndarray) -> np.ndarray:
+    """Return the features of proposals that convince, (n, FEATURES)."""
+    nothing = np.zeros(len(firsts))
+    return _features(
+        whole=classes[:, _WHOLE],
+        read=inputs.probabilities.max(axis=1).astype(np.float64),
+        otherwise=nothing,
+        likewise=nothing,
+        alone=nothing + 1,
+        rival=nothing,
+        off_centre=_off_centre(firsts),
+        chosen=classes,
+        mean=classes,
+    )
+
+
+def _look_further(proposals: list[Proposal], network: ReadingNetwork, judge: Judge) -> Choice:
+    """Return the best of all proposals of a picture, the preparation's own first."""
+    seen = [proposal for proposal in proposals if not proposal.empty]
+    if not seen:
+        certain = np.array([outcome == "blank" for outcome in OUTCOMES], np.float64)
+        probabilities = network.with_hidden(proposals[0].digit[None])[0][0]
+        return Choice(proposals[0], probabilities, np.zeros(FEATURES), certain, BLANK)
+    inputs = inputs_of(seen, network)
+    classes = judge(inputs)
+    read = inputs.probabilities.max(axis=1).astype(np.float64)
+    digits = inputs.probabilities.argmax(axis=1)
+    products = classes[:, _WHOLE] * read
+    best = int(products.argmax())
+    same = digits == digits[best]
+    same_but_best = same.copy()
+    same_but_best[best] = False
+    features = _features(
+        whole=classes[[best], _WHOLE],
+        read=read[[best]],
+        otherwise=_largest(products, ~same),
+        likewise=_largest(products, same_but_best),
+        alone=np.zeros(1),
+        rival=_largest(products, _apart_from(seen[best], seen)),
+        off_centre=_off_centre([seen[best]]),
+        chosen=classes[[best]],
+        mean=classes.mean(axis=0, keepdims=True),
+    )
+    return Choice(
+        seen[best],
+        inputs.probabilities[best],
+        features[0],
+        judge.outcomes(features)[0],
+        proposals[0].rejection,
+    )
+
+
+def _features(
+    *,
+    whole: np.ndarray,
+    read: np.ndarray,
+    otherwise: np.ndarray,
+    likewise: np.ndarray,
+    alone: np.ndarray,
+    rival: np.ndarray,
+    off_centre: np.ndarray,
+    chosen: np.ndarray,
+    mean: np.ndarray,
+) -> np.ndarray:
+    """Return (n, FEATURES) float64 of n choices.
+
+    Args:
+        whole: (n,) the judge's probability of the chosen proposal.
+        read: (n,) the digit network's.
+        otherwise: (n,) the best product of one that is read as another digit.
+        likewise: (n,) of another that is read as the same.
+        alone: (n,) whether the preparation's own was convincing.
+        rival: (n,) the best product of one somewhere else that is not much smaller.
+        off_centre: (n, 2) how far the chosen one is from the middle, in shares of the picture.
+        chosen: (n, 4) the judge's classes of it.
+        mean: (n, 4) their means over all proposals.
+    """
+    columns = [
+        _logit(whole),
+        _logit(read),
+        log(otherwise + _LEAST),
+        log(likewise + _LEAST),
+        alone,
+        rival,
+        4 * rival * off_centre[:, 0],
+        2 * off_centre[:, 0],
+        2 * off_centre[:, 1],
+        log(chosen[:, _SEVERAL] + _LEAST / 10),
+        3 * mean[:, _SEVERAL],
+        mean[:, _BLANK],
+        chosen[:, _BLANK],
+    ]
+    return np.stack(columns, axis=1)
+
+
+def _logit(probabilities: np.ndarray) -> np.ndarray:
+    bounded = np.clip(probabilities, 1e-6, 1 - 1e-6)
+    return log(bounded / (1 - bounded))
+
+
+def _largest(products: np.ndarray, among: np.ndarray) -> np.ndarray:
+    return np.where(among, products, 0).max(keepdims=True)
+
+
+def _off_centre(proposals: Sequence[Proposal]) -> np.ndarray:
+    """Return how far each box is from the middle, (n, 2), in shares of the picture's sides."""
+    boxes = np.array([proposal.box for proposal in proposals])
+    return np.abs(boxes[:, :2] + boxes[:, 2:] / 2 - 0.5)
+
+
+def _apart_from(chosen: Proposal, proposals: Sequence[Proposal]) -> np.ndarray:
+    """Return which proposals are somewhere else, and large enough to be meant instead, (n,)."""
+    boxes = np.array([proposal.box for proposal in proposals])
+    one = np.array(chosen.box)
+    ends = np.minimum(boxes[:, :2] + boxes[:, 2:], one[:2] + one[2:])
+    shared = np.maximum(ends - np.maximum(boxes[:, :2], one[:2]), 0).prod(axis=1)
+    smaller = np.minimum(boxes[:, 2:].prod(axis=1), one[2:].prod())
+    large = boxes[:, 2:].max(axis=1) > _ALIKE * one[2:].max()
+    return (shared < _APART * smaller) & large

@@ -1,0 +1,164 @@
+"""From digits to a judge: draw pictures, learn from most of them, calibrate on the others."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+from collections.abc import Callable, Generator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from digit_classification.cli.interruption import Interrupted, asking_first, exit_status
+from digit_classification.cli.quiet import import_keras
+from digit_classification.cli.terminal import Terminal
+from digit_classification.network import inference
+from digit_classification.network.judge import FEATURES, OUTCOMES, Judge
+from digit_classification.settings import Settings
+from digit_classification.training.drawn import draw_digits
+from digit_classification.training.judging.calibration import (
+    chosen_in,
+    fit_certainty,
+    held_out,
+    outcomes_of,
+    scores,
+)
+from digit_classification.training.judging.examples import SceneProposals, make_examples
+from digit_classification.training.judging.labels import learning_set
+from digit_classification.training.judging.learner import Layers, learn, number_bounds
+from digit_classification.training.parts import Part, Parts
+from digit_classification.training.scenes import Digits
+
+HELD_OUT = 0.2  # of the pictures: drawn of other digits, for the calibration
+# Digits in styles that the dataset may lack, beside its own: to learn from, to calibrate on.
+DRAWN, DRAWN_HELD_OUT = 1500, 500
+OF_EACH = 1000  # of the dataset's digits that pictures are drawn of: a process is sent 9 MB
+READY_SHARE = 2  # digits for each picture, as examples of whole ones
+READY_HELD_OUT = 1  # digits for each picture held out
+LEARNED_FROM, CALIBRATED_ON = 1, 2  # beside the seed, so that no picture is drawn twice
+
+Advance = Callable[[int, int], None]  # hears how much is done of how much
+
+
+@dataclass(frozen=True)
+class JudgeTraining:
+    """What came of it.
+
+    Attributes:
+        judge: as the detector uses it; None if the training was interrupted.
+        scores: on the pictures held out, each with a certainty fitted on the others of them.
+        interrupted_by: the signal that asked for the end, if one did.
+    """
+
+    judge: Judge | None = None
+    scores: dict[str, Any] | None = None
+    interrupted_by: int | None = None
+
+
+def train_judge(model: Any, parts: Parts, settings: Settings, terminal: Terminal) -> JudgeTraining:
+    """Train the judge that goes with a digit network, on simulated pictures.
+
+    The same arguments give the same judge on the same machine.  The pictures that are learned from
+    are drawn of the training part's digits, those that the certainty is calibrated on of the
+    validation part's.
+
+    Args:
+        model: the digit network, as `build_saved_network` returns it.
+        parts: of the dataset.
+        settings: how many pictures, the seed, and the confidence from which the scores count a
+            picture as read.
+        terminal: shows how far it is.
+    """
+    stopped: list[int] = []
+    try:
+        with asking_first(stopped.append):
+            return _train(model, parts, settings, _Progress(terminal, stopped))
+    except Interrupted as interruption:
+        return JudgeTraining(interrupted_by=exit_status(interruption) - 128)
+
+
+class _Progress:
+    """Shows how far each step is, and ends the training if somebody asked for that."""
+
+    def __init__(self, terminal: Terminal, stopped: list[int]) -> None:
+        self._terminal = terminal
+        self._stopped = stopped
+
+    def drawn(
+        self, digits: Digits, count: int, seed: tuple[int, ...]
+    ) -> Generator[SceneProposals, None, None]:
+        """Yield pictures drawn of these digits."""
+        with (
+            self._terminal.progress("Drawing pictures for the judge") as advance,
+            contextlib.closing(make_examples(digits, count, seed)) as examples,
+        ):
+            for done, scene in enumerate(examples, 1):
+                yield scene
+                advance(done, count)
+                self._check()
+
+    def learned(self, learn_with: Callable[[Advance], Layers]) -> Layers:
+        """Return what the judge learns, by a function that says how far it is."""
+        with self._terminal.progress("Training the judge") as advance:
+
+            def advance_and_check(done: int, total: int) -> None:
+                advance(done, total)
+                self._check()
+
+            return learn_with(advance_and_check)
+
+    def _check(self) -> None:
+        if self._stopped:
+            raise Interrupted(self._stopped[0])
+
+
+def _train(model: Any, parts: Parts, settings: Settings, progress: _Progress) -> JudgeTraining:
+    training, seed = settings.training, settings.training.seed
+    network = inference.network_of(model)
+    rng = np.random.default_rng(seed)
+    others = Digits(*draw_digits(DRAWN + DRAWN_HELD_OUT, rng))
+    hands = _hands(parts.training, others, slice(DRAWN), rng)
+    kept_back = max(1, round(HELD_OUT * training.scenes))
+    count = max(1, training.scenes - kept_back)
+    ready, _ = _some(hands, READY_SHARE * count, rng)
+    with contextlib.closing(progress.drawn(hands, count, (seed, LEARNED_FROM))) as drawn:
+        examples = learning_set(drawn, ready, network, rng)
+    bounds = number_bounds(examples)
+    layers = progress.learned(
+        functools.partial(learn, examples, bounds, hands, dense_layers(model), seed)
+    )
+    hands = _hands(parts.validation, others, slice(DRAWN, None), rng)
+    scenes = list(progress.drawn(hands, kept_back, (seed, CALIBRATED_ON)))
+    ready, labels = _some(hands, READY_HELD_OUT * kept_back, rng)
+    unsure = np.zeros((FEATURES, len(OUTCOMES))), np.zeros(len(OUTCOMES))
+    features, read = chosen_in(scenes, ready, network, Judge.of(layers, bounds, unsure))
+    outcomes = outcomes_of([scene.answer for scene in scenes] + [*map(str, labels)], read)
+    judge = Judge.of(layers, bounds, fit_certainty(features, outcomes))
+    simulated = slice(0, len(scenes))
+    certainties = held_out(features, outcomes)[simulated]
+    return JudgeTraining(
+        judge, scores(outcomes[simulated], certainties, settings.detection.min_confidence)
+    )
+
+
+def _hands(part: Part, others: Digits, those: slice, rng: np.random.Generator) -> Digits:
+    """Return a part's own digits, at most so many of each, and those others."""
+    own = rng.permutation(len(part.names))  # what has no name was drawn
+    kept = np.concatenate([own[part.labels[own] == digit][:OF_EACH] for digit in range(10)])
+    return Digits(
+        np.concatenate([part.digits[kept], others.images[those]]),
+        np.concatenate([part.labels[kept], others.labels[those]]),
+    )
+
+
+def _some(hands: Digits, count: int, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """Return so many digits, or all that there are, with their labels."""
+    chosen = rng.choice(len(hands.labels), min(len(hands.labels), count), replace=False)
+    return hands.images[chosen], hands.labels[chosen]
+
+
+def dense_layers(model: Any) -> Layers:
+    """Return kernels and biases of a network of dense layers."""
+    dense = import_keras().layers.Dense
+    return [tuple(layer.get_weights()) for layer in model.layers if isinstance(layer, dense)]

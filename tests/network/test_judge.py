@@ -1,0 +1,232 @@
+"""The judge: what it is told, what it says, how it is stored, and what is chosen by it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice, pairwise
+
+import numpy as np
+import pytest
+
+from digit_classification.network.choice import CONVINCING, NO_DIGIT, SEVERAL, choose
+from digit_classification.network.inference import DenseNetwork, NetworkError, unpack
+from digit_classification.network.judge import (
+    CLASSES,
+    FEATURES,
+    OUTCOMES,
+    Judge,
+    inputs_of,
+    inputs_width,
+    packed_size,
+)
+from digit_classification.pictures.proposals import CONTEXT, NUMBERS, Proposal, propose, ready
+from tests.drawing import draw_digit
+
+HIDDEN = 12
+RNG = np.random.default_rng(5)
+
+
+def network() -> DenseNetwork:
+    rng = np.random.default_rng(1)
+    weights = [rng.normal(0, 0.1, (784, HIDDEN)), rng.normal(0, 1, HIDDEN)]
+    weights += [rng.normal(0, 1, (HIDDEN, 10)), rng.normal(0, 1, 10)]
+    content = b"".join(each.astype("<f4").tobytes() for each in weights)
+    return unpack([784, HIDDEN, 10], content)
+
+
+def judge_of(
+    number: str = "ready", weight: float = 1.0, bias: float = 0.0, blank: float = 0.0
+) -> Judge:
+    """A judge whose opinion of what is whole depends on one number alone."""
+    kernel = np.zeros((inputs_width(HIDDEN), len(CLASSES)), np.float32)
+    kernel[CONTEXT**2 + NUMBERS.index(number), 0] = weight
+    bounds = np.stack([np.full(len(NUMBERS), -9.0), np.full(len(NUMBERS), 9.0)])
+    certainty = np.zeros((FEATURES, len(OUTCOMES)), np.float32)
+    certainty[0, 0] = 1  # right: as sure as the judge is that it is whole
+    lean = np.array([0, -9, 0, blank, -9], np.float32)
+    return Judge.of([(kernel, np.array([bias, 0, 0, 0]))], bounds, (certainty, lean))
+
+
+def random_judge() -> Judge:
+    rng = np.random.default_rng(2)
+    widths = [inputs_width(HIDDEN), 8, len(CLASSES)]
+    layers = [(rng.normal(0, 0.2, shape), rng.normal(0, 1, shape[1])) for shape in pairwise(widths)]
+    bounds = np.stack([np.full(len(NUMBERS), -1.0), np.full(len(NUMBERS), 1.0)])
+    certainty = rng.normal(0, 0.3, (FEATURES, len(OUTCOMES))), rng.normal(0, 1, len(OUTCOMES))
+    return Judge.of(layers, bounds, certainty)
+
+
+def digit_on_paper(label: int = 3) -> np.ndarray:
+    """A dark digit on light paper, (130, 100) uint8."""
+    picture = np.full((130, 100), 240, np.uint8)
+    picture[20:110, 5:95] -= (draw_digit(label, side=90) * (200 / 255)).astype(np.uint8)
+    return picture
+
+
+def all_of(picture: np.ndarray) -> list[Proposal]:
+    return [proposal for stage in propose(picture) for proposal in stage]
+
+
+def never() -> Iterator[list[Proposal]]:
+    raise AssertionError("no further proposal is needed")
+    yield
+
+
+# ------------------------------------------------------------------------------------ computing
+
+
+def test_a_judge_says_what_its_layers_say() -> None:
+    judge, reader = random_judge(), network()
+    proposals = all_of(digit_on_paper())
+    inputs = inputs_of(proposals, reader)
+    bounds = judge.bounds
+    rest = inputs.rest.copy()
+    rest[:, : len(NUMBERS)] = np.clip(rest[:, : len(NUMBERS)], bounds[0], bounds[1])
+    values = np.concatenate([inputs.contexts / 255, rest], axis=1)
+    layers, _ = unpacked(judge)
+    for kernel, bias in layers[:-1]:
+        values = np.maximum(values @ kernel + bias, 0)
+    logits = values @ layers[-1][0] + layers[-1][1]
+    expected = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    assert judge(inputs) == pytest.approx(expected, abs=2e-3)
+    assert judge(inputs).sum(axis=1) == pytest.approx(1)
+
+
+def unpacked(judge: Judge) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndarray]:
+    """The judge's layers as its content holds them."""
+    values = np.frombuffer(judge.content, "<f4").astype(float)[2 * len(NUMBERS) :]
+    layers = []
+    for rows, columns in pairwise(judge.widths):
+        kernel, values = values[: rows * columns].reshape(rows, columns), values[rows * columns :]
+        layers.append((kernel, values[:columns]))
+        values = values[columns:]
+    return layers, values
+
+
+@pytest.mark.same_results
+def test_what_is_judged_does_not_depend_on_what_is_judged_with_it() -> None:
+    judge, reader = random_judge(), network()
+    grain = RNG.integers(0, 256, (28, 28)).astype(np.uint8)
+    proposals = [*all_of(digit_on_paper(5)), ready(grain)]
+    together = judge(inputs_of(proposals, reader))
+    apart = [judge(inputs_of([proposal], reader))[0] for proposal in proposals]
+    assert together.tobytes() == np.stack(apart).tobytes()
+
+
+@pytest.mark.same_results
+def test_a_choice_does_not_depend_on_what_is_chosen_with_it() -> None:
+    judge, reader = random_judge(), network()
+    pictures = [digit_on_paper(label) for label in range(10)]
+
+    def chosen(some: list[np.ndarray]) -> list[bytes]:
+        stages = [propose(picture) for picture in some]
+        choices = choose([next(each)[0] for each in stages], stages, reader, judge)
+        return [each.outcomes.tobytes() + each.features.tobytes() for each in choices]
+
+    assert chosen(pictures) == [chosen([picture])[0] for picture in pictures]
+
+
+# -------------------------------------------------------------------------------------- storing
+
+
+def test_a_judge_is_the_same_once_it_is_stored() -> None:
+    judge = random_judge()
+    card, content = judge.pack()
+    assert len(content) == packed_size(card, HIDDEN)
+    again = Judge.unpack(card, content, HIDDEN)
+    inputs = inputs_of(all_of(digit_on_paper()), network())
+    assert again(inputs).tobytes() == judge(inputs).tobytes()
+    assert again.pack() == judge.pack()
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"widths": None}, "a judge without widths"),
+        ({"widths": [4]}, "a judge without widths"),
+        ({"widths": [inputs_width(HIDDEN), -1, 4]}, "a judge's width is not from 1 to 4194304"),
+        ({"widths": [inputs_width(HIDDEN), True, 4]}, "a judge's width is not from 1 to 4194304"),
+        ({"widths": [inputs_width(HIDDEN) + 1, 4]}, "a judge for another network"),
+        ({"widths": [inputs_width(HIDDEN), 5]}, "a judge for another network"),
+        ({"widths": [inputs_width(HIDDEN), 9999, 4]}, "a judge of more than 4,194,304 weights"),
+        ({"numbers": ["size"]}, "a judge of other numbers"),
+        ({"widths": [inputs_width(HIDDEN), 9, 4]}, "a judge's weights of another length"),
+    ],
+)
+def test_a_strangers_judge_is_refused(change: dict[str, object], why: str) -> None:
+    card, content = random_judge().pack()
+    with pytest.raises(NetworkError) as caught:
+        Judge.unpack({**card, **change}, content, HIDDEN)
+    assert str(caught.value) == why
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), 1e7])
+def test_a_judge_of_absurd_weights_is_refused(value: float) -> None:
+    card, content = random_judge().pack()
+    damaged = content[:-4] + np.array([value], "<f4").tobytes()
+    with pytest.raises(NetworkError, match="a judge's weight is not from -1000000 to 1000000"):
+        Judge.unpack(card, damaged, HIDDEN)
+
+
+# ------------------------------------------------------------------------------------- choosing
+
+
+def test_a_convincing_picture_is_looked_at_once() -> None:
+    [first, *_] = next(stages := propose(digit_on_paper()))
+    judge = judge_of(bias=9.0)  # of whatever it is shown
+    [choice] = choose([first], [never()], network(), judge)
+    assert choice.proposal is first
+    assert choice.rejection is None
+    assert choice.confidence > CONVINCING
+    assert list(stages)  # there would have been others
+
+
+def test_of_several_ways_to_see_a_picture_the_best_is_chosen() -> None:
+    """A digit with another beside it: a judge who minds what is left out takes both."""
+    picture = np.concatenate([digit_on_paper(1), digit_on_paper(7)], axis=1)
+    proposals = all_of(picture)
+    for weight in (-9.0, 9.0):
+        stages = propose(picture)
+        judge = judge_of("left out", weight, bias=-1.0)
+        [choice] = choose([next(stages)[0]], [stages], network(), judge)
+        left_out = [float(each.numbers[NUMBERS.index("left out")]) for each in proposals]
+        chosen = float(choice.proposal.numbers[NUMBERS.index("left out")])
+        wanted = min(left_out) if weight < 0 else max(left_out)
+        assert chosen == pytest.approx(wanted, abs=0.15)
+
+
+def test_an_empty_picture_is_blank() -> None:
+    stages = propose(np.full((90, 90), 240, np.uint8))
+    [choice] = choose([next(stages)[0]], [stages], network(), judge_of(bias=9.0))
+    assert choice.rejection == "blank image"
+    assert choice.confidence == 0
+
+
+def test_what_shows_no_digit_is_called_by_its_name() -> None:
+    picture = digit_on_paper()
+    stages = [propose(picture) for _ in range(2)]
+    firsts = [next(each)[0] for each in stages]
+    [nothing, *_] = choose(firsts, stages, network(), judge_of(bias=-9.0))
+    assert nothing.rejection == NO_DIGIT
+    stages = [propose(picture)]
+    [several] = choose([next(stages[0])[0]], stages, network(), judge_of(bias=-9.0, blank=5.0))
+    assert several.rejection == SEVERAL
+
+
+def test_what_the_preparation_counts_is_said() -> None:
+    picture = np.concatenate([digit_on_paper(2), digit_on_paper(6)], axis=1)
+    stages = propose(picture)
+    first = next(stages)[0]
+    assert first.rejection == "found 2 digits"
+    [choice] = choose([first], [stages], network(), judge_of(bias=-9.0, blank=5.0))
+    assert choice.rejection == "found 2 digits"
+
+
+def test_a_digit_in_mnists_form_is_judged_as_it_is() -> None:
+    pixels = draw_digit(8)
+    proposal = ready(pixels)
+    assert proposal.digit is pixels
+    assert not proposal.context.any()
+    assert proposal.numbers.tolist() == [0] * (len(NUMBERS) - 1) + [1]
+    [choice] = choose([proposal], [islice(propose(pixels), 0)], network(), judge_of(bias=9.0))
+    assert choice.proposal is proposal
