@@ -8,7 +8,7 @@
 # make bench  measures              make clean  removes what the other targets made
 # make venv   only installs
 #
-# PYTHON=python3.12 make demo   takes another Python; EPOCHS=2 make demo trains briefly;
+# PYTHON=python3.12 make demo   takes another Python; EPOCHS=2 SCENES=1000 make demo trains briefly;
 # BENCH="--photos DIR" make bench   also measures pictures of your own (benchmarks/README.md).
 
 PYTHON ?= python3
@@ -32,7 +32,7 @@ $(READY): requirements.txt requirements-dev.txt
 	touch $(READY)
 
 demo: $(READY)
-	$(BIN)/python digit_classification_model_trainer.py $(if $(EPOCHS),--epochs $(EPOCHS))
+	$(BIN)/python digit_classification_model_trainer.py $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(SCENES),--scenes $(SCENES))
 	@echo "samples/ holds a blank page and a file that is no picture, so the exit code is 1:"
 	$(BIN)/python digit_classification_detector.py samples; [ $$? -eq 1 ]
 	$(BIN)/python digit_classification_detector.py --show latest

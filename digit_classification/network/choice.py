@@ -1,11 +1,12 @@
 """Which of the ways to see a picture is believed, and how far.
 
-The preparation's own proposal stands if the judge is convinced that it shows one whole digit.
-Otherwise all others are looked at, and the best product of judge and digit network is chosen.  How
-sure that is does not follow from the product alone: other proposals may read the same, or another
-digit just as well; the digit may stand beside another like it.  These are the features of a
-choice, and a logistic regression, fitted on pictures whose truth is known, gives the probability of
-each outcome (Platt 1999, "Probabilistic Outputs for Support Vector Machines").
+The preparation's own proposal stands if neither it nor the judge doubts that it shows one whole
+digit.  Otherwise all others are looked at, and the best product of judge and digit network is
+chosen, the first one's counting more.  How sure that is does not follow from the product alone:
+other proposals may read the same, or another digit just as well; the digit may stand beside another
+like it.  These are the features of a choice, and a logistic regression, fitted on pictures whose
+truth is known, gives the probability of each outcome (Platt 1999, "Probabilistic Outputs for
+Support Vector Machines").
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from digit_classification.pictures.images import BLANK
 from digit_classification.pictures.proposals import Proposal
 
 CONVINCING = 0.9  # the judge's probability with which the preparation's own proposal stands
+OTHERS = 0.7  # how much the products of other proposals count beside that of the first
 # The probability of no digit, or of several, from which that is what is said; and where the
 # preparation says so, too.
 REJECTED, REJECTED_BY_BOTH = 0.9, 0.7
@@ -92,7 +94,8 @@ def choose(
     """
     inputs = inputs_of(firsts, network)
     classes = judge(inputs)
-    convinced = (classes[:, _WHOLE] > CONVINCING) & ~np.array([each.empty for each in firsts])
+    undoubted = np.array([not each.empty and each.rejection is None for each in firsts])
+    convinced = (classes[:, _WHOLE] > CONVINCING) & undoubted
     features = _features_alone(firsts, inputs, classes)
     outcomes = judge.outcomes(features)
     return [
@@ -131,6 +134,8 @@ def _look_further(proposals: list[Proposal], network: ReadingNetwork, judge: Jud
     read = inputs.probabilities.max(axis=1).astype(np.float64)
     digits = inputs.probabilities.argmax(axis=1)
     products = classes[:, _WHOLE] * read
+    if seen[0] is proposals[0]:
+        products[1:] *= OTHERS
     best = int(products.argmax())
     same = digits == digits[best]
     same_but_best = same.copy()

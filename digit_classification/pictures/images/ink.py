@@ -9,11 +9,14 @@ from digit_classification.pictures.images.convention import SMALL
 from digit_classification.pictures.images.grey import reduce
 
 
-def ink_strength(grey: np.ndarray, dark_ink: bool) -> np.ndarray:
-    """How far each pixel is from the paper around it, 0 for paper; (h, w) float32."""
+def ink_strength(grey: np.ndarray, dark_ink: bool, *, flat: bool = False) -> np.ndarray:
+    """How far each pixel is from the paper around it, 0 for paper; (h, w) float32.
+
+    Paper that is `flat` has one tone: so it is taken where a picture is too small to tell.
+    """
     if not dark_ink:
         grey = 255 - grey
-    if max(grey.shape) <= SMALL:
+    if flat or max(grey.shape) <= SMALL:
         light = np.percentile(grey, 90)
         return np.asarray(np.maximum(light - grey.astype(np.float32), 0))
     small = cv2.medianBlur(reduce(grey, 80), 3)

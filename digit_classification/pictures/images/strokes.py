@@ -100,9 +100,14 @@ def cut_out(marks: Marks, digit: np.ndarray) -> np.ndarray:
     return roomy[y - top : y - top + height + 2, x - left : x - left + width + 2]
 
 
-def find_marks(grey: np.ndarray, dark_ink: bool, scale: float) -> Marks | None:
-    """Find the marks in a grey picture that was reduced by `scale`; None if there are none."""
-    ink = ink_strength(grey, dark_ink)
+def find_marks(
+    grey: np.ndarray, dark_ink: bool, scale: float, *, flat: bool = False
+) -> Marks | None:
+    """Find the marks in a grey picture that was reduced by `scale`; None if there are none.
+
+    Of `flat` paper the tone is taken to be the same everywhere.
+    """
+    ink = ink_strength(grey, dark_ink, flat=flat)
     mask, level = _threshold(ink)
     return Marks(ink, mask, level, scale) if level else None
 

@@ -39,6 +39,7 @@ _SMALLEST = 5  # pixels of a view: the longer side of a digit
 _THUMBNAIL = (24, 24)  # pixels: in which two groups are compared
 _ALIKE = 0.96  # overlap of two groups that are the same
 _SAME_BOX = 0.04  # of its longer side, by which each side may be elsewhere
+_FILLING = 0.9  # of the picture's width or height
 _MUCH = 0.1  # of a picture's ink: leaving out less is not worth a word
 
 
@@ -71,6 +72,11 @@ class Proposal:
         """Whether there is nothing to judge."""
         return not self.numbers.any()
 
+    @property
+    def fills_its_picture(self) -> bool:
+        """Whether it reaches from one border to the opposite one, or nearly so."""
+        return max(self.box[2:]) > _FILLING
+
 
 def propose(grey: np.ndarray, invert: Invert = "auto") -> Iterator[list[Proposal]]:
     """Yield the ways to see a grey picture, (h, w) uint8, in stages.
@@ -85,8 +91,11 @@ def propose(grey: np.ndarray, invert: Invert = "auto") -> Iterator[list[Proposal
     dark_ink = has_dark_ink(grey, invert)
     picture = _Picture(grey)
     whole = Region.whole(grey)
-    yield [picture.usual(dark_ink)]
+    usual = picture.usual(dark_ink)
+    yield [usual]
     yield list(picture.proposals(whole, [dark_ink]))
+    if usual.empty or usual.fills_its_picture:
+        yield list(picture.filling(whole, [True, False] if invert == "auto" else [dark_ink]))
     inner: list[Proposal] = []
     for region in find_regions(grey):
         dark = dark_ink if invert != "auto" else has_dark_ink(region.cut(grey), invert)
@@ -142,6 +151,13 @@ class _Picture:
                 smooth = look(pixels, region, dark_ink, smooth=True)
                 if smooth is not None:
                     yield from self._groups(smooth)
+
+    def filling(self, region: Region, polarities: Sequence[bool]) -> Iterator[Proposal]:
+        """Yield what may be the digit of a region that leaves little paper around it."""
+        for dark_ink in polarities:
+            view = look(region.cut(self._grey), region, dark_ink, flat=True)
+            if view is not None:
+                yield from self._groups(view)
 
     def _groups(self, view: View) -> Iterator[Proposal]:
         """Yield the proposals of what may be the digit in a view, if they are new."""

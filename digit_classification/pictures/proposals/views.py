@@ -42,8 +42,14 @@ class View:
         return self.marks.level < _CLEAR * self.noise
 
 
-def look(grey: np.ndarray, region: Region, dark_ink: bool, *, smooth: bool = False) -> View | None:
-    """See a region's pixels, (h, w) uint8, smoothed if wanted; None if there is no mark."""
+def look(
+    grey: np.ndarray, region: Region, dark_ink: bool, *, smooth: bool = False, flat: bool = False
+) -> View | None:
+    """See a region's pixels, (h, w) uint8; None if there is no mark.
+
+    They are made `smooth` where the grain is strong; a `flat` paper has one tone, which a digit
+    that fills its picture does not hide.
+    """
     work = reduce(grey, DETAIL)
     if smooth:
         work = cv2.GaussianBlur(work, (0, 0), max(work.shape) / _SMOOTHING)
@@ -51,7 +57,7 @@ def look(grey: np.ndarray, region: Region, dark_ink: bool, *, smooth: bool = Fal
         factor = _MAGNIFIED / max(work.shape)
         size = (max(1, round(work.shape[1] * factor)), max(1, round(work.shape[0] * factor)))
         work = cv2.resize(work, size, interpolation=cv2.INTER_CUBIC)
-    marks = find_marks(work, dark_ink, max(grey.shape) / max(work.shape))
+    marks = find_marks(work, dark_ink, max(grey.shape) / max(work.shape), flat=flat)
     return None if marks is None else view_of(marks, region, dark_ink)
 
 

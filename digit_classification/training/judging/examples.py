@@ -29,6 +29,7 @@ MORE_OF = {
     "register": 9,
     "two digits apart": 7,
     "two digits that touch": 6,
+    "number in a cell": 5,
     "neighbour touches": 4,
     "neighbours on both sides": 4,
     "plain": 4,
@@ -54,6 +55,8 @@ MORE_OF = {
     "scribble": 3,
     "squared paper": 3,
     "tick": 2,
+    "tight cut": 2,
+    "small on a large page": 2,
     "word": 3,
     "punctuation": 2,
     "gradient": 2,
@@ -79,6 +82,15 @@ class SceneProposals:
     stages: list[list[Proposal]]
     recall: np.ndarray
     precision: np.ndarray
+
+    @property
+    def proposals(self) -> list[Proposal]:
+        return [proposal for stage in self.stages for proposal in stage]
+
+    @property
+    def digits(self) -> np.ndarray:
+        """What they show, (n, 28, 28) uint8."""
+        return np.stack([proposal.digit for proposal in self.proposals])
 
 
 def make_examples(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import itertools
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,6 +21,7 @@ WHOLE_RECALL, PURE = 0.88, 0.85  # what is one whole digit
 EXACT = 0.93  # both: what is certainly one; if it is misread then, its writer is to blame
 NEARLY_RECALL, NEARLY_PURE = 0.75, 0.7  # what is still read rightly, and so not much amiss
 
+SCENES_AT_A_TIME = 50
 # Examples of each class that one picture gives at most, so that none of them counts too much.
 MOST = {WHOLE: 8, OTHER: 16, SEVERAL: 12, BLANK: 12}
 # Kinds without a digit that may come as a 28x28 picture in MNIST's convention, too, where nothing
@@ -89,23 +91,37 @@ def learning_set(
         rng: chooses which proposals of a picture count.
     """
     rows = _Rows()
-    for scene in scenes:
-        proposals = [proposal for stage in scene.stages for proposal in stage]
-        seen = np.stack([proposal.digit for proposal in proposals])
-        each = classes_of(scene, network(seen).argmax(axis=1))
-        each[[proposal.empty for proposal in proposals]] = UNSURE
-        digit = int(scene.answer) if scene.answer.isdigit() else -1
-        left = dict(MOST)
-        for index in rng.permutation(len(proposals)):
-            if each[index] == UNSURE or not left[each[index]]:
-                continue
-            left[each[index]] -= 1
-            rows.add(proposals[index], each[index], digit)
-        if each[0] == WHOLE or (each[0] == OTHER and scene.kind in ALSO_READY):
-            rows.add(ready(seen[0]), each[0], digit)
+    for some in _batches(scenes):
+        # Many at a time: small products leave the cores to those who draw the pictures.
+        readings = network(np.concatenate([scene.digits for scene in some])).argmax(axis=1)
+        ends = np.cumsum([len(scene.recall) for scene in some])
+        for scene, read in zip(some, np.split(readings, ends[:-1]), strict=True):
+            _add(scene, read, rows, rng)
     for image in ready_digits:
         rows.add(ready(image), WHOLE, -1)
     return rows.joined()
+
+
+def _batches(scenes: Iterable[SceneProposals]) -> Iterator[list[SceneProposals]]:
+    waiting = iter(scenes)
+    while some := list(itertools.islice(waiting, SCENES_AT_A_TIME)):
+        yield some
+
+
+def _add(scene: SceneProposals, read: np.ndarray, rows: _Rows, rng: np.random.Generator) -> None:
+    """Add what is learned from one picture, in whose proposals these digits are read."""
+    proposals = scene.proposals
+    each = classes_of(scene, read)
+    each[[proposal.empty for proposal in proposals]] = UNSURE
+    digit = int(scene.answer) if scene.answer.isdigit() else -1
+    left = dict(MOST)
+    for index in rng.permutation(len(proposals)):
+        if each[index] == UNSURE or not left[each[index]]:
+            continue
+        left[each[index]] -= 1
+        rows.add(proposals[index], each[index], digit)
+    if each[0] == WHOLE or (each[0] == OTHER and scene.kind in ALSO_READY):
+        rows.add(ready(proposals[0].digit), each[0], digit)
 
 
 class _Rows:

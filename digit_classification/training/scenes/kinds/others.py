@@ -11,6 +11,7 @@ from .. import cameras, compose, letters, marks, noise, papers
 from ..marks import Paths
 from ..sheet import Ink, Kind, Rng, Scene, Sheet
 from ..strokes import Digits
+from . import cells
 
 # Nothing written -------------------------------------------------------------------------------
 
@@ -130,7 +131,23 @@ def cropped(rng: Rng, sheet: Sheet, box: tuple[float, float, float, float]) -> S
 
 
 def two_apart(rng: Rng, digits: Digits) -> Scene:
-    return cropped(rng, *number(rng, digits, 2, (0.08, 0.6)))
+    return cropped(rng, *number(rng, digits, 2, (0.08, 1.3)))
+
+
+def number_in_a_cell(rng: Rng, digits: Digits) -> Scene:
+    """Two or three digits within printed lines, as counts and years stand in forms."""
+    sheet, _ = number(rng, digits, int(rng.integers(2, 4)), (-0.05, 0.5))
+    printed = (
+        cells.whole_frame,
+        cells.cut_along_the_line,
+        cells.one_sided_line,
+        cells.table,
+        cells.ruled,
+        cells.base_line,
+    )
+    printed[rng.integers(len(printed))](rng, sheet)
+    cameras.any_camera(rng, sheet)
+    return sheet.to_scene(rng, "several")
 
 
 def two_touch(rng: Rng, digits: Digits) -> Scene:
@@ -322,6 +339,7 @@ KINDS = {
     "word": Kind(word, "no digit"),
     "printed text": Kind(printed_text, "no digit"),
     "two digits apart": Kind(two_apart, "several"),
+    "number in a cell": Kind(number_in_a_cell, "several"),
     "two digits that touch": Kind(two_touch, "several"),
     "neighbours only": Kind(neighbours_only, "no digit"),
     "noise": Kind(noise_only, "no digit"),
