@@ -49,6 +49,11 @@ SERVER_FOLDERS = (
 STARTUP_TIMEOUT_S = 60
 
 
+def pytest_configure() -> None:
+    """Train no judge, which takes minutes, unless a test asks for one."""
+    os.environ.setdefault("DIGITS_TRAINING_SCENES", "0")
+
+
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small model that reads drawn digits well; to be left as it is."""
@@ -56,7 +61,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train_model(folder, *options, per_class=40)
 
 
-DATASET, EPOCHS = "dataset/mnist-test.zip", 15
+DATASET, EPOCHS, SCENES = "dataset/mnist-test.zip", 15, 1500
 # What decides which model that training makes.
 MAKES_MODELS = (
     "digit_classification/image_formats.py",
@@ -92,13 +97,14 @@ def trained(request: pytest.FixtureRequest) -> Path:
             with pytest.MonkeyPatch.context() as environment:
                 for name in [name for name in os.environ if name.startswith("DIGITS_")]:
                     environment.delenv(name)
-                options = ["--dataset", ROOT / DATASET, "--epochs", EPOCHS, "--model", path]
+                options = ["--dataset", ROOT / DATASET, "--model", path]
+                options += ["--epochs", EPOCHS, "--scenes", SCENES]
                 assert trainer.main([*map(str, options), "--no-cache", "--quiet"]) == 0
     return path
 
 
 def _checksum_of_what_makes_models() -> str:
-    checksum = hashlib.sha256(str(EPOCHS).encode())
+    checksum = hashlib.sha256(f"{EPOCHS} {SCENES}".encode())
     for name in MAKES_MODELS:
         path = ROOT / name
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:

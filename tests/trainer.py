@@ -8,13 +8,10 @@ from tests.drawing import write_dataset
 
 
 def run(*arguments: object) -> int:
-    """Run the trainer's command line in this process; return its exit code.
-
-    A judge takes minutes to train, and is trained only where `--scenes` is among the arguments.
-    """
+    """Run the trainer's command line in this process; return its exit code."""
     import digit_classification_model_trainer as trainer
 
-    return trainer.main(["--scenes", "0", *(str(argument) for argument in arguments)])
+    return trainer.main([str(argument) for argument in arguments])
 
 
 def train_model(folder: Path, *options: object, per_class: int = 12) -> Path:

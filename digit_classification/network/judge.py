@@ -5,7 +5,7 @@ tells which proposal of a picture is worth reading.  It is a dense network of it
 reading loses nothing, and is computed as exactly as `inference` computes that.  Its inputs are
 
 - what the digit network makes of the digit: logarithms of its probabilities, and its last hidden
-  layer (the pixels themselves add nothing to that, measured in benchmarks/pictures.md),
+  layer (its pixels were tried as well, and added nothing),
 - the ink around the digit that is left out, (28, 28) pixels,
 - the proposal's numbers, within the bounds of those that it was trained on.
 
