@@ -161,9 +161,7 @@ def read_strokes(texts: tuple[str, ...], stray: float = STRAY) -> tuple[tuple[Po
     return tuple(strokes)
 
 
-def _read_point(
-    text: str, stray: float, named: dict[str, tuple[int, Point]], number: int
-) -> Point:
+def _read_point(text: str, stray: float, named: dict[str, tuple[int, Point]], number: int) -> Point:
     match = _POINT.fullmatch(text)
     if match is None:
         raise ValueError(f"'{text}' is no point, such as '0.5 0' or 'top=0.5 0 !'")

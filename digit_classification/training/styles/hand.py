@@ -7,6 +7,7 @@ way is smoothed along its length.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -68,9 +69,7 @@ def write_model(style: Style) -> list[Way]:
     ]
 
 
-def _by_stroke(
-    style: Style, points: np.ndarray
-) -> Iterator[tuple[tuple[Point, ...], np.ndarray]]:
+def _by_stroke(style: Style, points: np.ndarray) -> Iterator[tuple[tuple[Point, ...], np.ndarray]]:
     start = 0
     for stroke in style.strokes:
         yield stroke, points[start : start + len(stroke)]
@@ -121,7 +120,7 @@ def _curve(stroke: tuple[Point, ...], places: np.ndarray, bows: np.ndarray) -> n
             _straight(places[start], places[stop], bows[start])
             if stop == start + 1
             else _spline(stroke[start : stop + 1]) @ places[start : stop + 1]
-            for start, stop in zip(ends, ends[1:], strict=False)
+            for start, stop in itertools.pairwise(ends)
         ]
     )
 

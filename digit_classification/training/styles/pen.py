@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import cv2
@@ -10,6 +11,7 @@ import numpy as np
 from digit_classification.training.styles.hand import STEP, Rng, Way
 
 _FINE = 96  # pixels: a digit that is less high is drawn larger, and reduced
+_FINEST = 0.8  # pixels of a stroke's width: a finer one would not be seen
 _BITS = 4  # of the fractions of pixels that OpenCV draws with
 _TAPER = 0.12  # of the height: how long a brush takes to land and to lift
 
@@ -71,8 +73,8 @@ def put_ink(ways: list[Way], pen: Pen, height: float, rng: Rng) -> np.ndarray:
     columns, rows = ((everything.max(axis=0) + pen.width - low) * scale).astype(int) + 3
     ink = np.zeros((-(-rows // times) * times, -(-columns // times) * times), np.uint8)
     for way in ways:
-        widths = _widths(way, pen, rng) * scale
-        _draw(ink, (way - low) * scale + 1, np.maximum(1, np.rint(widths).astype(int)))
+        widths = np.rint(np.maximum(_widths(way, pen, rng) * scale, _FINEST * times))
+        _draw(ink, (way - low) * scale + 1, widths.astype(int))
     if pen.dry:
         ink = _dried(ink, pen.dry, scale, rng)
     if times > 1:
@@ -102,7 +104,7 @@ def _draw(ink: np.ndarray, way: Way, widths: np.ndarray) -> None:
     """Draw a stroke of changing width: a line for each part of it that has the same."""
     at = np.rint(way * 2**_BITS).astype(np.int32)
     starts = [0, *(np.flatnonzero(np.diff(widths)) + 1), len(widths)]
-    for start, stop in zip(starts, starts[1:], strict=False):
+    for start, stop in itertools.pairwise(starts):
         part = at[max(0, start - 1) : stop]
         cv2.polylines(ink, [part], False, 255, int(widths[start]), cv2.LINE_AA, _BITS)
 

@@ -14,7 +14,7 @@ HEIGHTS = (8, 200)  # pixels of a digit's longer side, from and to
 _DRAWN_SHARE = 0.3
 _CUT_SHARE = 0.2
 _BOXES = (8, 12, 16, 16, 16, 16, 20, 24, 32)  # pixels: 16x16 is the commonest
-_LEAST_WIDTH = 0.25  # of a box, to which a cut digit is widened at least: a 1 would be a block
+_WIDEST = 2.5  # times its width, to which a digit is stretched: a 1 would be a block
 
 
 def any_height(rng: Rng) -> float:
@@ -63,21 +63,18 @@ def cut_to_a_box(ink: np.ndarray, rng: Rng) -> np.ndarray:
     """
     rows, columns = ink.shape
     side = int(rng.choice(_BOXES))
-    stretched = rng.choice((1.0, rng.uniform(0.4, 1.0)))  # how far to a square
+    kept = rng.choice((0.0, rng.uniform(0, 0.6)))  # of the proportions, as an exponent
     proportion = min(rows, columns) / max(rows, columns)
-    short = max(1, round(side * max(_LEAST_WIDTH, proportion ** (1 - stretched))))
+    short = max(1, round(side * min(proportion**kept, _WIDEST * proportion)))
     size = (short, side) if columns < rows else (side, short)
     cut = cv2.resize(ink, size, interpolation=cv2.INTER_AREA)
     if side >= 16 and rng.random() < 0.4:
-        cut = np.where(cut > rng.uniform(90, 150), 255, 0).astype(np.uint8)
-    border = [int(each) for each in rng.integers(1, 4, 4)]
-    picture = cv2.copyMakeBorder(cut, *border, cv2.BORDER_CONSTANT, value=0)
+        cut = np.where(cut > rng.uniform(0.25, 0.5) * cut.max(), 255, 0).astype(np.uint8)
+    picture = np.pad(cut, rng.integers(4, size=(2, 2)))
     return 255 - picture if rng.random() < 0.3 else picture
 
 
 def _with_space(ink: np.ndarray, rng: Rng, least: float, most: float) -> np.ndarray:
     """Return the ink with space on each side, in parts of its longer side."""
-    space = [
-        max(2, round(float(part) * max(ink.shape))) for part in rng.uniform(least, most, size=4)
-    ]
-    return cv2.copyMakeBorder(ink, *space, cv2.BORDER_CONSTANT, value=0)
+    space = rng.uniform(least, most, (2, 2)) * max(ink.shape)
+    return np.pad(ink, np.maximum(2, np.rint(space).astype(int)))
