@@ -9,7 +9,7 @@ import numpy as np
 
 from digit_classification.training.styles.hand import Rng
 
-HEIGHTS = (8, 200)  # pixels of a digit's longer side, from and to
+HEIGHTS = (8, 20, 200)  # pixels of a digit: the least, the commonest, the most
 # Of the pictures: as on a screen, and as programs cut them; the others are on paper.
 _DRAWN_SHARE = 0.3
 _CUT_SHARE = 0.2
@@ -18,8 +18,8 @@ _WIDEST = 2.5  # times its width, to which a digit is stretched: a 1 would be a 
 
 
 def any_height(rng: Rng) -> float:
-    """Return a digit's height: small ones are as many as large ones of twice their size."""
-    return float(np.exp(rng.uniform(*np.log(HEIGHTS))))
+    """Return a digit's height: few are very small, and few so large that they cost time."""
+    return float(np.exp(rng.triangular(*np.log(HEIGHTS))))
 
 
 def take(ink: np.ndarray, rng: Rng) -> np.ndarray:
@@ -37,13 +37,13 @@ def take(ink: np.ndarray, rng: Rng) -> np.ndarray:
 
 def on_a_screen(ink: np.ndarray, rng: Rng) -> np.ndarray:
     """Return the ink with some space around, light on dark or dark on light."""
-    picture = _with_space(ink, rng, 0.12, 0.5)
+    picture = _with_space(ink, rng, 0.1, 0.4)
     return 255 - picture if rng.random() < 0.3 else picture
 
 
 def on_paper(ink: np.ndarray, rng: Rng) -> np.ndarray:
     """Return a scan or a photo: paper and ink are grey, light fades, the lens blurs."""
-    cover = _with_space(ink, rng, 0.12, 0.6).astype(np.float32) / 255
+    cover = _with_space(ink, rng, 0.1, 0.4).astype(np.float32) / 255
     rows, columns = cover.shape
     if rng.random() < 0.5:
         cover = cv2.GaussianBlur(cover, (0, 0), max(0.3, rng.uniform(0, 0.025) * rows))
