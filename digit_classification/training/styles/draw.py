@@ -28,10 +28,10 @@ def draw_digits(
         styles: all of the book if None.
 
     Returns:
-        Normalised digits, (count, 28, 28) uint8, and their labels, (count,) uint8.
+        Normalised digits, (count, 28, 28) uint8, and their labels, (count,) uint8, in any order.
     """
     styles = read_book() if styles is None else styles
-    chosen = choose(count, styles)
+    chosen = rng.permutation(choose(count, styles))
     seeds = rng.integers(2**63, size=count)
     work = functools.partial(_draw_one, styles)
     pairs = zip(chosen.tolist(), seeds.tolist(), strict=True)
