@@ -71,7 +71,7 @@ class TrainingSettings(Section):
         description="distort the training images, afresh in each epoch: slower, but more accurate",
     )
     drawn_share: float = Field(
-        0.05,
+        0.1,
         ge=0,
         le=1,
         description="digits in styles that MNIST lacks, drawn by the program and added to the "

@@ -27,7 +27,7 @@ from digit_classification.training.dataset import (
     Findings,
     read_dataset,
 )
-from digit_classification.training.drawn import draw_digits
+from digit_classification.training.styles.draw import draw_digits
 
 NAMED = 10  # files named on the terminal; what is said of a large dataset should stay readable
 

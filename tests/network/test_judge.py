@@ -190,8 +190,7 @@ def test_of_several_ways_to_see_a_picture_the_best_is_chosen() -> None:
         judge = judge_of("left out", weight, bias=-1.0)
         [choice] = choose([next(stages)[0]], [stages], network(), judge)
         left_out[weight] = float(choice.proposal.numbers[NUMBERS.index("left out")])
-    assert left_out[-9.0] < 0.1
-    assert left_out[9.0] > 0.3
+    assert left_out[9.0] > left_out[-9.0] + 0.2
 
 
 def test_an_empty_picture_is_blank() -> None:

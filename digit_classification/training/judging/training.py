@@ -16,7 +16,6 @@ from digit_classification.cli.terminal import Terminal
 from digit_classification.network import inference
 from digit_classification.network.judge import FEATURES, OUTCOMES, Judge
 from digit_classification.settings import Settings
-from digit_classification.training.drawn import draw_digits
 from digit_classification.training.judging.calibration import (
     chosen_in,
     fit_certainty,
@@ -29,6 +28,7 @@ from digit_classification.training.judging.labels import learning_set
 from digit_classification.training.judging.learner import Layers, learn, number_bounds
 from digit_classification.training.parts import Part, Parts
 from digit_classification.training.scenes import Digits
+from digit_classification.training.styles.draw import draw_digits
 
 HELD_OUT = 0.2  # of the pictures: drawn of other digits, for the calibration
 # Digits in styles that the dataset may lack, beside its own: to learn from, to calibrate on.

@@ -1,0 +1,57 @@
+"""The benchmark that leaves styles out, on very little."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from benchmarks.styles import Row, as_table, folds, main, measure
+from digit_classification.settings import TrainingSettings
+from digit_classification.training.parts import Part
+from digit_classification.training.styles.book import read_book
+from digit_classification.training.styles.draw import draw_digits
+
+BOOK = read_book()
+
+
+def test_each_style_is_left_out_once_with_none_of_its_digit() -> None:
+    out = list(folds(BOOK))
+    assert sorted(style.title for fold in out for style in fold) == sorted(
+        style.title for style in BOOK
+    )
+    for fold in out:
+        assert len({style.digit for style in fold}) == len(fold)
+
+
+def test_a_style_is_read_worse_by_the_network_that_did_not_see_it() -> None:
+    """A one that looks like a seven, among sevens and other ones."""
+    titles = {"1 stem", "1 with a straight flag", "7 plain", "7 upright"}
+    styles = [style for style in BOOK if style.title in titles]
+    digits, labels = draw_digits(200, np.random.default_rng(0), [styles[0], styles[2]])
+    settings = TrainingSettings(hidden_units=(32,), epochs=8, drawn_share=1.0, batch_size=50)
+    told: list[str] = []
+    rows = measure(Part(digits, labels, []), styles, settings, 40, told.append)
+    assert [row.style for row in rows] == styles
+    assert told[1] == "Training 2 of 2, without 2 styles"
+    found = {row.style.title: row for row in rows}
+    flagged = found["1 with a straight flag"]
+    assert flagged.learned > 0.8
+    assert flagged.left_out < flagged.learned - 0.2
+
+
+def test_the_worst_style_stands_first() -> None:
+    rows = [Row(BOOK[0], 1.0, 1.0), Row(BOOK[1], 0.5, 0.9)]
+    assert as_table(rows).splitlines()[2:] == [
+        "| mean of 2 styles | 75.0% | 95.0% |",
+        "| worst style | 50.0% | 90.0% |",
+        f"| {BOOK[1].title} | 50% | 90% |",
+        f"| {BOOK[0].title} | 100% | 100% |",
+    ]
+
+
+def test_the_script_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--quick", "--hidden-units", "8"]) == 0
+    captured = capsys.readouterr()
+    assert captured.out.startswith("| style | left out | learned |\n")
+    assert "| mean of 20 styles |" in captured.out
+    assert "Training 2 of 2, without 10 styles" in captured.err
