@@ -692,6 +692,12 @@ def build_parser() -> argparse.ArgumentParser:
         "--scans", type=Path, metavar="DIR", help="folder of scans with labels.tsv: file, label"
     )
     parser.add_argument(
+        "--keep",
+        type=Path,
+        metavar="DIR",
+        help="keep the trained models in DIR, for --model here and in pictures.py",
+    )
+    parser.add_argument(
         "--registers",
         type=Path,
         metavar="DIR",
@@ -760,6 +766,8 @@ def _check(arguments: argparse.Namespace) -> None:
             "do not belong: name a folder elsewhere with --mistakes."
         )
     check_outputs(arguments.json, arguments.markdown)
+    if arguments.keep is not None and not arguments.keep.is_dir():
+        raise BenchmarkError(f"'{arguments.keep}' is no folder: make it first.")
 
 
 def check_outputs(*files: Path | None) -> None:
@@ -785,11 +793,11 @@ def measure(arguments: argparse.Namespace, folder: Path, messages: Console) -> l
     models, our_seconds = list(arguments.model), []
     for seed in arguments.seeds if not models else ():
         messages.print(f"Training ours, seed {seed}")
-        brief = {"epochs": 10, "batch_size": 32} if quick else {}
+        brief = {"epochs": 10, "batch_size": 32, "scenes": 0} if quick else {}
         training = TrainingSettings(seed=seed, **brief)
         settings = Settings(
             dataset=DatasetSettings(path=training_set, test_path=test_set),
-            model=ModelSettings(path=folder / f"seed-{seed}.keras"),
+            model=ModelSettings(path=(arguments.keep or folder) / f"seed-{seed}.keras"),
             training=training,
         )
         our_seconds.append(in_new_process(train_ours, settings)[1])

@@ -75,6 +75,7 @@ def train_judge(model: Any, parts: Parts, settings: Settings, terminal: Terminal
         with asking_first(stopped.append):
             return _train(model, parts, settings, _Progress(terminal, stopped))
     except Interrupted as interruption:
+        terminal.messages.print("Stopping: the model is saved without a judge.")
         return JudgeTraining(interrupted_by=exit_status(interruption) - 128)
 
 
