@@ -87,6 +87,33 @@ def test_a_folder_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
     )
 
 
+def test_a_folder_for_the_models_that_is_not_there(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--keep", "missing"]) == 2
+    assert capsys.readouterr().err == "Error: 'missing' is no folder: make it first.\n"
+
+
+def test_what_is_said_of_a_picture_without_a_digit_is_wrong() -> None:
+    reading = Reading(
+        np.array([1, 2, 3]), np.full(3, 0.9), np.array(["ok", "uncertain", "rejected"])
+    )
+    assert figures(reading, np.full(3, NO_DIGIT))["wrong_ok"] == pytest.approx(1 / 3)
+    assert figures(reading, np.array([2, 3, 4]))["wrong_ok"] == pytest.approx(1 / 3)
+    assert figures(reading, np.array([1, 3, 4]))["wrong_ok"] == 0
+
+
+def test_pictures_without_a_digit_have_their_own_row(tmp_path: Path) -> None:
+    labels = ["4", "blank", "several", "no digit", "7"]
+    for number in range(len(labels)):
+        Image.fromarray(draw_digit(4)).save(tmp_path / f"{number}.png")
+    lines = [f"{number}.png\t{label}" for number, label in enumerate(labels)]
+    (tmp_path / "labels.tsv").write_text("\n".join(["file\tlabel", *lines]) + "\n")
+    cells = in_table("cells", tmp_path)
+    assert {name: part.tolist() for name, part in cells.parts.items()} == {
+        "cells": [True, False, False, False, True],
+        "cells, without a digit": [False, True, True, True, False],
+    }
+
+
 def test_mistakes_do_not_go_into_the_repository(capsys: pytest.CaptureFixture[str]) -> None:
     folder = ROOT / "mistakes"
     assert main(["--mistakes", str(folder)]) == 2
@@ -162,7 +189,9 @@ def test_ours_is_trained_and_read_and_its_mistakes_are_drawn(
         Settings(
             dataset=DatasetSettings(path=dataset, test_path=None),
             model=ModelSettings(path=model),
-            training=TrainingSettings(hidden_units=(32,), epochs=12, batch_size=16, seed=1),
+            training=TrainingSettings(
+                hidden_units=(32,), epochs=12, batch_size=16, seed=1, scenes=0
+            ),
         )
     )
     predictor = DigitPredictor(model)
