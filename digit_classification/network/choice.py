@@ -1,12 +1,13 @@
 """Which of the ways to see a picture is believed, and how far.
 
 The preparation's own proposal stands if neither it nor the judge doubts that it shows one whole
-digit.  Otherwise all others are looked at, and the best product of judge and digit network is
-chosen, the first one's counting more.  How sure that is does not follow from the product alone:
-other proposals may read the same, or another digit just as well; the digit may stand beside another
-like it.  These are the features of a choice, and a logistic regression, fitted on pictures whose
-truth is known, gives the probability of each outcome (Platt 1999, "Probabilistic Outputs for
-Support Vector Machines").
+digit, or if the picture is a digit in MNIST's form and nothing else.  Otherwise all others are
+looked at, and the best product of judge and digit network is chosen, the first one's counting more.
+
+How sure that is does not follow from the product alone: other proposals may read the same, or
+another digit just as well; the digit may stand beside another like it.  These are the features of a
+choice, and a logistic regression, fitted on pictures whose truth is known, gives the probability of
+each outcome (Platt 1999, "Probabilistic Outputs for Support Vector Machines").
 """
 
 from __future__ import annotations
@@ -94,8 +95,8 @@ def choose(
     """
     inputs = inputs_of(firsts, network)
     classes = judge(inputs)
-    undoubted = np.array([not each.empty and each.rejection is None for each in firsts])
-    convinced = (classes[:, _WHOLE] > CONVINCING) & undoubted
+    convincing = np.array([_convincing(each) for each in firsts])
+    convinced = classes[:, _WHOLE] > convincing
     features = _features_alone(firsts, inputs, classes)
     outcomes = judge.outcomes(features)
     return [
@@ -104,6 +105,13 @@ def choose(
         else _look_further([firsts[i], *itertools.chain.from_iterable(others[i])], network, judge)
         for i in range(len(firsts))
     ]
+
+
+def _convincing(first: Proposal) -> float:
+    """Return the judge's probability above which a proposal stands without a look at others."""
+    if first.ready:
+        return 0.0  # in MNIST's form already, it is all there is
+    return CONVINCING if not first.empty and first.rejection is None else 1.0
 
 
 def _features_alone(firsts: Sequence[Proposal], inputs: Inputs, classes: np.ndarray) -> np.ndarray:

@@ -26,7 +26,7 @@ import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -61,6 +61,24 @@ class Layer:
     bias: np.ndarray
 
 
+class Activations(NamedTuple):
+    """Numbers of a layer as they are multiplied: whole * 2^exponents.
+
+    `whole` is (n, width) float64, whole numbers of 24 bits at most, and `exponents` (n, 1) int.
+    """
+
+    whole: np.ndarray
+    exponents: np.ndarray
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> Activations:
+        """Round (n, width) float64 to 24 bits of the largest of each row."""
+        _, exponents = np.frexp(np.abs(values).max(axis=1, keepdims=True))
+        exponents -= ACTIVATION_BITS
+        whole = values * np.ldexp(1.0, -exponents)
+        return cls(np.rint(whole, out=whole), exponents)
+
+
 @dataclass(frozen=True)
 class DenseNetwork:
     """A Network of dense layers, ReLU between them and a softmax after the last."""
@@ -70,26 +88,28 @@ class DenseNetwork:
     def __call__(self, digits: np.ndarray) -> np.ndarray:
         return self.with_hidden(digits)[0]
 
-    def with_hidden(self, digits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return the probabilities, and the last layer's inputs, (n, hidden_width) float64.
+    def with_hidden(self, digits: np.ndarray) -> tuple[np.ndarray, Activations]:
+        """Return the probabilities, and the last layer's inputs, (n, hidden_width).
 
         Without a hidden layer, these are the pixels, 0 to 1.
         """
         parts = [self._compute(digits[i : i + BATCH]) for i in range(0, len(digits), BATCH)]
         probabilities, hidden = zip(*parts, strict=True)
-        return np.concatenate(probabilities), np.concatenate(hidden)
+        whole, exponents = (np.concatenate(each) for each in zip(*hidden, strict=True))
+        return np.concatenate(probabilities), Activations(whole, exponents)
 
     @property
     def hidden_width(self) -> int:
         return len(self.layers[-1].whole)
 
-    def _compute(self, digits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def _compute(self, digits: np.ndarray) -> tuple[np.ndarray, Activations]:
         with np.errstate(over="ignore", invalid="ignore"):  # huge weights; the caller looks
             pixels = digits.reshape(len(digits), -1)
             values = after_pixels(self.layers[0], pixels)
-            hidden = pixels / PIXEL if len(self.layers) == 1 else values
+            if len(self.layers) == 1:
+                return softmax(values).astype(np.float32), Activations.of(pixels / PIXEL)
             for layer in self.layers[1:]:
-                hidden = np.maximum(values, 0, out=values)
+                hidden = Activations.of(np.maximum(values, 0, out=values))
                 values = after_activations(layer, hidden)
             return softmax(values).astype(np.float32), hidden
 
@@ -220,14 +240,10 @@ def after_pixels(layer: Layer, pixels: np.ndarray) -> np.ndarray:
     return values
 
 
-def after_activations(layer: Layer, values: np.ndarray) -> np.ndarray:
-    """Return (n, out) float64 of activations, (n, in) float64."""
-    _, exponents = np.frexp(np.abs(values).max(axis=1, keepdims=True))
-    exponents -= ACTIVATION_BITS
-    values = values * np.ldexp(1.0, -exponents)
-    np.rint(values, out=values)
-    values = values @ layer.whole
-    values *= np.ldexp(1.0, exponents)
+def after_activations(layer: Layer, activations: Activations) -> np.ndarray:
+    """Return (n, out) float64."""
+    values = activations.whole @ layer.whole
+    values *= np.ldexp(1.0, activations.exponents)
     values *= layer.step
     values += layer.bias
     return values

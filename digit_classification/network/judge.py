@@ -25,6 +25,7 @@ import numpy as np
 
 from digit_classification.network.inference import (
     MAX_LAYERS,
+    Activations,
     Layer,
     NetworkError,
     activation_layer,
@@ -50,7 +51,7 @@ LOG_SCALE = 4  # brings these logarithms to -2.3 to 0, the range of the other in
 class ReadingNetwork(Protocol):
     """A network of digits that shows its last hidden layer, too."""
 
-    def with_hidden(self, digits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def with_hidden(self, digits: np.ndarray) -> tuple[np.ndarray, Activations]:
         """Return the probabilities of (n, 28, 28) uint8 digits, and the hidden layer."""
 
 
@@ -60,13 +61,15 @@ class Inputs:
 
     Attributes:
         contexts: (n, 784) uint8, the ink around each digit.
-        rest: (n, len(NUMBERS) + 10 + hidden) float64: numbers, not bounded yet, logarithms of
-            probabilities, and the digit network's hidden layer.
+        rest: (n, len(NUMBERS) + 10) float64: numbers, not bounded yet, and logarithms of
+            probabilities.
+        hidden: the digit network's last hidden layer.
         probabilities: (n, 10) float32, what the digit network reads.
     """
 
     contexts: np.ndarray
     rest: np.ndarray
+    hidden: Activations
     probabilities: np.ndarray
 
 
@@ -76,8 +79,8 @@ def inputs_of(proposals: Sequence[Proposal], network: ReadingNetwork) -> Inputs:
     probabilities, hidden = network.with_hidden(digits)
     contexts = np.stack([each.context for each in proposals]).reshape(len(digits), -1)
     numbers = np.stack([each.numbers for each in proposals])
-    rest = np.concatenate([numbers, log_probabilities(probabilities), hidden], axis=1)
-    return Inputs(contexts, rest, probabilities)
+    rest = np.concatenate([numbers, log_probabilities(probabilities)], axis=1)
+    return Inputs(contexts, rest, hidden, probabilities)
 
 
 def log_probabilities(probabilities: np.ndarray) -> np.ndarray:
@@ -96,7 +99,7 @@ class Judge:
     """A judge as it is computed; `Judge.of` and `Judge.unpack` make one.
 
     Attributes:
-        context, rest: the two parts of the first layer, for the context and the other inputs.
+        context, rest, hidden: the three parts of the first layer, for the three kinds of input.
         later: the other layers.
         bounds: (2, len(NUMBERS)) float64, the least and the largest of each number in training.
         certainty: the logistic regression from a choice's features to its OUTCOMES.
@@ -106,6 +109,7 @@ class Judge:
 
     context: Layer
     rest: Layer
+    hidden: Layer
     later: tuple[Layer, ...]
     bounds: np.ndarray
     certainty: Layer
@@ -162,7 +166,10 @@ class Judge:
         (first, bias), *others = kernels
         return cls(
             context=pixel_layer(first[: CONTEXT**2], bias),
-            rest=activation_layer(first[CONTEXT**2 :], np.zeros_like(bias), signed=True),
+            rest=activation_layer(
+                first[CONTEXT**2 : inputs_width(0)], np.zeros_like(bias), signed=True
+            ),
+            hidden=activation_layer(first[inputs_width(0) :], np.zeros_like(bias)),
             later=tuple(activation_layer(*each) for each in others),
             bounds=bounds,
             certainty=activation_layer(
@@ -174,18 +181,19 @@ class Judge:
 
     def __call__(self, inputs: Inputs) -> np.ndarray:
         """Return the probabilities of CLASSES, (n, 4) float64."""
-        rest = inputs.rest.copy()
+        rest = np.clip(inputs.rest, -_LARGEST, _LARGEST)
         numbers = rest[:, : len(NUMBERS)]
         np.clip(numbers, self.bounds[0], self.bounds[1], out=numbers)
-        np.clip(rest, -_LARGEST, _LARGEST, out=rest)
-        values = after_pixels(self.context, inputs.contexts) + after_activations(self.rest, rest)
+        values = after_pixels(self.context, inputs.contexts)
+        values += after_activations(self.rest, Activations.of(rest))
+        values += after_activations(self.hidden, inputs.hidden)
         for layer in self.later:
-            values = after_activations(layer, np.maximum(values, 0, out=values))
+            values = after_activations(layer, Activations.of(np.maximum(values, 0, out=values)))
         return softmax(values)
 
     def outcomes(self, features: np.ndarray) -> np.ndarray:
         """Return the probabilities of OUTCOMES, (n, 5) float64, of (n, FEATURES) float64."""
-        return softmax(after_activations(self.certainty, features))
+        return softmax(after_activations(self.certainty, Activations.of(features)))
 
 
 class _Taker:

@@ -37,7 +37,7 @@ from digit_classification.files import (
 )
 from digit_classification.names import printable
 from digit_classification.network import inference
-from digit_classification.network.inference import Network, NetworkError
+from digit_classification.network.inference import Activations, Network, NetworkError
 from digit_classification.network.judge import Judge, packed_size
 from digit_classification.pictures import images
 from digit_classification.pictures.archive import DAMAGED, Archive, ArchiveError
@@ -242,7 +242,7 @@ class CheckedNetwork:
                 f"The network in '{self.path}' cannot be used: {_shown(error)}."
             ) from None
 
-    def with_hidden(self, digits: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def with_hidden(self, digits: np.ndarray) -> tuple[np.ndarray, Activations]:
         """Return the probabilities, and the last layer's inputs, as `DenseNetwork` does."""
         probabilities, hidden = self.network.with_hidden(digits)
         return self._finite(probabilities), hidden

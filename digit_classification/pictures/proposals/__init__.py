@@ -73,6 +73,11 @@ class Proposal:
         return not self.numbers.any()
 
     @property
+    def ready(self) -> bool:
+        """Whether it is in MNIST's form, and all there is."""
+        return bool(self.numbers[-1])
+
+    @property
     def fills_its_picture(self) -> bool:
         """Whether it reaches from one border to the opposite one, or nearly so."""
         return max(self.box[2:]) > _FILLING
