@@ -19,7 +19,7 @@ import itertools
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -89,8 +89,7 @@ def measure(
         tell: hears which training has begun.
     """
     rng = np.random.default_rng((settings.seed, TEST_STREAM))
-    alike = [replace(style, share=1.0) for style in styles]
-    drawn, _ = draw_digits(to_read * len(styles), rng, alike)
+    drawn = [draw_digits(to_read, rng, [style])[0] for style in styles]
     count = round(settings.drawn_share * len(real))
     trainings = list(folds(styles))
     is_out = np.array([[style in out for style in styles] for out in trainings])
@@ -102,7 +101,7 @@ def measure(
         learner = train(real.extended(*to_add, []), settings)
         right[number] = [
             (learner.read(digits).argmax(axis=1) == style.digit).mean()
-            for style, digits in zip(styles, np.split(drawn, len(styles)), strict=True)
+            for style, digits in zip(styles, drawn, strict=True)
         ]
     left_out = np.where(is_out, right, 0).sum(axis=0)
     learned = np.where(is_out, 0, right).sum(axis=0) / (~is_out).sum(axis=0)
