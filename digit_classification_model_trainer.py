@@ -67,6 +67,7 @@ from digit_classification.training.epochs import Scores, TrainingLoop
 from digit_classification.training.judging import JudgeTraining, train_judge
 from digit_classification.training.learner import Learner, TrainingError, check_size
 from digit_classification.training.parts import Parts, read_parts
+from digit_classification.training.scenes.letters import FontError
 from digit_classification.training.scores import score_test
 
 TRAINER_SECTIONS = ("dataset", "model", "training")
@@ -76,6 +77,7 @@ DISTORTED = 8  # of each digit, in the report
 USER_ERRORS = (
     CheckpointError,
     DatasetError,
+    FontError,
     ModelError,
     PlaceError,
     SettingsError,

@@ -34,7 +34,7 @@ VARIABLE = (
     (r"\b\d+\.\d+%", "N%"),  # confidence or accuracy
     (r", \d N%", ", D N%"),  # --top-k: which digits are the runners-up
     (r",[01]\.\d{6},", ",N,"),  # confidence in CSV
-    (r"of [\d,]+ images, loss \d\.\d+", "of N images, loss N"),
+    (r"of [\d,]+ images, loss \d+\.\d+", "of N images, loss N"),
 )
 
 

@@ -89,7 +89,7 @@ def desk(office: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "DATASET_CACHE": "false",
         "DATABASE_URL": "sqlite:///digit_classification.db",
         # Whether the hardest sample is above the default differs from training to training.
-        "DETECTION_MIN_CONFIDENCE": "0.3",
+        "DETECTION_MIN_CONFIDENCE": "0.02",
         "MODEL_PATH": MODEL,
         "TRAINING_EPOCHS": "1",
         "TRAINING_BATCH_SIZE": "16",

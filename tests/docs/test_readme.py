@@ -78,7 +78,7 @@ def run(desk: Path, command: str) -> subprocess.CompletedProcess[str]:
         "DIGITS_TRAINING_BATCH_SIZE": "16",
         "DIGITS_MODEL_PATH": "digit_classification.keras",
         # Whether the hardest sample is above the default differs from training to training.
-        "DIGITS_DETECTION_MIN_CONFIDENCE": "0.3",
+        "DIGITS_DETECTION_MIN_CONFIDENCE": "0.02",
     }
     return subprocess.run(
         [sys.executable, str(ROOT / script), *arguments],

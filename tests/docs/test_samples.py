@@ -59,11 +59,11 @@ def test_every_sample_is_read_as_expected(
 
 
 def test_nearly_every_sample_is_read_with_confidence(trained: Path) -> None:
-    """With digits of its own kind a network is sure: one that is not has learned too little."""
+    """A judge that learned from a third of the pictures that the default one has is nearly sure."""
     predictor = DigitPredictor(trained)
     digits = [name for name, digit in EXPECTED.items() if digit != NONE]
     unsure = [name for name in digits if predictor.predict(SAMPLES / name).status != "ok"]
-    assert unsure in ([], ["1-ruled-paper.jpg"])  # the hardest: 68 to 98 % with fourteen models
+    assert len(unsure) <= 5
 
 
 @pytest.mark.skipif(

@@ -32,7 +32,7 @@ from digit_classification.pictures.proposals.groups import find_groups
 from digit_classification.pictures.proposals.measures import CONTEXT as CONTEXT
 from digit_classification.pictures.proposals.measures import NUMBERS as NUMBERS
 from digit_classification.pictures.proposals.measures import Box, Surroundings, measure
-from digit_classification.pictures.proposals.regions import MARKS, Region, find_regions
+from digit_classification.pictures.proposals.regions import Region, find_regions
 from digit_classification.pictures.proposals.views import View, look, view_of
 
 _SMALLEST = 5  # pixels of a view: the longer side of a digit
@@ -40,7 +40,6 @@ _THUMBNAIL = (24, 24)  # pixels: in which two groups are compared
 _ALIKE = 0.96  # overlap of two groups that are the same
 _SAME_BOX = 0.04  # of its longer side, by which each side may be elsewhere
 _FILLING = 0.9  # of the picture's width or height
-_MUCH = 0.1  # of a picture's ink: leaving out less is not worth a word
 
 
 @dataclass(frozen=True)
@@ -53,7 +52,7 @@ class Proposal:
         numbers: (len(NUMBERS),) float32; all 0 if there is nothing to judge.
         box: left, top, width, height of the digit in shares of the picture.
         rejection: why the preparation finds not exactly one digit there, or None.
-        left_out: what of the picture it does not show, in words.
+        left_out: what of the picture it does not show, in words, but for other marks.
         region: where `group` lies in the picture, or None.
         group: (h, w) uint8, the region's marks that are taken for the digit are 1; or None.
     """
@@ -201,8 +200,6 @@ class _Picture:
             return None
         context, share = self._surroundings.around(view, group, box)
         numbers = measure(view, group, box, self._surroundings, context, share)
-        if share > _MUCH and not left_out:
-            left_out = (MARKS,)
         height, width = self._grey.shape
         in_shares = (box[0] / width, box[1] / height, box[2] / width, box[3] / height)
         return Proposal(digit, context, numbers, in_shares, rejection, left_out, view.region, group)

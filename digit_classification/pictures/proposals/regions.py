@@ -18,7 +18,6 @@ _SAME = 0.03  # of a region's longer side, by which the sides of another that is
 MARGIN = "a margin around the picture"
 LINES = "lines along the border"
 DESK = "what lies around the paper"
-MARKS = "other marks"
 
 
 @dataclass(frozen=True)
@@ -205,4 +204,4 @@ def _marks(grey: np.ndarray) -> Iterator[Region]:
         margin = 0.6 * max(w, h)
         left, top = (max(0, round((a - margin) * scale)) for a in (x, y))
         right, bottom = (round((a + margin) * scale) for a in (x + w, y + h))
-        yield Region(left, top, right, bottom, MARKS)
+        yield Region(left, top, right, bottom)
