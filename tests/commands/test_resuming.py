@@ -276,7 +276,7 @@ def test_what_is_refused(
     )
     assert detect("--resume", "--min-confidence", 0.9, *output, database=database_url) == 2
     assert refusal(capsys) == (
-        f"Error: Run {run_id} was started with detection.min_confidence = 0.6, and not 0.9: set"
+        f"Error: Run {run_id} was started with detection.min_confidence = 0.85, and not 0.9: set"
         f" it back, {new}"
     )
     assert detect("--resume", "--sort-into", "sorted", *output, database=database_url) == 2

@@ -232,7 +232,10 @@ def test_a_picture_named_twice_is_read_once(
 
 def test_paths_on_standard_input(model: Path, folder: Path, tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, SCRIPT, "-", "--model", model, "--database", "none", "--format", "csv"],
+        [
+            *(sys.executable, SCRIPT, "-", "--model", model, "--database", "none"),
+            *("--format", "csv", "--min-confidence", "0.3"),
+        ],
         input=b"scans/4/000.png\r\nscans/missing.png\n\nscans/5\n",
         cwd=tmp_path,
         capture_output=True,

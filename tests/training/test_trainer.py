@@ -82,8 +82,8 @@ def test_the_counts_add_up_to_what_was_read(
         "test",
     ]
     total = next(line for line in table if line.split()[:1] == ["all"]).split()
-    # A fifth is the test, a tenth of the rest chooses, drawn_share is a twentieth of what stays.
-    assert [int(cell) for cell in total[1:]] == [144, 7, 16, 40]
+    # A fifth is the test, a tenth of the rest chooses, drawn_share is a tenth of what stays.
+    assert [int(cell) for cell in total[1:]] == [144, 14, 16, 40]
     assert run(*small, "--epochs", 1, "--model", model, "--config", undrawn(tmp_path)) == 0
     assert "drawn" not in capsys.readouterr().out
 
