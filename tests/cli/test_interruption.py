@@ -169,6 +169,7 @@ def test_a_signal_ends_a_run_as_ctrl_c_does(
     run, count = stored(sqlite_url)
     assert run is not None
     assert process.returncode == status, err
+    assert len(err.splitlines()) == 3, err
     said, advice, command = err.splitlines()
     assert said == "Interrupted: what was classified until then is stored."
     assert advice == "To go on with the run:"
