@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import importlib
+import io
 import re
+import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -24,6 +30,29 @@ def commands(text: str) -> list[tuple[str, str]]:
             command, _, output = part.replace("\\\n", " ").partition("\n")
             found.append((command, output))
     return found
+
+
+SCRIPTS = ("digit_classification_detector.py", "digit_classification_model_trainer.py")
+
+
+def run(command: str) -> tuple[int, str]:
+    """Run a command of a page; return its exit code, and what a terminal would show."""
+    python, *words = shlex.split(command)
+    if python == "python" and words[0] in SCRIPTS and not re.search("[|;<>]", command):
+        # In this process, which has imported TensorFlow already.
+        script, shown = importlib.import_module(Path(words[0]).stem), io.StringIO()
+        with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(shown):
+            code = script.main(words[1:])
+        return code, shown.getvalue()
+    this_python = f'python() {{ {shlex.quote(sys.executable)} "$@"; }}\n'
+    done = subprocess.run(
+        ["sh", "-c", this_python + command],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout
 
 
 # What differs between machines, hours and models that have learned enough.

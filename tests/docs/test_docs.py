@@ -12,8 +12,6 @@ import re
 import shlex
 import shutil
 import sqlite3
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
@@ -33,12 +31,14 @@ from tests.documents import (
     PAGES,
     README,
     ROOT,
+    SCRIPTS,
     anchors,
     blocks,
     commands,
     flags,
     masked,
     named_flags,
+    run,
 )
 from tests.drawing import draw_digit, png, write_dataset
 from tests.faults import hostile
@@ -46,7 +46,6 @@ from tests.faults.test_hostile_mutations import COUNTS
 from tests.interrupting import during_epoch, press_ctrl_c
 from tests.sentences import collect, not_understood, plain
 
-SCRIPTS = {f"{script.__name__}.py": script for script in (detector, trainer)}
 MODEL = "digit_classification.keras"
 OTHER_PAGES = ("CONTRIBUTING.md", "benchmarks/*.md", "dataset/*.md")
 TEXTS = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
@@ -99,26 +98,6 @@ def desk(office: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         monkeypatch.setenv(f"DIGITS_{name}", value)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
     return desk
-
-
-def run(command: str) -> tuple[int, str]:
-    """Run a command of a page; return its exit code, and what a terminal would show."""
-    python, *words = shlex.split(command)
-    if python == "python" and words[0] in SCRIPTS and not re.search("[|;<>]", command):
-        # In this process, which has imported TensorFlow already.
-        shown = io.StringIO()
-        with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(shown):
-            code = SCRIPTS[words[0]].main(words[1:])
-        return code, shown.getvalue()
-    this_python = f'python() {{ {shlex.quote(sys.executable)} "$@"; }}\n'
-    done = subprocess.run(
-        ["sh", "-c", this_python + command],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        check=False,
-    )
-    return done.returncode, done.stdout
 
 
 def prepare(command: str) -> None:

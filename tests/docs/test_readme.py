@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
 import re
 import shlex
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -19,9 +16,10 @@ from digit_classification.commands.detect import options as detector_options
 from digit_classification.commands.train import options as trainer_options
 from digit_classification.results.database import ResultsDatabase
 from tests import documents
-from tests.documents import ROOT, commands, flags, masked, named_flags
+from tests.documents import ROOT, commands, flags, masked, named_flags, run
 from tests.drawing import write_dataset
 
+MODEL = "digit_classification.keras"
 README = documents.README.read_text(encoding="utf-8")
 
 
@@ -62,39 +60,28 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def desk(office: Path, trained: Path) -> Path:
+def desk(office: Path, trained: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The same with a model that has learned, whatever the trainings shown have left there."""
-    shutil.copy(trained, office / "digit_classification.keras")
+    shutil.copy(trained, office / MODEL)
+    monkeypatch.chdir(office)
+    settings = {
+        "DATABASE_URL": "sqlite:///digit_classification.db",
+        "DATASET_PATH": "my_digits",
+        # Whether the hardest sample is above the default differs from training to training.
+        "DETECTION_MIN_CONFIDENCE": "0.02",
+        "MODEL_PATH": MODEL,
+        "TRAINING_BATCH_SIZE": "16",
+        "TRAINING_EPOCHS": "1",  # a training that is soon done
+    }
+    for name, value in settings.items():
+        monkeypatch.setenv(f"DIGITS_{name}", value)
     return office
 
 
-def run(desk: Path, command: str) -> subprocess.CompletedProcess[str]:
-    """Run a command of the README there, with a training that is soon done."""
-    python, script, *arguments = shlex.split(command)
-    assert python == "python"
-    settings = {
-        "DIGITS_DATASET_PATH": "my_digits",
-        "DIGITS_TRAINING_EPOCHS": "1",
-        "DIGITS_TRAINING_BATCH_SIZE": "16",
-        "DIGITS_MODEL_PATH": "digit_classification.keras",
-        # Whether the hardest sample is above the default differs from training to training.
-        "DIGITS_DETECTION_MIN_CONFIDENCE": "0.02",
-    }
-    return subprocess.run(
-        [sys.executable, str(ROOT / script), *arguments],
-        cwd=desk,
-        env={"DIGITS_DATABASE_URL": "sqlite:///digit_classification.db", **os.environ, **settings},
-        capture_output=True,
-        text=True,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
-
-
-def stop_a_run(desk: Path) -> None:
+def stop_a_run() -> None:
     """Leave a run in the database as one that did not reach its end."""
-    assert run(desk, "python digit_classification_detector.py scans").returncode == 0
-    with ResultsDatabase.open(f"sqlite:///{desk / 'digit_classification.db'}") as database:
+    assert run("python digit_classification_detector.py scans")[0] == 0
+    with ResultsDatabase.open("sqlite:///digit_classification.db") as database:
         database.finish_run(database.runs()[0].info.id, "interrupted")
 
 
@@ -102,23 +89,24 @@ def stop_a_run(desk: Path) -> None:
     ("command", "output"),
     [pair for pair in commands(README) if pair[0].startswith("python") and "mysql:" not in pair[0]],
 )
-def test_a_command_does_what_the_readme_says(desk: Path, command: str, output: str) -> None:
+@pytest.mark.usefixtures("desk")
+def test_a_command_does_what_the_readme_says(command: str, output: str) -> None:
     if "--resume" in command:
-        stop_a_run(desk)
-    done = run(desk, command)
+        stop_a_run()
+    code, shown = run(command)
     # The samples hold a blank page and a file that is no picture.
-    expected = 1 if "samples" in shlex.split(command) else 0
-    assert (done.returncode, "Traceback" in done.stderr) == (expected, False), done.stderr
+    assert code == (1 if "samples" in shlex.split(command) else 0), shown
     if output:
         sure = re.sub(r"(?m)^uncertain: \d+\n", "", output)  # here all are sure enough
-        assert masked(done.stdout + done.stderr) == masked(sure)
+        assert masked(shown) == masked(sure)
 
 
-def test_the_mysql_command_works(desk: Path, mysql_url: str) -> None:
+@pytest.mark.usefixtures("desk")
+def test_the_mysql_command_works(mysql_url: str) -> None:
     (command,) = [command for command, _ in commands(README) if "mysql:" in command]
-    done = run(desk, re.sub(r"mysql://\S+", mysql_url, command))
-    assert done.returncode == 0, done.stderr
-    assert f"Stored in {mysql_url}, run " in done.stderr
+    code, shown = run(re.sub(r"mysql://\S+", mysql_url, command))
+    assert code == 0, shown
+    assert f"Stored in {mysql_url}, run " in shown
 
 
 def test_the_commands_for_make_are_targets() -> None:
