@@ -163,18 +163,22 @@ def test_the_machine_s_limits_are_measured(pictures: Path, tmp_path: Path) -> No
     assert min(decoded["seconds"], inserted["seconds"]) > 0
 
 
+def measure(command: str, *arguments: object) -> dict[str, float]:
+    """What a yardstick prints, without the start of a process, which imports Keras anew."""
+    from benchmarks.yardsticks import COMMANDS
+
+    return COMMANDS[command](*map(str, arguments))
+
+
 def test_the_other_ways_read_what_this_program_reads(pictures: Path, tmp_path: Path) -> None:
     """The ancestor's method learns and stores; Keras's loader finds the same images."""
     dataset = write_dataset(tmp_path / "digits", per_class=20)
     model = tmp_path / "ancestor.keras"
-    yardstick("ancestor-train", dataset, model, 20)
-    _, tested = yardstick("ancestor-test", model, dataset)
-    assert tested["accuracy"] > 0.8
+    measure("ancestor-train", dataset, model, 20)
+    assert measure("ancestor-test", model, dataset)["accuracy"] > 0.8
     files = sorted(pictures.iterdir())
-    _, detected = yardstick("ancestor-detect", model, tmp_path / "a.db", *files)
-    assert detected["images"] == 6
-    _, loaded = yardstick("keras-folder", model, pictures)
-    assert loaded["images"] == 6
+    assert measure("ancestor-detect", model, tmp_path / "a.db", *files)["images"] == 6
+    assert measure("keras-folder", model, pictures)["images"] == 6
 
 
 def test_the_detector_is_run_into_an_empty_database(
