@@ -74,6 +74,14 @@ def report(small: list[object], tmp_path_factory: pytest.TempPathFactory) -> Pat
     return report
 
 
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the charts of a report blank: they take seconds, and are looked at in another one."""
+    blank = io.BytesIO()
+    Image.new("L", (1, 1)).save(blank, "png")
+    monkeypatch.setattr("digit_classification.reports.charts.render", lambda *_: blank.getvalue())
+
+
 @pytest.fixture(scope="module")
 def page(report: Path) -> str:
     return (report / "index.html").read_text(encoding="utf-8")
@@ -103,6 +111,7 @@ def test_a_report_has_everything(report: Path) -> None:
         assert pixels.std() > 5, f"{file.name} shows nothing"
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_with_corrections_the_mistakes_are_still_those_of_the_test(
     small: list[object], dataset: Path, tmp_path: Path
 ) -> None:
@@ -387,6 +396,7 @@ def test_a_report_overwrites_nothing(
     assert not model.exists()  # it was refused before the training
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_an_empty_folder_will_do(small: list[object], tmp_path: Path) -> None:
     (tmp_path / "report").mkdir()
     options = ["--epochs", 1, "--model", tmp_path / "m.keras", "--report", tmp_path / "report"]
@@ -564,6 +574,7 @@ def test_pictures_in_a_zip(tmp_path: Path) -> None:
     np.testing.assert_array_equal(np.asarray(shown.convert("L")), draw_digit(7))
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_the_report_opens_no_picture_that_the_settings_forbid(
     small: list[object], page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
