@@ -46,12 +46,12 @@ compare:
 	@echo "All samples were read as expected."
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-kernels: $(READY)
 	for kernel in $(or $(KERNELS),$$($(BIN)/python -m tests.kernels 3)); do \
 		echo "OPENBLAS_CORETYPE=$$kernel"; \
-		OPENBLAS_CORETYPE=$$kernel $(BIN)/python -m pytest -n 2 --dist loadfile -q -m same_results || exit 1; \
+		OPENBLAS_CORETYPE=$$kernel $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q -m same_results || exit 1; \
 	done
 
 lint: $(READY)

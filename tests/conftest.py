@@ -54,6 +54,19 @@ def pytest_configure() -> None:
     os.environ.setdefault("DIGITS_TRAINING_SCENES", "0")
 
 
+# The rooms whose files take longest, which pytest-xdist is to hand out first: at the end one
+# process would otherwise work on such a file alone.
+LONGEST = ("faults", "training", "docs", "reports")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> int:
+        room = item.path.parent.name
+        return LONGEST.index(room) if room in LONGEST else len(LONGEST)
+
+    items.sort(key=place)
+
+
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small model that reads drawn digits well; to be left as it is."""
