@@ -119,6 +119,12 @@ def detector(tmp_path: Path, model: Path, archive: Path) -> Detector:
     return Detector(tmp_path, model)
 
 
+@pytest.fixture
+def reads_alone(detector: Detector) -> None:
+    """No processes to read in: they take longest to start, and are killed in other tests."""
+    detector.settings["DIGITS_DETECTION_WORKERS"] = "1"
+
+
 @pytest.fixture(scope="session")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory, model: Path, archive: Path) -> Rows:
     """The rows of a run over the pictures that nothing disturbs."""

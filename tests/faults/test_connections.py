@@ -140,6 +140,7 @@ def test_cut_at_every_request(
     assert damage == NONE
 
 
+@pytest.mark.usefixtures("reads_alone")
 @pytest.mark.parametrize("every", [41, 23])
 def test_a_run_over_a_bad_line(
     every: int,
@@ -211,6 +212,7 @@ def started(url: str) -> bool:
     return False
 
 
+@pytest.mark.usefixtures("reads_alone")
 def test_a_server_that_does_not_come_back(
     server: PrivateServer, url: str, detector: Detector, undisturbed: Rows
 ) -> None:
@@ -357,6 +359,7 @@ def test_a_busy_sqlite_file_is_waited_for(sqlite_url: str, monkeypatch: pytest.M
     )
 
 
+@pytest.mark.usefixtures("reads_alone")
 def test_a_detector_gives_up_on_a_busy_file(
     detector: Detector, sqlite_url: str, undisturbed: Rows
 ) -> None:

@@ -37,6 +37,8 @@ from tests.faults.conftest import (
 )
 from tests.faults.test_connections import make_results
 
+pytestmark = pytest.mark.usefixtures("reads_alone")
+
 MEBIBYTE = 2**20
 
 
