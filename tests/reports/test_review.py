@@ -768,11 +768,11 @@ def said_aloud(browser: webdriver.Chrome) -> str:
 
 
 def test_only_rows_near_the_view_are_drawn(browser: webdriver.Chrome, tmp_path: Path) -> None:
-    results = [result(f"{i}.png", "ok", 0.5 + i / 10_000) for i in range(2000)]
+    results = [result(f"{i}.png", "ok", 0.5 + i / 10_000) for i in range(600)]
     browser.get(write_page(tmp_path / "r.html", results).as_uri())
     assert 10 < len(names_shown(browser)) < 150
     press(browser, Keys.END)
-    assert current(browser) == "1999.png"
+    assert current(browser) == "599.png"
     assert 10 < len(names_shown(browser)) < 150
     box = browser.find_element(By.CSS_SELECTOR, ".card.current").rect
     scrolled = browser.execute_script("return scrollY")
