@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import signal
 
 
 class Nodes:
@@ -11,6 +12,7 @@ class Nodes:
     def __init__(self, count: int, cores: int = 1) -> None:
         from ray.cluster_utils import Cluster
 
+        self._on_sigterm = signal.getsignal(signal.SIGTERM)
         head = {"num_cpus": 0, "include_dashboard": False}
         self._cluster = Cluster(initialize_head=True, head_node_args=head)
         self.address = self._cluster.address
@@ -25,3 +27,5 @@ class Nodes:
 
     def close(self) -> None:
         self._cluster.shutdown()
+        # Each node has installed a handler of its own, which would outlive it in later tests.
+        signal.signal(signal.SIGTERM, self._on_sigterm)
