@@ -8,7 +8,7 @@
 # make bench  measures              make clean  removes what the other targets made
 # make venv   only installs
 #
-# PYTHON=python3.12 make demo   takes another Python; EPOCHS=2 SCENES=1000 make demo trains briefly;
+# PYTHON=python3.12 make demo   takes another Python; EPOCHS=2 SCENES=2500 make demo trains briefly;
 # BENCH="--photos DIR" make bench   also measures pictures of your own (benchmarks/README.md).
 
 PYTHON ?= python3

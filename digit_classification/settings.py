@@ -78,7 +78,7 @@ class TrainingSettings(Section):
         "training images, as a share of those; 0 adds none",
     )
     scenes: int = Field(
-        5000,
+        12_000,
         ge=0,
         le=1_000_000,
         description="simulated pictures, half of them of anything but one digit, from which the "

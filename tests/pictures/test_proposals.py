@@ -149,6 +149,13 @@ def test_what_a_ring_encloses_is_seen_alone() -> None:
     assert (sizes > 0.8).any()
 
 
+def test_further_looks_can_be_left_out() -> None:
+    picture = write(paper(), 4, 10, 30)
+    first, *others = propose(picture, looks=lambda: False)
+    assert (len(first), sum(map(len, others))) == (1, 0)
+    assert first[0].digit.tobytes() == all_of(picture)[0].digit.tobytes()
+
+
 def test_an_underline_is_left_out() -> None:
     picture = write(paper(160, 120), 2, 20, 20)
     picture[118:124, 30:95] = 60

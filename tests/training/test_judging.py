@@ -177,11 +177,18 @@ def test_each_kind_that_is_drawn_more_often_is_one() -> None:
 
 def test_a_picture_depends_on_its_number_alone(digits: Digits) -> None:
     made = list(make_examples(digits, 6, (3, 1), workers=1))
-    again = propose_in_scene(digits, (3, 1), 4)
+    again = propose_in_scene(digits, (3, 1), 1.0, 4)
     assert (made[4].kind, made[4].answer) == (again.kind, again.answer)
     assert made[4].digits.tobytes() == again.digits.tobytes()
     assert made[4].recall.tobytes() == again.recall.tobytes()
     assert all(each.group is None for each in again.proposals)  # nothing large travels
+
+
+def test_some_of_the_looks_are_taken(digits: Digits) -> None:
+    def proposals(share: float) -> int:
+        return sum(len(each.proposals) for each in make_examples(digits, 8, (3, 1), share, 1))
+
+    assert 8 <= proposals(0.0) < proposals(0.3) < proposals(1.0)
 
 
 def truth_of(picture: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ What a proposal leaves out goes with it (`measures`), so that a network can judg
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import cv2
@@ -82,11 +82,18 @@ class Proposal:
         return max(self.box[2:]) > _FILLING
 
 
-def propose(grey: np.ndarray, invert: Invert = "auto") -> Iterator[list[Proposal]]:
+def propose(
+    grey: np.ndarray, invert: Invert = "auto", looks: Callable[[], bool] = lambda: True
+) -> Iterator[list[Proposal]]:
     """Yield the ways to see a grey picture, (h, w) uint8, in stages.
 
     The first stage is what `images.normalize` makes of it.  The others are made only when they are
     asked for, and none of them is nearly one of those before it.
+
+    Args:
+        grey: the picture.
+        invert: which polarities are looked at.
+        looks: asked before each further look at a region; where it says no, that one is left out.
     """
     if grey.shape == (SIDE, SIDE):
         digit = normalize_ready([grey], invert)[0]
@@ -97,15 +104,18 @@ def propose(grey: np.ndarray, invert: Invert = "auto") -> Iterator[list[Proposal
     whole = Region.whole(grey)
     usual = picture.usual(dark_ink)
     yield [usual]
-    yield list(picture.proposals(whole, [dark_ink]))
-    if usual.empty or usual.fills_its_picture:
+    if looks():
+        yield list(picture.proposals(whole, [dark_ink]))
+    if (usual.empty or usual.fills_its_picture) and looks():
         yield list(picture.filling(whole, [True, False] if invert == "auto" else [dark_ink]))
     inner: list[Proposal] = []
     for region in find_regions(grey):
+        if not looks():
+            continue
         dark = dark_ink if invert != "auto" else has_dark_ink(region.cut(grey), invert)
         inner += picture.proposals(region, [dark])
     yield inner
-    if invert == "auto":
+    if invert == "auto" and looks():
         yield list(picture.proposals(whole, [not dark_ink]))
 
 

@@ -27,6 +27,7 @@ FAINT = 0.3  # of a pixel, below which it counts as none of the ink's
 # because they vary most.
 MORE_OF = {
     "register": 9,
+    "stray strokes": 6,
     "two digits apart": 7,
     "two digits that touch": 6,
     "number in a cell": 5,
@@ -94,22 +95,35 @@ class SceneProposals:
 
 
 def make_examples(
-    digits: Digits, count: int, seed: tuple[int, ...], workers: int = 0
+    digits: Digits,
+    count: int,
+    seed: tuple[int, ...],
+    share: float = 1.0,
+    workers: int = 0,
 ) -> Generator[SceneProposals, None, None]:
     """Yield what is proposed in `count` pictures drawn of these digits, made by processes.
 
-    The same digits and seed give the same pictures.
+    The same digits, seed and share give the same.
+
+    Args:
+        digits: that the pictures are drawn of.
+        count: of pictures.
+        seed: of their random numbers.
+        share: of the further looks at each picture that are taken, 0 to 1.
+        workers: processes; 0 takes the cores there are.
     """
-    task = functools.partial(propose_in_scene, digits, seed)
+    task = functools.partial(propose_in_scene, digits, seed, share)
     yield from map_in_order(task, range(count), workers)
 
 
-def propose_in_scene(digits: Digits, seed: tuple[int, ...], number: int) -> SceneProposals:
-    """Draw picture `number` of this seed, and compare all that is proposed with its truth."""
+def propose_in_scene(
+    digits: Digits, seed: tuple[int, ...], share: float, number: int
+) -> SceneProposals:
+    """Draw picture `number` of this seed, and compare what is proposed with its truth."""
     rng = np.random.default_rng((*seed, number))
     kind = ROUND[rng.integers(len(ROUND))]
     scene = SEEN[kind].draw(rng, digits)
-    stages = list(propose(grey_from_array(scene.pixels)))
+    stages = list(propose(grey_from_array(scene.pixels), looks=lambda: rng.random() < share))
     fits = [overlap(proposal, scene.ink) for stage in stages for proposal in stage]
     recall, precision = np.array(fits, np.float32).reshape(-1, 2).T
     without_groups = [

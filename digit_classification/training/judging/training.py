@@ -30,12 +30,16 @@ from digit_classification.training.parts import Part, Parts
 from digit_classification.training.scenes import Digits
 from digit_classification.training.styles.draw import draw_digits
 
-HELD_OUT = 0.2  # of the pictures: drawn of other digits, for the calibration
+# Of the pictures, drawn of other digits, for the calibration; so many are enough for it.
+HELD_OUT, HELD_OUT_AT_MOST = 0.2, 1000
 # Digits in styles that the dataset may lack, beside its own: to learn from, to calibrate on.
 DRAWN, DRAWN_HELD_OUT = 1500, 500
 OF_EACH = 1000  # of the dataset's digits that pictures are drawn of: a process is sent 9 MB
 READY_SHARE = 2  # digits for each picture, as examples of whole ones
 READY_HELD_OUT = 1  # digits for each picture held out
+# Of the further looks at a picture that is learned from. Looking takes most of the time, and more
+# pictures teach more than all that may be seen in each.
+LOOKS = 0.25
 LEARNED_FROM, CALIBRATED_ON = 1, 2  # beside the seed, so that no picture is drawn twice
 
 Advance = Callable[[int, int], None]  # hears how much is done of how much
@@ -87,12 +91,12 @@ class _Progress:
         self._stopped = stopped
 
     def drawn(
-        self, digits: Digits, count: int, seed: tuple[int, ...]
+        self, digits: Digits, count: int, seed: tuple[int, ...], share: float = 1.0
     ) -> Generator[SceneProposals, None, None]:
         """Yield pictures drawn of these digits."""
         with (
             self._terminal.progress("Drawing pictures for the judge") as advance,
-            contextlib.closing(make_examples(digits, count, seed)) as examples,
+            contextlib.closing(make_examples(digits, count, seed, share)) as examples,
         ):
             for done, scene in enumerate(examples, 1):
                 yield scene
@@ -120,10 +124,10 @@ def _train(model: Any, parts: Parts, settings: Settings, progress: _Progress) ->
     rng = np.random.default_rng(seed)
     others = Digits(*draw_digits(DRAWN + DRAWN_HELD_OUT, rng))
     hands = _hands(parts.training, others, slice(DRAWN), rng)
-    kept_back = max(1, round(HELD_OUT * training.scenes))
+    kept_back = min(max(1, round(HELD_OUT * training.scenes)), HELD_OUT_AT_MOST)
     count = max(1, training.scenes - kept_back)
     ready, _ = _some(hands, READY_SHARE * count, rng)
-    with contextlib.closing(progress.drawn(hands, count, (seed, LEARNED_FROM))) as drawn:
+    with contextlib.closing(progress.drawn(hands, count, (seed, LEARNED_FROM), LOOKS)) as drawn:
         examples = learning_set(drawn, ready, network, rng)
     bounds = number_bounds(examples)
     layers = progress.learned(
