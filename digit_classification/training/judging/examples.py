@@ -27,7 +27,6 @@ FAINT = 0.3  # of a pixel, below which it counts as none of the ink's
 # because they vary most.
 MORE_OF = {
     "register": 9,
-    "stray strokes": 6,
     "two digits apart": 7,
     "two digits that touch": 6,
     "number in a cell": 5,

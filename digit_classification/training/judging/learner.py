@@ -25,7 +25,7 @@ from digit_classification.training.judging.labels import WHOLE, LearningSet
 from digit_classification.training.scenes import Digits
 
 HIDDEN_UNITS = (128, 64)
-EPOCHS = 16
+EPOCHS = 12
 BATCH_SIZE = 256
 STEPS_PER_CALL = 20
 LEARNING_RATE = 2e-3

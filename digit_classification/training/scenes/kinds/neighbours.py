@@ -144,57 +144,10 @@ def _register_lines(
         lines.stroke(rng, sheet, (x, 0, x + rng.normal(0, 0.05) * height, sheet.height), wide, ink)
 
 
-def stray_strokes(rng: Rng, digits: Digits) -> Scene:
-    """Lines and bows that mean nothing run past the digit, and hardly through it."""
-    sheet = papers.any_paper(rng, *compose.size(rng, 64, 240))
-    ink = papers.pen_for(rng, sheet)
-    pen = float(rng.uniform(0.04, 0.12))
-    label = compose.digit_on(rng, digits, sheet, ink=ink, pen=pen, share=(0.35, 0.65))
-    left, top, right, bottom = sheet.box()
-    middle, tall = ((left + right) / 2, (top + bottom) / 2), max(bottom - top, right - left)
-    wanted = int(rng.integers(1, 4))
-    for _ in range(6 * wanted):
-        reach = tall * float(np.exp(rng.uniform(np.log(0.3), np.log(2.5))))
-        drawn = compose.written(rng, [_stray(rng)], reach, pen * float(rng.uniform(0.4, 1.2)))
-        at = middle + tall * rng.normal(0, 0.8, 2) - np.array(drawn.shape[::-1]) / 2
-        if _covered(sheet, drawn, *at) > 0.04:
-            continue
-        other = ink if rng.random() < 0.5 else papers.pen_for(rng, sheet)
-        sheet.write(rng, drawn, *at, other)
-        wanted -= 1
-        if not wanted:
-            break
-    cameras.any_camera(rng, sheet)
-    return sheet.to_scene(rng, str(label))
-
-
-def _stray(rng: Rng) -> np.ndarray:
-    """Return a path, about 1 long: a line, a bow, or a curve."""
-    turn = rng.uniform(0, 360)
-    chance = rng.random()
-    if chance < 0.3:
-        angle = np.deg2rad(turn)
-        return marks.line(0, 0, float(np.cos(angle)), float(np.sin(angle)))
-    if chance < 0.65:
-        return marks.arc(0.5, 0.5, float(rng.uniform(0.5, 1)), 1, turn, turn + rng.uniform(60, 230))
-    return marks.curve(np.cumsum(rng.normal(0, 0.35, (int(rng.integers(3, 6)), 2)), axis=0))
-
-
-def _covered(sheet: Sheet, coverage: np.ndarray, left: float, top: float) -> float:
-    """Return the share of the digit's ink over which something would come to lie."""
-    x, y = round(left), round(top)
-    height, width = coverage.shape
-    here = np.s_[max(0, y) : max(0, y + height), max(0, x) : max(0, x + width)]
-    ink = sheet.ink[here]
-    over = coverage[max(0, -y) :, max(0, -x) :][: ink.shape[0], : ink.shape[1]]
-    return float((ink * over).sum()) / max(float(sheet.ink.sum()), 1e-6)
-
-
 KINDS = {
     "neighbour left": Kind(neighbour_left, "digit"),
     "neighbour right": Kind(neighbour_right, "digit"),
     "neighbours on both sides": Kind(neighbours_on_both_sides, "digit"),
     "neighbour touches": Kind(neighbours_touch, "digit"),
     "register": Kind(register, "digit"),
-    "stray strokes": Kind(stray_strokes, "digit"),
 }
