@@ -74,7 +74,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train_model(folder, *options, per_class=40)
 
 
-DATASET, EPOCHS, SCENES = "dataset/mnist-test.zip", 15, 3000
+DATASET, EPOCHS, SCENES = "dataset/mnist-test.zip", 15, 6000
 # What decides which model that training makes.
 MAKES_MODELS = (
     "digit_classification/image_formats.py",

@@ -59,7 +59,7 @@ def test_every_sample_is_read_as_expected(
 
 
 def test_nearly_every_sample_is_read_with_confidence(trained: Path) -> None:
-    """A judge that learned from a third of the pictures that the default one has is nearly sure."""
+    """A judge that learned from half of the pictures that the default one has is nearly sure."""
     predictor = DigitPredictor(trained)
     digits = [name for name, digit in EXPECTED.items() if digit != NONE]
     unsure = [name for name in digits if predictor.predict(SAMPLES / name).status != "ok"]
