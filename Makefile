@@ -14,6 +14,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/ready
+# A file stays with one process; they take the files in the order of tests/conftest.py.
+PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .PHONY: help venv demo compare test test-kernels lint bench soak clean
 
@@ -46,12 +48,12 @@ compare:
 	@echo "All samples were read as expected."
 
 test: $(READY)
-	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST)
 
 test-kernels: $(READY)
 	for kernel in $(or $(KERNELS),$$($(BIN)/python -m tests.kernels 3)); do \
 		echo "OPENBLAS_CORETYPE=$$kernel"; \
-		OPENBLAS_CORETYPE=$$kernel $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -q -m same_results || exit 1; \
+		OPENBLAS_CORETYPE=$$kernel $(PYTEST) -q -m same_results || exit 1; \
 	done
 
 lint: $(READY)

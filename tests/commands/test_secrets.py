@@ -34,8 +34,9 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFi
             for name, value in environment.items():
                 patch.setenv(name, value)
             code = detector.main(list(arguments))
-        written = capfd.readouterr()
-        return code, written.out + written.err
+        written = "".join(capfd.readouterr())
+        assert "Traceback" not in written
+        return code, written
 
     return run
 

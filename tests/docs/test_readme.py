@@ -95,7 +95,8 @@ def test_a_command_does_what_the_readme_says(command: str, output: str) -> None:
         stop_a_run()
     code, shown = run(command)
     # The samples hold a blank page and a file that is no picture.
-    assert code == (1 if "samples" in shlex.split(command) else 0), shown
+    expected = 1 if "samples" in shlex.split(command) else 0
+    assert (code, "Traceback" in shown) == (expected, False), shown
     if output:
         sure = re.sub(r"(?m)^uncertain: \d+\n", "", output)  # here all are sure enough
         assert masked(shown) == masked(sure)
