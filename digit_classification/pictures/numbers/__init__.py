@@ -1,0 +1,106 @@
+"""From a picture of a number to what may be its digits.
+
+1. *Line*: the one line of ink is found, seen from close by, level and upright (`line`); printed
+   rules, boxes and combs are taken out (`rules`).
+2. *Segments*: the pieces of ink from left to right, parts of one digit joined (`segments`), and cut
+   wherever two digits may touch (`cuts`).
+3. *Candidates*: one to four neighbouring segments, as the network and the judge see a digit
+   (`candidates`).
+
+The pieces as they are come first; cuts and other views only where somebody asks for more.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from digit_classification.pictures.images import BLANK, Invert, has_dark_ink
+from digit_classification.pictures.numbers.candidates import (
+    Candidate,
+    all_candidates,
+    single_candidates,
+)
+from digit_classification.pictures.numbers.line import Line, find_line
+from digit_classification.pictures.numbers.segments import Segments, cut_pieces, whole_pieces
+from digit_classification.pictures.proposals.regions import DESK, MARGIN, find_regions
+
+_TIDY = 0.95  # times as wide as the line is high: wider pieces may be two digits
+
+
+@dataclass(frozen=True)
+class Seen:
+    """One way to see a picture of a number.
+
+    Attributes:
+        line: of ink; None where there is none.
+        segments: that it falls into.
+        candidates: what may be a digit.
+        said: why there is no line of a number, or None.
+    """
+
+    line: Line | None
+    segments: Segments
+    candidates: list[Candidate]
+    said: str | None = None
+
+    @property
+    def tidy(self) -> bool:
+        """Whether no piece is so wide that it could be two digits."""
+        assert self.line is not None
+        return bool((self.segments.boxes[:, 2] < _TIDY * self.line.height).all())
+
+    def box_of(
+        self, first: int, last: int, shape: tuple[int, ...]
+    ) -> tuple[float, float, float, float]:
+        """Return left, top, width and height of segments in shares of a picture of this shape."""
+        assert self.line is not None
+        boxes = self.segments.boxes[first:last]
+        left, top = boxes[:, :2].min(axis=0)
+        right, bottom = (boxes[:, :2] + boxes[:, 2:]).max(axis=0)
+        corners = np.array(
+            [[left, right, left, right], [top, top, bottom, bottom], [1, 1, 1, 1]], float
+        )
+        corners[:2] -= 0.5  # the outer edges of the pixels
+        places = (self.line.back @ corners + 0.5) / [[shape[1]], [shape[0]]]
+        low, high = np.clip(places.min(axis=1), 0, 1), np.clip(places.max(axis=1), 0, 1)
+        return float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1])
+
+
+def see(grey: np.ndarray, invert: Invert) -> Seen:
+    """See the pieces of a grey picture, (h, w) uint8, as they are."""
+    line = find_line(grey, has_dark_ink(grey, invert))
+    if not isinstance(line, Line):
+        return _nothing(BLANK if line is None else line)
+    segments = whole_pieces(line)
+    return Seen(line, segments, single_candidates(line, segments))
+
+
+def look_further(grey: np.ndarray, invert: Invert, first: Seen) -> list[Seen]:
+    """See a picture with its pieces cut, and parts of the picture, for lack of conviction."""
+    seen = []
+    if first.line is not None:
+        seen.append(_cut(first.line))
+    for region in find_regions(grey):
+        if region.leaves_out not in (DESK, MARGIN):
+            continue
+        part = region.cut(grey)
+        line = find_line(part, has_dark_ink(part, invert))
+        if isinstance(line, Line):
+            back = line.back.copy()
+            back[:, 2] += (region.left, region.top)
+            words = (*line.left_out, region.leaves_out)
+            seen.append(_cut(Line(line.marks, line.height, line.top, back, line.dark_ink, words)))
+    return seen
+
+
+def _cut(line: Line) -> Seen:
+    segments = cut_pieces(line, whole_pieces(line))
+    return Seen(line, segments, all_candidates(line, segments))
+
+
+def _nothing(said: str) -> Seen:
+    empty = np.zeros(0, int)
+    segments = Segments(np.zeros((1, 1), np.int32), np.zeros((0, 4), int), empty, empty)
+    return Seen(None, segments, [], said)

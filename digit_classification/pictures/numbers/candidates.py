@@ -1,0 +1,85 @@
+"""What may be one digit of a line: one to three neighbouring segments, as the judge is shown them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from digit_classification.pictures.images import strokes_to_digit
+from digit_classification.pictures.images.strokes import Marks, cut_out
+from digit_classification.pictures.numbers.line import Line
+from digit_classification.pictures.numbers.segments import Segments
+from digit_classification.pictures.proposals import Proposal, ready
+
+LONGEST = 4  # segments of a digit
+_WIDEST = 1.35  # of the line's height
+_HIGHEST = 1.6
+_LOWEST = 0.35
+_FAR = 0.25  # of the line's height: parts of one digit are no further apart
+_ROOM = 8  # pixels around a candidate that its strokes may depend on
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Segments `first` to `last`, the latter not included, taken for one digit."""
+
+    first: int
+    last: int
+    box: tuple[int, int, int, int]  # left, top, width, height in pixels of the line
+    proposal: Proposal
+
+
+def single_candidates(line: Line, segments: Segments) -> list[Candidate]:
+    """Return those that are one segment each."""
+    return [
+        made
+        for i in range(len(segments))
+        if segments.boxes[i][3] >= _LOWEST * line.height
+        and (made := _candidate(line, segments, i, i + 1)) is not None
+    ]
+
+
+def all_candidates(line: Line, segments: Segments) -> list[Candidate]:
+    """Return all of a line that may be one digit."""
+    found = []
+    for first in range(len(segments)):
+        for last in range(first + 1, min(first + LONGEST, len(segments)) + 1):
+            if not _may_be_one(line, segments, first, last):
+                continue
+            made = _candidate(line, segments, first, last)
+            if made is not None:
+                found.append(made)
+    return found
+
+
+def _may_be_one(line: Line, segments: Segments, first: int, last: int) -> bool:
+    x, y, w, h = _union(segments.boxes[first:last])
+    if h < _LOWEST * line.height or h > _HIGHEST * line.height:
+        return False
+    if last - first == 1:
+        return True
+    if w > _WIDEST * line.height:
+        return False
+    members = segments.boxes[first:last]
+    ends = np.maximum.accumulate(members[:, 0] + members[:, 2])
+    return bool((members[1:, 0] - ends[:-1] <= _FAR * line.height).all())
+
+
+def _union(boxes: np.ndarray) -> tuple[int, int, int, int]:
+    x, y = boxes[:, :2].min(axis=0)
+    right, bottom = (boxes[:, :2] + boxes[:, 2:]).max(axis=0)
+    return int(x), int(y), int(right - x), int(bottom - y)
+
+
+def _candidate(line: Line, segments: Segments, first: int, last: int) -> Candidate | None:
+    box = x, y, w, h = _union(segments.boxes[first:last])
+    here = np.s_[max(0, y - _ROOM) : y + h + _ROOM, max(0, x - _ROOM) : x + w + _ROOM]
+    labels = segments.labels[here]
+    own = ((labels > first) & (labels <= last)).astype(np.uint8)
+    ink = np.where((labels == 0) | (own > 0), line.marks.ink[here], 0)
+    marks = Marks(ink, own, line.marks.level, line.marks.scale)
+    digit = strokes_to_digit(cut_out(marks, own))
+    if not digit.any():
+        return None
+    return Candidate(first, last, box, ready(digit))

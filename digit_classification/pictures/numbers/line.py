@@ -1,0 +1,288 @@
+"""Where in a picture the one line of a number is, and that line straightened and seen from close by."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from digit_classification.pictures.images.grey import reduce
+from digit_classification.pictures.images.strokes import Marks, find_marks
+from digit_classification.pictures.numbers.rules import without_rules
+
+DIGIT = 48  # pixels: how high the digits of a line are when it is cut
+FIRST = 512  # pixels: the longer side in which the line is looked for
+_FINE = 72  # pixels: the shorter side to which small pictures are enlarged
+_AS_IT_IS = (30, 84)  # pixels: digits so high need no second look
+_SLOPE = 0.02  # rows a column: a line that rises less is straight
+_STEEPEST = 0.4  # rows a column, of a line of digits without a rule below it
+_LARGE = 0.5  # of the height of the largest: what makes up a line
+_SLANTED = 0.2  # columns a row
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of ink, upright and level.
+
+    Attributes:
+        marks: its ink and its mask, printed lines and other lines' marks left out.
+        height: of its digits, in pixels of the marks.
+        top: the row where its digits begin; they end at `top + height`.
+        back: (2, 3) float64, from these pixels to the picture's.
+        dark_ink: whether its ink is darker than the paper.
+        left_out: what was taken out of it, in words.
+    """
+
+    marks: Marks
+    height: float
+    top: float
+    back: np.ndarray
+    dark_ink: bool
+    left_out: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Pieces:
+    """The pieces of ink in a mask."""
+
+    labels: np.ndarray
+    x: np.ndarray
+    y: np.ndarray
+    w: np.ndarray
+    h: np.ndarray
+    area: np.ndarray
+
+    @classmethod
+    def of(cls, mask: np.ndarray) -> _Pieces:
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+        return cls(labels, *stats[1:].T.astype(float))
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def only(self, those: np.ndarray) -> np.ndarray:
+        """Return the mask of those pieces, (n,) bool."""
+        return np.concatenate([[0], those]).astype(np.uint8)[self.labels]
+
+
+def find_line(grey: np.ndarray, dark_ink: bool) -> Line | str | None:
+    """Return the line of a grey picture, (h, w) uint8; what is said instead; None if it is blank."""
+    work = reduce(grey, FIRST)
+    scale = max(grey.shape) / max(work.shape)
+    if min(work.shape) < _FINE:
+        factor = min(_FINE / min(work.shape), 4 * FIRST / max(work.shape))
+        if factor > 1:
+            work = cv2.resize(work, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
+            scale /= factor
+    return _look(grey, work, _scaling(scale), dark_ink, looks=3)
+
+
+def _look(
+    grey: np.ndarray, work: np.ndarray, back: np.ndarray, dark_ink: bool, looks: int
+) -> Line | str | None:
+    """Find the line in a view of the picture, and look again where that is not good enough."""
+    scale = float(np.hypot(back[0, 0], back[1, 0]))
+    marks = find_marks(work, dark_ink, scale)
+    if marks is None:
+        return None
+    mask, rise = without_rules(marks.mask)
+    words = () if rise is None else ("printed lines",)
+    pieces = _Pieces.of(mask)
+    if not len(pieces):
+        return "no number"
+    large, height = _large(pieces, mask.shape)
+    slope = _slope(pieces, large, height, rise)
+    lines = _rows(pieces, large, height, slope, mask.shape)
+    if len(lines) > 1:
+        return f"found {len(lines)} lines"
+    main = lines[0]
+    height = float(np.quantile(pieces.h[main], 0.7))
+    slope = _slope(pieces, main, height, rise)
+    level = pieces.y + pieces.h / 2 - slope * (pieces.x + pieces.w / 2)
+    top = float(np.median((level - pieces.h / 2)[main]))
+    foot = float(np.median((level + pieces.h / 2)[main]))
+    band = (level > top - 0.35 * height) & (level < foot + 0.45 * height)
+    band |= main
+    if looks and (abs(slope) > _SLOPE or not _AS_IT_IS[0] <= height <= _AS_IT_IS[1]):
+        closer = _closer(pieces, band, height, slope, back)
+        closer_work, exact = _seen_through(grey, *closer)
+        if min(closer_work.shape) >= 8:
+            return _look(grey, closer_work, exact, dark_ink, looks - 1)
+    own = pieces.only(band)
+    slant = _slant(pieces, main)
+    ink = marks.ink
+    if abs(slant) > _SLANTED:
+        own, ink, back = _upright(own, ink, back, slant, (top + foot) / 2)
+    return Line(Marks(ink, own, marks.level, scale), foot - top, top, back, dark_ink, words)
+
+
+def _scaling(scale: float) -> np.ndarray:
+    """Return the map from the pixels of a reduced picture to those of the picture."""
+    return np.array([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2]])
+
+
+def _large(pieces: _Pieces, shape: tuple[int, ...]) -> tuple[np.ndarray, float]:
+    """Return which pieces are large enough to be digits, and how high those are."""
+    cut = (pieces.y <= 1) | (pieces.y + pieces.h >= shape[0] - 1)
+    cut |= (pieces.x <= 1) | (pieces.x + pieces.w >= shape[1] - 1)
+    flat = pieces.w > 4 * pieces.h
+    usable = ~cut & ~flat
+    if not usable.any():
+        usable = ~flat if (~flat).any() else np.ones(len(pieces), bool)
+    weight = np.where(usable, pieces.area, 0)
+    order = np.argsort(pieces.h)
+    share = np.cumsum(weight[order]) / weight.sum()
+    height = float(pieces.h[order][np.searchsorted(share, 0.6)])
+    large = (pieces.h >= _LARGE * height) & ~flat & (pieces.h <= 2.2 * height)
+    return large, height
+
+
+def _slope(pieces: _Pieces, those: np.ndarray, height: float, rise: float | None) -> float:
+    """Return how a line rises: as the printed lines do, else as its digits stand."""
+    if rise is not None and abs(rise) > 1e-6:
+        return rise
+    x, y = (pieces.x + pieces.w / 2)[those], (pieces.y + pieces.h / 2)[those]
+    if len(x) < 3 or np.ptp(x) < 1.5 * height:
+        return 0.0
+    # Theil and Sen's: the median of the slopes of all pairs, of which a few may mislead.
+    first, second = np.triu_indices(len(x), 1)
+    apart = abs(x[first] - x[second]) > 0.5 * height
+    if not apart.any():
+        return 0.0
+    slopes = (y[second] - y[first])[apart] / (x[second] - x[first])[apart]
+    slope = float(np.median(slopes))
+    left = y - slope * x
+    if abs(slope) > _STEEPEST or np.median(abs(left - np.median(left))) > 0.2 * height:
+        return 0.0
+    return slope
+
+
+def _rows(
+    pieces: _Pieces, large: np.ndarray, height: float, slope: float, shape: tuple[int, ...]
+) -> list[np.ndarray]:
+    """Return the pieces of each line, (n,) bool; the first is the main one."""
+    level = pieces.y + pieces.h / 2 - slope * (pieces.x + pieces.w / 2)
+    rows: list[list[int]] = []
+    for i in np.argsort(-pieces.h * large):
+        if not large[i]:
+            break
+        top, bottom = level[i] - pieces.h[i] / 2, level[i] + pieces.h[i] / 2
+        for row in rows:
+            first = float(np.median([level[j] - pieces.h[j] / 2 for j in row]))
+            last = float(np.median([level[j] + pieces.h[j] / 2 for j in row]))
+            if min(bottom, last) - max(top, first) > 0.35 * min(bottom - top, last - first):
+                row.append(int(i))
+                break
+        else:
+            rows.append([int(i)])
+    if not rows:
+        return [np.ones(len(pieces), bool)]
+    rows.sort(key=lambda row: -sum(pieces.area[j] for j in row))
+    usual = np.median(pieces.h[rows[0]])
+    kept = []
+    for row in rows:
+        tall = [j for j in row if pieces.h[j] > 0.6 * usual]
+        inside = [j for j in tall if pieces.y[j] > 1 and pieces.y[j] + pieces.h[j] < shape[0] - 1]
+        if row is rows[0] or (inside and not _belongs(pieces, row, rows[0], height)):
+            chosen = np.zeros(len(pieces), bool)
+            chosen[row] = True
+            kept.append(chosen)
+    return kept
+
+
+def _belongs(pieces: _Pieces, row: list[int], main: list[int], height: float) -> bool:
+    """Whether all pieces of a row are parts of digits of the main one: close above or below."""
+    for j in row:
+        overlap = np.minimum(
+            pieces.x[main] + pieces.w[main], pieces.x[j] + pieces.w[j]
+        ) - np.maximum(pieces.x[main], pieces.x[j])
+        gap = np.maximum(
+            pieces.y[main] - pieces.y[j] - pieces.h[j],
+            pieces.y[j] - pieces.y[main] - pieces.h[main],
+        )
+        if not ((overlap > 0.4 * pieces.w[j]) & (gap < 0.12 * height)).any():
+            return False
+    return True
+
+
+def _closer(
+    pieces: _Pieces, band: np.ndarray, height: float, slope: float, back: np.ndarray
+) -> tuple[np.ndarray, tuple[int, int]]:
+    """Return the map from a view of the line alone, level and DIGIT high, to the picture; its size."""
+    turn = np.arctan(slope)
+    cos, sin = np.cos(turn), np.sin(turn)
+    x0, x1 = pieces.x[band], (pieces.x + pieces.w)[band]
+    y0, y1 = pieces.y[band], (pieces.y + pieces.h)[band]
+    corners = np.array([[x0, x1, x0, x1], [y0, y0, y1, y1]]).reshape(2, -1)
+    across, down = cos * corners[0] + sin * corners[1], cos * corners[1] - sin * corners[0]
+    margin = 0.6 * height
+    left, top = across.min() - margin, down.min() - margin
+    size = np.array([across.max() + margin - left, down.max() + margin - top])
+    step = height / DIGIT
+    size = np.maximum(8, np.rint(size / step)).astype(int)
+    turned = np.array([[cos, -sin], [sin, cos]])
+    linear = back[:, :2] @ turned
+    offset = linear @ np.array([left, top]) + back[:, 2]
+    view = np.concatenate([linear * step, offset[:, None]], axis=1)
+    return view, (int(size[0]), int(size[1]))
+
+
+def _seen_through(
+    grey: np.ndarray, view: np.ndarray, size: tuple[int, int]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the picture as a view shows it, uint8, and the view."""
+    scale = float(np.hypot(view[0, 0], view[1, 0]))
+    height, width = grey.shape
+    reach = np.array([[0, size[0], 0, size[0]], [0, 0, size[1], size[1]], [1, 1, 1, 1]])
+    seen = view @ reach
+    left, top = np.floor(np.clip(seen.min(axis=1) - 2, 0, [width - 1, height - 1])).astype(int)
+    right, bottom = np.ceil(np.clip(seen.max(axis=1) + 2, 1, [width, height])).astype(int)
+    part = np.ascontiguousarray(grey[top : max(bottom, top + 1), left : max(right, left + 1)])
+    inner = view.copy()
+    inner[:, 2] -= (left, top)
+    if scale > 1:  # the mean of what falls together, before it is sampled
+        small = cv2.resize(
+            part,
+            (max(1, round(part.shape[1] / scale)), max(1, round(part.shape[0] / scale))),
+            interpolation=cv2.INTER_AREA,
+        )
+        factors = np.array([small.shape[1] / part.shape[1], small.shape[0] / part.shape[0]])
+        inner = (inner * factors[:, None]).astype(np.float64)
+        part = small
+    warped = cv2.warpAffine(
+        part,
+        inner.astype(np.float32),
+        size,
+        flags=(cv2.INTER_LINEAR if scale > 0.8 else cv2.INTER_CUBIC) | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
+    return warped, view
+
+
+def _slant(pieces: _Pieces, main: np.ndarray) -> float:
+    """The mean slant of the largest pieces, each about its own centre, in columns a row."""
+    xy = yy = 0.0
+    tall = np.flatnonzero(main & (pieces.h > 0.6 * pieces.h[main].max()))
+    for i in tall[np.argsort(-pieces.area[tall])][:6]:
+        x, y, w, h = (int(a[i]) for a in (pieces.x, pieces.y, pieces.w, pieces.h))
+        own = (pieces.labels[y : y + h, x : x + w] == i + 1).astype(np.uint8)
+        moments = cv2.moments(own, binaryImage=True)
+        xy, yy = xy + moments["mu11"], yy + moments["mu02"]
+    return max(-1.0, min(1.0, xy / yy)) if yy else 0.0
+
+
+def _upright(
+    mask: np.ndarray, ink: np.ndarray, back: np.ndarray, slant: float, middle: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Take the slant out of a line: mask, ink, and the map back."""
+    height, width = mask.shape
+    room = int(np.ceil(abs(slant) * height / 2))
+    shear = np.array([[1, slant, -room - slant * middle], [0, 1, 0]])
+    size = (width + 2 * room, height)
+    flags = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
+    sheared = cv2.warpAffine(mask * 255, shear, size, flags=flags)
+    sheared_ink = cv2.warpAffine(ink, shear, size, flags=flags)
+    whole = np.concatenate([shear, [[0, 0, 1]]])
+    exact = back @ whole
+    return (sheared > 127).astype(np.uint8), sheared_ink, exact

@@ -1,0 +1,172 @@
+"""Printed lines around the digits of a number: rules, boxes, combs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from digit_classification.pictures.images.convention import NEIGHBOURS
+from digit_classification.pictures.images.strokes import without_ruled_lines
+
+_WIDE = 1.8  # times as wide as high: no digit is, nor are two that touch
+_LENGTH = 0.7  # of a piece's width: a line of it
+_LONGEST_RUN = 40  # pixels that a line is straight; longer ones would lose what is a little crooked
+_STEEP = 0.15  # of its length: by how much a line rises at most
+_THICK = 0.14  # of a piece's height: no line is thicker
+_ALIKE = 0.3  # of the length of a comb's outer teeth, by which the inner ones' may differ
+
+
+@dataclass(frozen=True)
+class _Line:
+    """A printed line that lies flat: which pixels, where in each column, how thick."""
+
+    pixels: np.ndarray  # (h, w) bool
+    slope: float
+    middle: float  # y at x = 0
+    thickness: int
+
+    def at(self, x: float) -> float:
+        return self.middle + self.slope * x
+
+
+def without_rules(mask: np.ndarray) -> tuple[np.ndarray, float | None]:
+    """Take printed lines out of marks, (h, w) uint8.
+
+    Returns the marks that are left, and how the lines rise, in rows a column; None without lines.
+    """
+    kept = mask.copy()
+    slopes: list[float] = []
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(kept, connectivity=8)
+    if count > 1:
+        for piece in _printed(stats, mask.shape):
+            x, y, width, height = (int(a) for a in stats[piece, :4])
+            here = np.s_[y : y + height, x : x + width]
+            own = (labels[here] == piece).astype(np.uint8)
+            lines = _flat_lines(own)
+            if not lines:
+                continue
+            slopes += [line.slope for line in lines]
+            left = _without_upright(_without_lines(own, lines), own, lines)
+            kept[here][(own > 0) & (left == 0)] = 0
+    kept = without_ruled_lines(kept)
+    removed = (mask > 0) & (kept == 0)
+    if not removed.any():
+        return mask, None
+    return _without_rests(kept, removed), float(np.median(slopes)) if slopes else 0.0
+
+
+def _printed(stats: np.ndarray, shape: tuple[int, ...]) -> list[int]:
+    """Return which pieces may be printed: wide ones, and those around others."""
+    x, y, width, height = stats[1:, :4].T
+    area = stats[1:, cv2.CC_STAT_AREA]
+    found = []
+    for i in range(len(x)):
+        if width[i] < 12 or width[i] < 0.08 * shape[1]:
+            continue
+        if width[i] >= _WIDE * height[i]:
+            found.append(i + 1)
+            continue
+        inside = (x > x[i]) & (y > y[i]) & (x + width < x[i] + width[i])
+        inside &= (y + height < y[i] + height[i]) & (height > 0.2 * height[i])
+        sparse = area[i] < 0.5 * width[i] * height[i]
+        if sparse and (inside.any() or (width[i] > 0.5 * shape[1] and height[i] > 0.5 * shape[0])):
+            found.append(i + 1)
+    return found
+
+
+def _flat_lines(piece: np.ndarray) -> list[_Line]:
+    """Return the lines of a piece that lie flat, from the top down."""
+    height, width = piece.shape
+    run = max(7, min(_LONGEST_RUN, round(0.12 * width)))
+    runs = cv2.morphologyEx(piece, cv2.MORPH_OPEN, np.ones((1, run), np.uint8))
+    runs = cv2.dilate(runs, NEIGHBOURS) & piece
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(runs, connectivity=8)
+    lines = []
+    for line in range(1, count):
+        length, rise = int(stats[line, 2]), int(stats[line, 3])
+        if length < _LENGTH * width:
+            continue
+        pixels = labels == line
+        depth = pixels.sum(axis=0)
+        thickness = int(np.median(depth[depth > 0]))
+        if rise > _STEEP * length + 3 * thickness or thickness > max(
+            3, _THICK * height, 0.02 * width
+        ):
+            continue
+        columns = np.flatnonzero((depth > 0) & (depth <= 1.5 * thickness))
+        if len(columns) < 0.4 * length:
+            continue
+        rows = (pixels[:, columns] * np.arange(height)[:, None]).sum(axis=0) / depth[columns]
+        slope, middle = np.polyfit(columns, rows, 1)
+        lines.append(_Line(pixels, float(slope), float(middle), thickness))
+    return sorted(lines, key=lambda line: line.at(width / 2))
+
+
+def _without_lines(piece: np.ndarray, lines: list[_Line]) -> np.ndarray:
+    """Take out lines that lie flat, but not the strokes that cross them."""
+    left = piece
+    for line in lines:
+        crossing = np.ones((2 * line.thickness + 1, 1), np.uint8)
+        strokes = cv2.morphologyEx(piece, cv2.MORPH_OPEN, crossing)
+        left = np.where(line.pixels & (strokes == 0), 0, left).astype(np.uint8)
+    return left
+
+
+def _without_upright(left: np.ndarray, piece: np.ndarray, lines: list[_Line]) -> np.ndarray:
+    """Take out what stands on lines or between them: sides of boxes, teeth of a comb."""
+    height, width = piece.shape
+    middles = [line.at(width / 2) for line in lines]
+    apart = max(np.diff(middles), default=0.0)
+    thickness = max(line.thickness for line in lines)
+    if apart < 4 * thickness:
+        apart = 0.0
+    length = max(5, round(0.3 * (apart or 0.5 * height)))
+    runs = cv2.morphologyEx(piece, cv2.MORPH_OPEN, np.ones((length, 1), np.uint8))
+    runs = cv2.dilate(runs, NEIGHBOURS) & piece
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(runs, connectivity=8)
+    teeth = []
+    crossing = cv2.morphologyEx(piece, cv2.MORPH_OPEN, np.ones((1, 2 * thickness + 3), np.uint8))
+    for each in range(1, count):
+        x, y, w, h = (int(a) for a in stats[each, :4])
+        pixels = labels == each
+        across = pixels.sum(axis=1)
+        thick = float(np.median(across[across > 0]))
+        if thick > 2.2 * thickness + 1 or w > 2.5 * thick + 0.15 * h + 2:
+            continue
+        slack = 1.5 * thickness + 2
+        touched = sum(
+            y - slack <= line.at(x + w / 2) <= y + h + slack
+            and min(abs(line.at(x + w / 2) - y), abs(line.at(x + w / 2) - y - h)) <= 2 * slack
+            for line in lines
+        )
+        outer = x <= slack or x + w >= width - slack
+        if touched >= 2 and h >= 0.8 * apart:
+            left = _without_upright_line(left, pixels, crossing)
+        elif touched or outer:
+            teeth.append((pixels, h, outer))
+    outer_lengths = [h for _, h, outer in teeth if outer]
+    if outer_lengths:
+        usual = float(np.mean(outer_lengths))
+        for pixels, h, outer in teeth:
+            if outer or abs(h - usual) <= _ALIKE * usual:
+                left = _without_upright_line(left, pixels, crossing)
+    return left
+
+
+def _without_upright_line(left: np.ndarray, pixels: np.ndarray, crossing: np.ndarray) -> np.ndarray:
+    return np.where(pixels & (crossing == 0), 0, left).astype(np.uint8)
+
+
+def _without_rests(kept: np.ndarray, removed: np.ndarray) -> np.ndarray:
+    """Drop crumbs that lie along what was taken out."""
+    near = cv2.dilate(removed.astype(np.uint8), np.ones((5, 5), np.uint8))
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(kept, connectivity=8)
+    if count < 2:
+        return kept
+    size = stats[:, 2:4].max(axis=1)
+    touching = np.bincount(labels.ravel(), (near > 0).ravel(), minlength=count)
+    crumbs = (size < 0.3 * size[1:].max()) & (touching > 0.4 * stats[:, cv2.CC_STAT_AREA])
+    crumbs[0] = True
+    return (~crumbs).astype(np.uint8)[labels]

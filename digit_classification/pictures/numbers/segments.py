@@ -1,0 +1,139 @@
+"""The pieces that a line of ink falls into: digits, parts of digits, signs and specks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from digit_classification.pictures.images.width import stroke_width
+from digit_classification.pictures.numbers.cuts import find_cuts
+from digit_classification.pictures.numbers.line import Line
+
+MOST = 60  # segments of a line: no number has more
+_SPECK = 0.05  # of the line's height
+_TALL = 0.45  # of the line's height: a piece so high may be a digit of its own
+_WITHIN = 0.6  # of its width: a low piece that lies so far over or under another is a part of it
+_NARROW = 0.5  # of the line's height: a piece no wider is one digit
+_CUT = 0.02  # of a piece's ink: what is cut off and smaller belongs to the part beside it
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Pieces in the order in which they are written.
+
+    Attributes:
+        labels: (h, w) int32, 1 for the first piece, 0 where none is.
+        boxes: (n, 4) int, left, top, width and height.
+        areas: (n,) int, their pixels.
+        pieces: (n,) int, from which connected piece of ink each of them is cut.
+    """
+
+    labels: np.ndarray
+    boxes: np.ndarray
+    areas: np.ndarray
+    pieces: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.areas)
+
+
+def whole_pieces(line: Line) -> Segments:
+    """Return the pieces of a line, parts of one digit that lie over each other joined."""
+    mask = line.marks.mask
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    group = np.arange(count)
+    x, y, w, h, area = stats[1:].T.astype(float)
+    pen = max(1.0, stroke_width(mask))
+    size = np.maximum(w, h)
+    keep = (size >= _SPECK * line.height) & (size >= 0.6 * pen) & (area >= 0.3 * pen * pen)
+    for i in np.flatnonzero(keep & (h < _TALL * line.height)):
+        over = np.minimum(x + w, x[i] + w[i]) - np.maximum(x, x[i])
+        gap = np.maximum(np.maximum(y, y[i]) - np.minimum(y + h, y[i] + h[i]), 0)
+        part = (over > _WITHIN * w[i]) & (gap < 0.25 * line.height) & (h > 1.3 * h[i]) & keep
+        part[i] = False
+        part &= y[i] + h[i] / 2 < line.top + 0.95 * line.height  # below it stands a comma
+        if part.any():
+            nearest = int(np.argmin(np.where(part, gap - 0.01 * over, np.inf)))
+            group[i + 1] = nearest + 1
+    for _ in range(3):  # a part of a part
+        group = group[group]
+    group[1:][~keep] = 0
+    kept = np.unique(group[group > 0])
+    new = np.zeros(count, np.int32)
+    new[group > 0] = np.searchsorted(kept, group[group > 0]) + 1
+    return in_order(new[labels], np.arange(len(kept)))
+
+
+def in_order(labels: np.ndarray, pieces: np.ndarray) -> Segments:
+    """Return segments from left to right.
+
+    Args:
+        labels: (h, w) int32, from 1 on.
+        pieces: (n,) int, what `Segments.pieces` says of each label.
+    """
+    count = len(pieces)
+    boxes = _boxes(labels, count)
+    middles = boxes[:, 0] + boxes[:, 2] / 2
+    order = np.argsort(middles, kind="stable")[:MOST]
+    rank = np.zeros(count + 1, np.int32)
+    rank[order + 1] = np.arange(1, len(order) + 1)
+    areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
+    return Segments(rank[labels], boxes[order], areas[order], pieces[order])
+
+
+def _boxes(labels: np.ndarray, count: int) -> np.ndarray:
+    """Return left, top, width and height of each label."""
+    rows, columns = np.nonzero(labels)
+    own = labels[rows, columns]
+    first = np.full((2, count + 1), np.iinfo(np.int32).max)
+    last = np.full((2, count + 1), -1)
+    for axis, where in enumerate((columns, rows)):
+        np.minimum.at(first[axis], own, where)
+        np.maximum.at(last[axis], own, where)
+    x, y = first[:, 1:]
+    return np.stack([x, y, last[0, 1:] - x + 1, last[1, 1:] - y + 1], axis=1)
+
+
+def cut_pieces(line: Line, whole: Segments) -> Segments:
+    """Return the segments of a line with its wide pieces cut wherever two digits may meet."""
+    labels = np.zeros_like(whole.labels)
+    pieces: list[int] = []
+    for index in range(len(whole)):
+        x, y, w, h = whole.boxes[index]
+        here = np.s_[y : y + h, x : x + w]
+        own = (whole.labels[here] == index + 1).astype(np.uint8)
+        parts = own.astype(np.int32)
+        if w > _NARROW * line.height and h > _TALL * line.height:
+            cuts = find_cuts(own, most=max(2, round(3.5 * w / line.height)))
+            if len(cuts):
+                after = (np.arange(w)[None, None] >= cuts[:, :, None]).sum(axis=0)
+                parts = _without_crumbs((after + 1) * own)
+        present = np.unique(parts[parts > 0])
+        numbers = np.zeros(parts.max() + 1, np.int32)
+        numbers[present] = len(pieces) + 1 + np.arange(len(present))
+        pieces += [index] * len(present)
+        labels[here][own > 0] = numbers[parts][own > 0]
+    return in_order(labels, np.array(pieces, int))
+
+
+def _without_crumbs(parts: np.ndarray) -> np.ndarray:
+    """Give what a cut leaves over of another part to the part that it hangs on."""
+    total = np.count_nonzero(parts)
+    result = parts.copy()
+    for part in np.unique(parts[parts > 0]):
+        count, labels, stats, _ = cv2.connectedComponentsWithStats(
+            (parts == part).astype(np.uint8), connectivity=8
+        )
+        for crumb in range(1, count):
+            area = stats[crumb, cv2.CC_STAT_AREA]
+            if count == 2 or area == stats[1:, cv2.CC_STAT_AREA].max() or area > _CUT * 3 * total:
+                if area > _CUT * total:
+                    continue
+            own = labels == crumb
+            around = cv2.dilate(own.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+            beside = result[around & ~own & (result > 0)]
+            if len(beside):
+                result[own] = np.bincount(beside).argmax()
+    return result
