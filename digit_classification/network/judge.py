@@ -19,7 +19,7 @@ import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -36,6 +36,9 @@ from digit_classification.network.inference import (
     softmax,
 )
 from digit_classification.pictures.proposals import CONTEXT, NUMBERS, Proposal
+
+if TYPE_CHECKING:
+    from digit_classification.network.numbers.certainty import NumberCertainty
 
 CLASSES = ("whole", "other", "several", "blank")  # what a proposal shows
 # What may be true of a choice: the digit is read rightly, or is another; or there is not one.
@@ -105,6 +108,7 @@ class Judge:
         certainty: the logistic regression from a choice's features to its OUTCOMES.
         widths: of the layers, from the inputs to the classes.
         content: the same as it is stored.
+        numbers: how sure the signs of a number are; None in models that were not made for it.
     """
 
     context: Layer
@@ -115,6 +119,7 @@ class Judge:
     certainty: Layer
     widths: tuple[int, ...]
     content: bytes = field(repr=False)
+    numbers: NumberCertainty | None = None
 
     @classmethod
     def of(

@@ -9,6 +9,7 @@ import numpy as np
 
 from digit_classification.network.inference import log
 from digit_classification.network.judge import CLASSES, Judge, ReadingNetwork, inputs_of
+from digit_classification.network.numbers.certainty import candidate_features
 from digit_classification.network.numbers.lattice import Edge
 from digit_classification.pictures.numbers.candidates import Candidate
 
@@ -22,33 +23,44 @@ class Scores:
     """What n candidates show.
 
     Attributes:
+        classes: (n, 4) float64, the judge's CLASSES.
+        probabilities: (n, 10) float32, what the network reads.
         whole: (n,) float64, how probable it is that each is one whole digit.
-        probabilities: (n, 10) float32, what the network reads in it.
     """
 
-    whole: np.ndarray
+    classes: np.ndarray
     probabilities: np.ndarray
+    whole: np.ndarray
 
     def __getitem__(self, part: slice) -> Scores:
-        return Scores(self.whole[part], self.probabilities[part])
+        return Scores(self.classes[part], self.probabilities[part], self.whole[part])
 
 
 def score(candidates: Sequence[Candidate], network: ReadingNetwork, judge: Judge | None) -> Scores:
     """Read and judge candidates; without a judge each is a whole digit."""
     if not candidates:
-        return Scores(np.zeros(0), np.zeros((0, 10), np.float32))
+        return Scores(np.zeros((0, len(CLASSES))), np.zeros((0, 10), np.float32), np.zeros(0))
     inputs = inputs_of([each.proposal for each in candidates], network)
-    whole = np.ones(len(candidates)) if judge is None else judge(inputs)[:, _WHOLE]
-    return Scores(whole, inputs.probabilities)
+    if judge is None:
+        classes = np.zeros((len(candidates), len(CLASSES)))
+        classes[:, _WHOLE] = 1
+        return Scores(classes, inputs.probabilities, classes[:, _WHOLE])
+    classes = judge(inputs)
+    whole = classes[:, _WHOLE]
+    if judge.numbers is not None:
+        places = np.array([each.place for each in candidates])
+        features = candidate_features(classes, inputs.probabilities, places)
+        whole = judge.numbers.whole(features)
+    return Scores(classes, inputs.probabilities, whole)
 
 
 def digit_edges(candidates: Sequence[Candidate], scores: Scores) -> list[Edge]:
     """Return the edges of what candidates may be read as."""
     whole = log(np.maximum(scores.whole, _LEAST))
     read = log(np.maximum(scores.probabilities.astype(np.float64), _LEAST))
-    edges = []
-    for index, each in enumerate(candidates):
-        for digit in np.flatnonzero(scores.probabilities[index] > _LIKELY).tolist():
-            weight = float(whole[index] + read[index, digit])
-            edges.append(Edge(each.first, each.last, str(digit), weight, index))
-    return edges
+    which, digits = np.nonzero(scores.probabilities > _LIKELY)
+    weights = (whole[which] + read[which, digits]).tolist()
+    return [
+        Edge(candidates[index].first, candidates[index].last, str(digit), weight, index)
+        for index, digit, weight in zip(which.tolist(), digits.tolist(), weights, strict=True)
+    ]

@@ -38,12 +38,12 @@ def passed(line: Line, segments: Segments, index: int) -> float:
 
 def _sign(line: Line, segments: Segments, index: int) -> str:
     """Return the sign that a segment has the size and the place of, or nothing."""
-    x, y, width, height = (float(a) for a in segments.boxes[index])
+    _, y, width, height = (float(a) for a in segments.boxes[index])
     unit = line.height
     middle = (y + height / 2 - line.top) / unit
-    if width > 1.4 * height and 0.18 < width / unit < 0.9 and height < 0.32 * unit:
-        if 0.25 < middle < 0.78:
-            return MINUS
+    flat = width > 1.4 * height and height < 0.32 * unit
+    if flat and 0.18 < width / unit < 0.9 and 0.25 < middle < 0.78:
+        return MINUS
     if max(width, height) > 0.45 * unit or middle < 0.72:
         return ""
     foot = (y + height - line.top) / unit

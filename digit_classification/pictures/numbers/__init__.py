@@ -12,7 +12,7 @@ The pieces as they are come first; cuts and other views only where somebody asks
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -24,7 +24,7 @@ from digit_classification.pictures.numbers.candidates import (
 )
 from digit_classification.pictures.numbers.line import Line, find_line
 from digit_classification.pictures.numbers.segments import Segments, cut_pieces, whole_pieces
-from digit_classification.pictures.proposals.regions import DESK, MARGIN, find_regions
+from digit_classification.pictures.proposals.regions import find_regions
 
 _TIDY = 0.95  # times as wide as the line is high: wider pieces may be two digits
 
@@ -38,12 +38,14 @@ class Seen:
         segments: that it falls into.
         candidates: what may be a digit.
         said: why there is no line of a number, or None.
+        cut: whether its pieces are cut wherever digits may touch.
     """
 
     line: Line | None
     segments: Segments
     candidates: list[Candidate]
     said: str | None = None
+    cut: bool = False
 
     @property
     def tidy(self) -> bool:
@@ -77,30 +79,32 @@ def see(grey: np.ndarray, invert: Invert) -> Seen:
     return Seen(line, segments, single_candidates(line, segments))
 
 
-def look_further(grey: np.ndarray, invert: Invert, first: Seen) -> list[Seen]:
-    """See a picture with its pieces cut, and parts of the picture, for lack of conviction."""
+def cut_further(first: Seen) -> list[Seen]:
+    """See the same line with its pieces cut."""
+    return [] if first.line is None else [_cut(first.line)]
+
+
+def look_elsewhere(grey: np.ndarray, invert: Invert, first: Seen) -> list[Seen]:
+    """See parts of a picture whose whole does not convince: the paper on a desk, within margins."""
     seen = []
-    if first.line is not None:
-        seen.append(_cut(first.line))
     for region in find_regions(grey):
-        if region.leaves_out not in (DESK, MARGIN):
+        if not region.leaves_out:
             continue
         part = region.cut(grey)
         line = find_line(part, has_dark_ink(part, invert))
         if isinstance(line, Line):
             back = line.back.copy()
             back[:, 2] += (region.left, region.top)
-            words = (*line.left_out, region.leaves_out)
-            seen.append(_cut(Line(line.marks, line.height, line.top, back, line.dark_ink, words)))
+            seen.append(_cut(replace(line, back=back, left_out=(*line.left_out, region.leaves_out))))
     return seen
 
 
 def _cut(line: Line) -> Seen:
     segments = cut_pieces(line, whole_pieces(line))
-    return Seen(line, segments, all_candidates(line, segments))
+    return Seen(line, segments, all_candidates(line, segments), cut=True)
 
 
 def _nothing(said: str) -> Seen:
     empty = np.zeros(0, int)
     segments = Segments(np.zeros((1, 1), np.int32), np.zeros((0, 4), int), empty, empty)
-    return Seen(None, segments, [], said)
+    return Seen(None, segments, [], said=said)

@@ -1,4 +1,4 @@
-"""What may be one digit of a line: one to three neighbouring segments, as the judge is shown them."""
+"""What may be one digit of a line: one to four neighbouring segments, seen as a digit is."""
 
 from __future__ import annotations
 
@@ -22,12 +22,20 @@ _ROOM = 8  # pixels around a candidate that its strokes may depend on
 
 @dataclass(frozen=True)
 class Candidate:
-    """Segments `first` to `last`, the latter not included, taken for one digit."""
+    """Segments `first` to `last`, the latter not included, taken for one digit.
+
+    Attributes:
+        first, last: the segments.
+        proposal: it alone, in MNIST's form: as if cut out of the number.
+        place: height and width in heights of the line, width over height, where its middle is from
+            the line's top (0) to its foot (1), how many segments it has, and 1 for its left and its
+            right side where a cut bounds it, 0 where paper does.
+    """
 
     first: int
     last: int
-    box: tuple[int, int, int, int]  # left, top, width, height in pixels of the line
     proposal: Proposal
+    place: tuple[float, ...]
 
 
 def single_candidates(line: Line, segments: Segments) -> list[Candidate]:
@@ -54,7 +62,7 @@ def all_candidates(line: Line, segments: Segments) -> list[Candidate]:
 
 
 def _may_be_one(line: Line, segments: Segments, first: int, last: int) -> bool:
-    x, y, w, h = _union(segments.boxes[first:last])
+    _, _, w, h = _union(segments.boxes[first:last])
     if h < _LOWEST * line.height or h > _HIGHEST * line.height:
         return False
     if last - first == 1:
@@ -73,7 +81,7 @@ def _union(boxes: np.ndarray) -> tuple[int, int, int, int]:
 
 
 def _candidate(line: Line, segments: Segments, first: int, last: int) -> Candidate | None:
-    box = x, y, w, h = _union(segments.boxes[first:last])
+    x, y, w, h = _union(segments.boxes[first:last])
     here = np.s_[max(0, y - _ROOM) : y + h + _ROOM, max(0, x - _ROOM) : x + w + _ROOM]
     labels = segments.labels[here]
     own = ((labels > first) & (labels <= last)).astype(np.uint8)
@@ -82,4 +90,10 @@ def _candidate(line: Line, segments: Segments, first: int, last: int) -> Candida
     digit = strokes_to_digit(cut_out(marks, own))
     if not digit.any():
         return None
-    return Candidate(first, last, box, ready(digit))
+    pieces = segments.pieces
+    cut_left = first > 0 and pieces[first - 1] == pieces[first]
+    cut_right = last < len(pieces) and pieces[last] == pieces[last - 1]
+    unit = line.height
+    middle = (y + h / 2 - line.top) / unit
+    place = (h / unit, w / unit, w / h, middle, last - first, float(cut_left), float(cut_right))
+    return Candidate(first, last, ready(digit), place)

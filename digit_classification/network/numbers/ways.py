@@ -1,0 +1,146 @@
+"""The paths through each view of a picture, and which view is believed."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from digit_classification.network.judge import Judge, ReadingNetwork
+from digit_classification.network.numbers.certainty import number_features
+from digit_classification.network.numbers.lattice import Path, best_paths
+from digit_classification.network.numbers.scoring import Scores, digit_edges, score
+from digit_classification.network.numbers.signs import sign_edges
+from digit_classification.pictures.numbers import Seen
+
+_MOST, _MOST_CONSTRAINED = 6, 60  # paths that are kept
+_CONVINCING = math.log(0.9)  # of the least sure sign that is read without a look at cuts
+_ENOUGH = 0.8  # the confidence with which no other part of the picture is looked at
+_HARDLY = -1.5  # a mark passed over with less is one that should be looked at
+
+
+@dataclass(frozen=True)
+class Way:
+    """The best paths through one view.
+
+    Attributes:
+        seen: the view.
+        scores: of its candidates.
+        paths: with different texts, the best first; none where there is no number.
+        features: of the first, (NUMBER_FEATURES,) float64.
+        confidence: that every sign of the first is right.
+    """
+
+    seen: Seen
+    scores: Scores
+    paths: list[Path]
+    features: np.ndarray | None = None
+    confidence: float = 0.0
+
+
+Further = Callable[[Seen], list[Seen]]
+
+
+def find_ways(
+    firsts: Sequence[Seen],
+    cuts: Sequence[Further],
+    elsewhere: Sequence[Further],
+    network: ReadingNetwork,
+    judge: Judge | None,
+    fits: re.Pattern[str] | None,
+) -> list[Way]:
+    """Return the way that is believed of each picture.
+
+    Args:
+        firsts: its pieces as they are.
+        cuts: makes the views with cuts, asked where the pieces as they are do not convince.
+        elsewhere: makes views of parts of the picture, asked where those do not either.
+        network: reads digits.
+        judge: judges candidates.
+        fits: what the text must be.
+    """
+    ways = _ways(firsts, network, judge, fits)
+    doubtful = [i for i, way in enumerate(ways) if not _convinces(way)]
+    _improve(ways, doubtful, cuts, network, judge, fits, instead=True)
+    doubtful = [i for i, way in enumerate(ways) if way.confidence < _ENOUGH]
+    _improve(ways, doubtful, elsewhere, network, judge, fits, instead=False)
+    return ways
+
+
+def _improve(
+    ways: list[Way],
+    doubtful: Sequence[int],
+    further: Sequence[Further],
+    network: ReadingNetwork,
+    judge: Judge | None,
+    fits: re.Pattern[str] | None,
+    *,
+    instead: bool,
+) -> None:
+    """Look at more views of the doubtful pictures, all at once; take the most certain.
+
+    With `instead` the views are of the same line, and show more of it: they replace the first.
+    """
+    views = [further[i](ways[i].seen) for i in doubtful]
+    others = iter(_ways([view for some in views for view in some], network, judge, fits))
+    for i, some in zip(doubtful, views, strict=True):
+        mine = [next(others) for _ in some]
+        if mine:
+            known = [] if instead and any(way.paths for way in mine) else [ways[i]]
+            ways[i] = max([*known, *mine], key=lambda way: (bool(way.paths), way.confidence))
+
+
+def _ways(
+    seen: Sequence[Seen],
+    network: ReadingNetwork,
+    judge: Judge | None,
+    fits: re.Pattern[str] | None,
+) -> list[Way]:
+    """Read and judge all candidates at once, and find the paths of each view."""
+    scores = score([each for view in seen for each in view.candidates], network, judge)
+    ways, start = [], 0
+    for view in seen:
+        end = start + len(view.candidates)
+        ways.append(_way(view, scores[start:end], fits))
+        start = end
+    certainty = None if judge is None else judge.numbers
+    found = [i for i, way in enumerate(ways) if way.paths]
+    if certainty is None:
+        confidences = [math.exp(ways[i].paths[0].weight) for i in found]
+    else:
+        features = [ways[i].features for i in found]
+        confidences = certainty.right(np.array(features)).tolist() if found else []
+    for i, confidence in zip(found, confidences, strict=True):
+        way = ways[i]
+        ways[i] = Way(way.seen, way.scores, way.paths, way.features, confidence)
+    return ways
+
+
+def _way(view: Seen, scores: Scores, fits: re.Pattern[str] | None) -> Way:
+    if view.line is None:
+        return Way(view, scores, [])
+    edges = digit_edges(view.candidates, scores) + sign_edges(view.line, view.segments)
+    paths = best_paths(edges, len(view.segments), _MOST if fits is None else _MOST_CONSTRAINED)
+    if not paths:
+        return Way(view, scores, [])
+    fitting = [path for path in paths if fits is None or fits.fullmatch(path.text)]
+    if not fitting:
+        return Way(view, scores, [])
+    # What is read against the evidence, for the sake of the constraint, must not seem certain.
+    best = fitting[0]
+    other = max((path.weight for path in paths if path.text != best.text), default=-math.inf)
+    if fits is not None and best is paths[0]:
+        other = max((path.weight for path in fitting[1:]), default=-math.inf)
+    return Way(view, scores, fitting, number_features(view, best, other))
+
+
+def _convinces(way: Way) -> bool:
+    """Whether the pieces as they are leave no doubt."""
+    if not way.paths or not way.seen.tidy:
+        return False
+    return all(
+        edge.weight > (_CONVINCING if edge.text else _HARDLY) for edge in way.paths[0].edges
+    )

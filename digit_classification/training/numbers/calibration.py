@@ -1,0 +1,193 @@
+"""How sure the signs of a number, and the whole of it, may be: fitted on drawn numbers.
+
+Half of the numbers teach what a candidate is, from the ink that it holds of each sign.  The others
+are then read, as the detector reads them, and teach how often the best path is right.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import cv2
+import numpy as np
+
+from digit_classification.network.inference import DenseNetwork
+from digit_classification.network.judge import Judge
+from digit_classification.network.numbers.certainty import (
+    NUMBER_FEATURES,
+    NumberCertainty,
+    candidate_features,
+)
+from digit_classification.network.numbers.scoring import score
+from digit_classification.network.numbers.ways import Way, find_ways
+from digit_classification.parallel import map_in_order
+from digit_classification.pictures.images.convention import NEIGHBOURS
+from digit_classification.pictures.images.grey import grey_from_array
+from digit_classification.pictures.numbers import Seen, cut_further, see
+from digit_classification.training.numbers.drawing import (
+    Layout,
+    NumberPicture,
+    any_layout,
+    draw_number,
+)
+from digit_classification.training.scenes import Digits
+
+PICTURES = 640  # numbers drawn: some 10 s on two cores
+LONGEST = 6  # digits of a number
+# Shares of a digit's ink that a candidate holds (recall), and of its own that is such (precision).
+WHOLE_RECALL, WHOLE_PRECISION = 0.85, 0.85
+NEARLY = 0.75  # both: between whole and not
+FOREIGN = 0.3  # of a candidate: ink that is no sign's, a printed line
+CLEAN = 0.4  # of the numbers, digits as the dataset has them
+_PRIOR = 2.0  # numbers of each kind that are taken to have been seen, lest anything seem certain
+
+Advance = Callable[[], None]
+
+
+@dataclass(frozen=True)
+class DrawnNumber:
+    """A drawn number as the detector sees it.
+
+    Attributes:
+        text: what it shows.
+        first, cut: the view of its pieces as they are, and of these cut.
+        whole: (n,) int8, of the candidates with cuts: 1 for one whole digit, 0 for none, -1 unsure.
+    """
+
+    text: str
+    first: Seen
+    cut: Seen | None
+    whole: np.ndarray
+
+
+def fit_numbers(
+    digits: Digits,
+    network: DenseNetwork,
+    judge: Judge,
+    seed: tuple[int, ...],
+    count: int = PICTURES,
+    workers: int = 0,
+    advance: Advance = lambda: None,
+) -> tuple[NumberCertainty | None, dict[str, Any] | None]:
+    """Return how sure numbers may be, and how those were read that it was fitted on.
+
+    None for both where the numbers drawn do not tell: too few, or all right, or all wrong.
+
+    Args:
+        digits: what numbers are drawn of.
+        network: reads digits.
+        judge: judges candidates.
+        seed: the same digits and seed give the same.
+        count: numbers.
+        workers: processes that draw; 0 means the cores there are.
+        advance: hears of each number that is drawn.
+    """
+    drawn = []
+    for number in map_in_order(
+        functools.partial(_draw, digits, seed), range(count), workers
+    ):
+        drawn.append(number)
+        advance()
+    half = len(drawn) // 2
+    candidates = _fit_candidates(drawn[:half], network, judge)
+    if candidates is None:
+        return None, None
+    unsure = np.zeros(NUMBER_FEATURES), np.zeros(())
+    able = replace(judge, numbers=NumberCertainty.of(candidates, unsure))
+    others = drawn[half:]
+    ways = _ways(others, network, able)
+    found = [(way, each.text) for way, each in zip(ways, others, strict=True) if way.paths]
+    right = np.array([way.paths[0].text == text for way, text in found])
+    if not right.any() or right.all():
+        return None, None
+    features = np.stack([way.features for way, _ in found if way.features is not None])
+    numbers = _fit(features, right)
+    scores = {"numbers": len(others), "right": round(float(right.sum()) / len(others), 4)}
+    return NumberCertainty.of(candidates, numbers), scores
+
+
+def _draw(digits: Digits, seed: tuple[int, ...], number: int) -> DrawnNumber:
+    """Draw number `number` of this seed, and see it as the detector does."""
+    rng = np.random.default_rng((*seed, number))
+    layout = any_layout(rng)
+    if layout.paper == "desk" or rng.random() < CLEAN:
+        layout = Layout(layout.spacing, "clean", signs=layout.signs)
+    picture = draw_number(rng, digits, replace(layout, count=(1, LONGEST)))
+    first = see(grey_from_array(picture.pixels), "auto")
+    for cut in cut_further(first):
+        return DrawnNumber(picture.text, first, cut, _whole(picture, cut))
+    return DrawnNumber(picture.text, first, None, np.zeros(0, np.int8))
+
+
+def _whole(picture: NumberPicture, seen: Seen) -> np.ndarray:
+    """Return which candidates are one whole digit, as of `DrawnNumber.whole`."""
+    assert picture.owner is not None and seen.line is not None
+    labels = seen.segments.labels
+    owner = cv2.warpAffine(
+        picture.owner,
+        seen.line.back,
+        labels.shape[::-1],
+        flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
+    )
+    signs = len(picture.text) + 1
+    inked = np.maximum(np.bincount(owner.ravel(), minlength=signs), 1)
+    digit = np.array([False, *map(str.isdigit, picture.text)])
+    whole = np.zeros(len(seen.candidates), np.int8)
+    for index, each in enumerate(seen.candidates):
+        own = (labels > each.first) & (labels <= each.last)
+        around = cv2.dilate(own.astype(np.uint8), NEIGHBOURS) > 0
+        held = np.bincount(owner[around], minlength=signs) / inked
+        share = np.bincount(owner[own], minlength=signs)
+        foreign = share[0] / max(1, share.sum())
+        share[0] = 0
+        precision = share / max(1, share.sum())
+        best = int(share.argmax())
+        if not digit[best] or min(held[best], precision[best]) < NEARLY:
+            continue
+        sure = held[best] > WHOLE_RECALL and precision[best] > WHOLE_PRECISION
+        whole[index] = 1 if sure and foreign < FOREIGN else -1
+    return whole
+
+
+def _fit_candidates(
+    drawn: Iterable[DrawnNumber], network: DenseNetwork, judge: Judge
+) -> tuple[np.ndarray, np.ndarray] | None:
+    views = [(each.cut, each.whole) for each in drawn if each.cut is not None]
+    candidates = [each for view, _ in views for each in view.candidates]
+    if not candidates:
+        return None
+    whole = np.concatenate([whole for _, whole in views])
+    if not (whole == 0).any() or not (whole == 1).any():
+        return None
+    scores = score(candidates, network, judge)
+    places = np.array([each.place for each in candidates])
+    features = candidate_features(scores.classes, scores.probabilities, places)
+    return _fit(features[whole >= 0], whole[whole >= 0] == 1)
+
+
+def _ways(drawn: Sequence[DrawnNumber], network: DenseNetwork, judge: Judge) -> list[Way]:
+    """Read numbers as the detector does, but nowhere else than where they are first seen."""
+    firsts = [each.first for each in drawn]
+    cuts = [functools.partial(_cut_before, each) for each in drawn]
+    return find_ways(firsts, cuts, [lambda _: [] for _ in drawn], network, judge, None)
+
+
+def _cut_before(drawn: DrawnNumber, _: Seen) -> list[Seen]:
+    return [] if drawn.cut is None else [drawn.cut]
+
+
+def _fit(features: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights, (m,), and bias of the logistic regression of what is true on features."""
+    from sklearn.linear_model import LogisticRegression
+
+    mean, deviation = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-3)
+    scaled = (features - mean) / deviation
+    # One of each at the mean: where nothing tells, the odds are not beyond what was seen.
+    scaled = np.concatenate([scaled, np.zeros((2, scaled.shape[1]))])
+    weight = np.concatenate([np.ones(len(true)), np.full(2, _PRIOR)])
+    fitted = LogisticRegression(max_iter=1000).fit(scaled, [*true, True, False], weight)
+    weights = fitted.coef_[0] / deviation
+    return weights, fitted.intercept_[0] - weights @ mean
