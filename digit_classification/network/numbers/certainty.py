@@ -28,7 +28,7 @@ from digit_classification.network.inference import (
 from digit_classification.network.numbers.lattice import Path
 from digit_classification.pictures.numbers import Seen
 
-CANDIDATE_FEATURES = 30
+CANDIDATE_FEATURES = 41
 NUMBER_FEATURES = 11
 _LEAST = 1e-6  # of a probability, whose logarithm is a feature
 _WORST = 12.0  # minus the logarithm of the least probable path
@@ -109,19 +109,24 @@ def candidate_features(
     Args:
         classes: (n, 4) float64, what the judge takes them for, shown as if cut out alone.
         probabilities: (n, 10) float32, what the digit network reads.
-        places: (n, 7) float64, as `Candidate.place` says.
+        places: (n, 10) float64, as `Candidate.place` says.
     """
     read = np.maximum(probabilities.astype(np.float64), _LEAST)
     best = np.minimum(read.max(axis=1), 1 - _LEAST)
-    sizes = np.maximum(places[:, :3], 0.02)
+    sizes = log(np.maximum(places[:, :3], 0.02))
+    # What is all of its pieces, and bounded by paper, is more often whole than its form says.
+    apart = (places[:, 9] > 0.999)[:, None]
+    convinced = log(np.maximum(classes[:, :1], _LEAST))
     columns = [
         log(np.maximum(classes, _LEAST)),
         log(np.maximum(read, 1e-4)) / 4,
         log(best)[:, None],
         log(1 - best)[:, None],
         places,
-        log(sizes),
+        sizes,
         places[:, :4] ** 2,
+        apart * np.concatenate([places[:, 7:8] == 1, convinced, sizes], axis=1),
+        apart * sizes**2,
     ]
     return np.concatenate(columns, axis=1)
 

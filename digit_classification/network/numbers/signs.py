@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 
+import numpy as np
+
 from digit_classification.network.numbers.lattice import MINUS, Edge
 from digit_classification.pictures.numbers.line import Line
 from digit_classification.pictures.numbers.segments import Segments
@@ -11,15 +13,18 @@ from digit_classification.pictures.numbers.segments import Segments
 _SPECK = 0.15  # of a digit's height: a mark that is smaller says nothing
 _LARGE = 0.5  # of a digit's height: a mark so large was hardly made by accident
 _SIGN = math.log(0.95)  # of a mark in the place and of the size of a sign
-_PASSED = (math.log(0.6), math.log(1e-3))  # a mark of no size, and one as large as a digit
+_PASSED = (math.log(0.6), math.log(3e-4))  # a mark of no size, and one as large as a digit
 
 
 def sign_edges(line: Line, segments: Segments) -> list[Edge]:
     """Return what single segments may be beside digits: signs, and marks to pass over."""
     edges = []
+    parts = np.bincount(segments.pieces) if len(segments) else np.zeros(0)
     for index in range(len(segments)):
-        edges.append(Edge(index, index + 1, "", passed(line, segments, index)))
-        sign = _sign(line, segments, index)
+        whole = parts[segments.pieces[index]] == 1
+        weight = passed(line, segments, index) if whole else _PASSED[1]
+        edges.append(Edge(index, index + 1, "", weight))
+        sign = _sign(line, segments, index) if whole else ""
         if sign:
             edges.append(Edge(index, index + 1, sign, _SIGN))
     return edges

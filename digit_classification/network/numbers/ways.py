@@ -18,7 +18,7 @@ from digit_classification.pictures.numbers import Seen
 
 _MOST, _MOST_CONSTRAINED = 6, 60  # paths that are kept
 _CONVINCING = math.log(0.9)  # of the least sure sign that is read without a look at cuts
-_ENOUGH = 0.8  # the confidence with which no other part of the picture is looked at
+_ENOUGH = 0.3  # the confidence with which no other part of the picture is looked at
 _HARDLY = -1.5  # a mark passed over with less is one that should be looked at
 
 

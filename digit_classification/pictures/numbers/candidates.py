@@ -12,7 +12,8 @@ from digit_classification.pictures.numbers.line import Line
 from digit_classification.pictures.numbers.segments import Segments
 from digit_classification.pictures.proposals import Proposal, ready
 
-LONGEST = 4  # segments of a digit
+LONGEST = 5  # segments of a digit that are not one piece
+_MOST = 10  # segments of a piece
 _WIDEST = 1.35  # of the line's height
 _HIGHEST = 1.6
 _LOWEST = 0.35
@@ -28,8 +29,10 @@ class Candidate:
         first, last: the segments.
         proposal: it alone, in MNIST's form: as if cut out of the number.
         place: height and width in heights of the line, width over height, where its middle is from
-            the line's top (0) to its foot (1), how many segments it has, and 1 for its left and its
-            right side where a cut bounds it, 0 where paper does.
+            the line's top (0) to its foot (1), how many segments it has, 1 for its left and its right
+            side where a cut bounds it, 0 where paper does; of the connected pieces that it is of
+            how many they are, how wide the widest is in heights of the line, and which share of
+            their ink it holds.
     """
 
     first: int
@@ -52,7 +55,7 @@ def all_candidates(line: Line, segments: Segments) -> list[Candidate]:
     """Return all of a line that may be one digit."""
     found = []
     for first in range(len(segments)):
-        for last in range(first + 1, min(first + LONGEST, len(segments)) + 1):
+        for last in range(first + 1, min(first + _MOST, len(segments)) + 1):
             if not _may_be_one(line, segments, first, last):
                 continue
             made = _candidate(line, segments, first, last)
@@ -65,9 +68,10 @@ def _may_be_one(line: Line, segments: Segments, first: int, last: int) -> bool:
     _, _, w, h = _union(segments.boxes[first:last])
     if h < _LOWEST * line.height or h > _HIGHEST * line.height:
         return False
-    if last - first == 1:
-        return True
-    if w > _WIDEST * line.height:
+    own = segments.pieces[first:last]
+    if (own == own[0]).all() and np.count_nonzero(segments.pieces == own[0]) == last - first:
+        return True  # a whole piece
+    if last - first > LONGEST or w > _WIDEST * line.height:
         return False
     members = segments.boxes[first:last]
     ends = np.maximum.accumulate(members[:, 0] + members[:, 2])
@@ -90,10 +94,24 @@ def _candidate(line: Line, segments: Segments, first: int, last: int) -> Candida
     digit = strokes_to_digit(cut_out(marks, own))
     if not digit.any():
         return None
-    pieces = segments.pieces
-    cut_left = first > 0 and pieces[first - 1] == pieces[first]
-    cut_right = last < len(pieces) and pieces[last] == pieces[last - 1]
-    unit = line.height
-    middle = (y + h / 2 - line.top) / unit
-    place = (h / unit, w / unit, w / h, middle, last - first, float(cut_left), float(cut_right))
-    return Candidate(first, last, ready(digit), place)
+    return Candidate(first, last, ready(digit), _place(line, segments, first, last))
+
+
+def _place(line: Line, segments: Segments, first: int, last: int) -> tuple[float, ...]:
+    """Return `Candidate.place`."""
+    _, y, w, h = _union(segments.boxes[first:last])
+    unit, pieces = line.height, segments.pieces
+    own = np.unique(pieces[first:last])
+    same = np.isin(pieces, own)
+    return (
+        h / unit,
+        w / unit,
+        w / h,
+        (y + h / 2 - line.top) / unit,
+        last - first,
+        float(first > 0 and pieces[first - 1] == pieces[first]),
+        float(last < len(pieces) and pieces[last] == pieces[last - 1]),
+        len(own),
+        max(_union(segments.boxes[pieces == piece])[2] for piece in own) / unit,
+        segments.areas[first:last].sum() / segments.areas[same].sum(),
+    )

@@ -11,11 +11,12 @@ from digit_classification.pictures.images.convention import NEIGHBOURS
 from digit_classification.pictures.images.strokes import without_ruled_lines
 
 _WIDE = 1.8  # times as wide as high: no digit is, nor are two that touch
+_LONGISH = 1.15  # times as wide as high: may be a part of a comb
 _LENGTH = 0.7  # of a piece's width: a line of it
 _LONGEST_RUN = 40  # pixels that a line is straight; longer ones would lose what is a little crooked
 _STEEP = 0.15  # of its length: by how much a line rises at most
 _THICK = 0.14  # of a piece's height: no line is thicker
-_ALIKE = 0.3  # of the length of a comb's outer teeth, by which the inner ones' may differ
+_ALIKE = 0.3  # of the usual length of a comb's teeth, by which others may differ
 
 
 @dataclass(frozen=True)
@@ -40,11 +41,14 @@ def without_rules(mask: np.ndarray) -> tuple[np.ndarray, float | None]:
     slopes: list[float] = []
     count, labels, stats, _ = cv2.connectedComponentsWithStats(kept, connectivity=8)
     if count > 1:
-        for piece in _printed(stats, mask.shape):
+        around = _around_others(stats)
+        for piece in _printed(stats, around, mask.shape):
             x, y, width, height = (int(a) for a in stats[piece, :4])
             here = np.s_[y : y + height, x : x + width]
             own = (labels[here] == piece).astype(np.uint8)
             lines = _flat_lines(own)
+            if width < _WIDE * height and not around[piece]:
+                lines = [line for line in lines if _is_edge(line, own.shape)]
             if not lines:
                 continue
             slopes += [line.slope for line in lines]
@@ -57,30 +61,41 @@ def without_rules(mask: np.ndarray) -> tuple[np.ndarray, float | None]:
     return _without_rests(kept, removed), float(np.median(slopes)) if slopes else 0.0
 
 
-def _printed(stats: np.ndarray, shape: tuple[int, ...]) -> list[int]:
+def _around_others(stats: np.ndarray) -> np.ndarray:
+    """Return which pieces are sparse, and have others inside, as a box around a digit, (n,) bool."""
+    x, y, width, height, area = stats.T
+    inside = (x[None] > x[:, None]) & (y[None] > y[:, None])
+    inside &= (x + width)[None] < (x + width)[:, None]
+    inside &= (y + height)[None] < (y + height)[:, None]
+    inside &= height[None] > 0.2 * height[:, None]
+    inside[0] = False
+    return inside.any(axis=1) & (area < 0.5 * width * height)
+
+
+def _printed(stats: np.ndarray, around: np.ndarray, shape: tuple[int, ...]) -> list[int]:
     """Return which pieces may be printed: wide ones, and those around others."""
-    x, y, width, height = stats[1:, :4].T
-    area = stats[1:, cv2.CC_STAT_AREA]
-    found = []
-    for i in range(len(x)):
-        if width[i] < 12 or width[i] < 0.08 * shape[1]:
-            continue
-        if width[i] >= _WIDE * height[i]:
-            found.append(i + 1)
-            continue
-        inside = (x > x[i]) & (y > y[i]) & (x + width < x[i] + width[i])
-        inside &= (y + height < y[i] + height[i]) & (height > 0.2 * height[i])
-        sparse = area[i] < 0.5 * width[i] * height[i]
-        if sparse and (inside.any() or (width[i] > 0.5 * shape[1] and height[i] > 0.5 * shape[0])):
-            found.append(i + 1)
-    return found
+    _, _, width, height, area = stats.T
+    usual = np.median(height[1:])
+    large = (width > 0.5 * shape[1]) & (height > 0.5 * shape[0]) & (area < 0.5 * width * height)
+    longish = (width > _LONGISH * height) & (width > _LONGISH * usual)
+    printed = (width >= _WIDE * height) | around | large | longish
+    printed &= (width >= 12) & (width >= 0.08 * shape[1])
+    return [piece for piece in np.flatnonzero(printed).tolist() if piece]
+
+
+def _is_edge(line: _Line, shape: tuple[int, ...]) -> bool:
+    """Whether a line is the whole upper or lower edge of its piece."""
+    height, width = shape
+    long = np.count_nonzero(line.pixels.any(axis=0)) > 0.9 * width
+    middle = line.at(width / 2)
+    return bool(long and min(middle, height - middle) < line.thickness + 2)
 
 
 def _flat_lines(piece: np.ndarray) -> list[_Line]:
     """Return the lines of a piece that lie flat, from the top down."""
     height, width = piece.shape
     run = max(7, min(_LONGEST_RUN, round(0.12 * width)))
-    runs = cv2.morphologyEx(piece, cv2.MORPH_OPEN, np.ones((1, run), np.uint8))
+    runs = _opened(piece, np.ones((1, run), np.uint8))
     runs = cv2.dilate(runs, NEIGHBOURS) & piece
     count, labels, stats, _ = cv2.connectedComponentsWithStats(runs, connectivity=8)
     lines = []
@@ -104,12 +119,20 @@ def _flat_lines(piece: np.ndarray) -> list[_Line]:
     return sorted(lines, key=lambda line: line.at(width / 2))
 
 
+def _opened(piece: np.ndarray, kernel: np.ndarray) -> np.ndarray:
+    """Open a piece, beyond which is paper: OpenCV takes that for ink."""
+    down, across = kernel.shape
+    padded = cv2.copyMakeBorder(piece, down, down, across, across, cv2.BORDER_CONSTANT)
+    opened = cv2.morphologyEx(padded, cv2.MORPH_OPEN, kernel)
+    return np.ascontiguousarray(opened[down:-down, across:-across])
+
+
 def _without_lines(piece: np.ndarray, lines: list[_Line]) -> np.ndarray:
     """Take out lines that lie flat, but not the strokes that cross them."""
     left = piece
     for line in lines:
         crossing = np.ones((2 * line.thickness + 1, 1), np.uint8)
-        strokes = cv2.morphologyEx(piece, cv2.MORPH_OPEN, crossing)
+        strokes = _opened(piece, crossing)
         left = np.where(line.pixels & (strokes == 0), 0, left).astype(np.uint8)
     return left
 
@@ -123,11 +146,11 @@ def _without_upright(left: np.ndarray, piece: np.ndarray, lines: list[_Line]) ->
     if apart < 4 * thickness:
         apart = 0.0
     length = max(5, round(0.3 * (apart or 0.5 * height)))
-    runs = cv2.morphologyEx(piece, cv2.MORPH_OPEN, np.ones((length, 1), np.uint8))
+    runs = _opened(piece, np.ones((length, 1), np.uint8))
     runs = cv2.dilate(runs, NEIGHBOURS) & piece
     count, labels, stats, _ = cv2.connectedComponentsWithStats(runs, connectivity=8)
     teeth = []
-    crossing = cv2.morphologyEx(piece, cv2.MORPH_OPEN, np.ones((1, 2 * thickness + 3), np.uint8))
+    crossing = _opened(piece, np.ones((1, 2 * thickness + 3), np.uint8))
     for each in range(1, count):
         x, y, w, h = (int(a) for a in stats[each, :4])
         pixels = labels == each
@@ -146,12 +169,11 @@ def _without_upright(left: np.ndarray, piece: np.ndarray, lines: list[_Line]) ->
             left = _without_upright_line(left, pixels, crossing)
         elif touched or outer:
             teeth.append((pixels, h, outer))
-    outer_lengths = [h for _, h, outer in teeth if outer]
-    if outer_lengths:
-        usual = float(np.mean(outer_lengths))
-        for pixels, h, outer in teeth:
-            if outer or abs(h - usual) <= _ALIKE * usual:
-                left = _without_upright_line(left, pixels, crossing)
+    usual = float(np.median([h for _, h, _ in teeth])) if teeth else 0.0
+    alike = [abs(h - usual) <= _ALIKE * usual for _, h, _ in teeth]
+    for (pixels, _, outer), like in zip(teeth, alike, strict=True):
+        if outer or (like and sum(alike) > 1):
+            left = _without_upright_line(left, pixels, crossing)
     return left
 
 

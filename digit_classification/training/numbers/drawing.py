@@ -109,11 +109,26 @@ def draw_number(rng: Rng, digits: Digits, layout: Layout) -> NumberPicture:
         desk = papers.wood(rng, round(1.5 * sheet.height), round(1.25 * sheet.width))
         sheet, owner = cameras.lay_on(rng, sheet, desk, 0.6, float(rng.normal(0, 2))), None
     if layout.real:
-        cameras.any_camera(rng, sheet)
+        _take_picture(rng, sheet, height)
     pixels = np.clip(sheet.pixels + 0.5, 0, 255).astype(np.uint8)
     if rng.random() < 0.35:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
     return NumberPicture(pixels, text, owner)
+
+
+def _take_picture(rng: Rng, sheet: Sheet, height: float) -> None:
+    """Leave a picture as drawn, scan it, or take a photo; blurred as digits so high would be."""
+    chance = rng.random()
+    if chance < 0.55:  # a telephone
+        cameras.shade(rng, sheet, float(rng.uniform(0.02, 0.25)))
+        if rng.random() < 0.2:
+            cameras.shadow(rng, sheet)
+        cameras.blur(sheet, float(rng.uniform(0.3, 0.8) + rng.uniform(0, 0.025) * height))
+        cameras.grain(rng, sheet, float(rng.uniform(0.3, 5)), rng.random() < 0.3)
+        cameras.jpeg(sheet, int(rng.integers(60, 96)))
+    elif chance < 0.8:
+        cameras.blur(sheet, float(rng.uniform(0, 0.02)) * height)
+        cameras.grain(rng, sheet, float(rng.uniform(0, 3)))
 
 
 def _with_sign(rng: Rng, text: str) -> str:
