@@ -8,7 +8,6 @@ that may be a digit is judged and read, and the best path through it is taken.
 from __future__ import annotations
 
 import functools
-import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +21,7 @@ from digit_classification.pictures.images import Invert
 from digit_classification.pictures.numbers import cut_further, look_elsewhere, see
 
 NO_NUMBER = "no number"
-_LEAST = math.log(2e-3)  # of a sign, on the average: what is less probable is no number
+_LEAST = 0.02  # of the most probable sign: if none is more so, there is no number
 
 
 @dataclass(frozen=True)
@@ -83,7 +82,7 @@ def _reading(way: Way, shape: tuple[int, ...], constraint: str | None) -> Number
         return NumberReading(None, None, (), seen.said or unfit, words)
     path = way.paths[0]
     signs = [edge for edge in path.edges if edge.text]
-    if path.weight < _LEAST * len(signs):
+    if max(edge.probability for edge in signs) < _LEAST:
         return NumberReading(None, None, (), NO_NUMBER, words)
     assert seen.line is not None
     digits = []
@@ -93,7 +92,7 @@ def _reading(way: Way, shape: tuple[int, ...], constraint: str | None) -> Number
         if edge.candidate >= 0:
             probabilities = tuple(way.scores.probabilities[edge.candidate].tolist())
             image = seen.candidates[edge.candidate].proposal.digit
-        digits.append(NumberDigit(edge.text, box, math.exp(edge.weight), probabilities, image))
+        digits.append(NumberDigit(edge.text, box, edge.probability, probabilities, image))
     passed = [
         edge
         for edge in path.edges

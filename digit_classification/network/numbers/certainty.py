@@ -139,10 +139,9 @@ def number_features(seen: Seen, path: Path, other: float) -> np.ndarray:
         path: the best through it.
         other: the weight of the best path with another text; minus infinity if there is none.
     """
-    signs = sorted(edge.weight for edge in path.edges if edge.text)
+    signs = sorted(log_of(edge.probability) for edge in path.edges if edge.text)
     passed = [edge for edge in path.edges if not edge.text]
-    weakest = max(signs[0], -_WORST)
-    second = max(signs[1], -_WORST) if len(signs) > 1 else 0.0
+    second = signs[1] if len(signs) > 1 else 0.0
     areas = seen.segments.areas
     left_over = sum(int(areas[edge.first : edge.last].sum()) for edge in passed)
     digits = [edge for edge in path.edges if edge.candidate >= 0]
@@ -150,19 +149,24 @@ def number_features(seen: Seen, path: Path, other: float) -> np.ndarray:
     cuts = sum(seen.candidates[edge.candidate].place[5] for edge in digits)
     return np.array(
         [
-            max(path.weight, -_WORST),
-            weakest,
+            max(sum(signs), -_WORST),
+            signs[0],
             second,
-            _odds(weakest),
+            _odds(signs[0]),
             min(path.weight - other, _WORST),
             math.log(len(signs)),
             left_over / max(1, int(areas.sum())),
-            max(sum(edge.weight for edge in passed), -_WORST),
+            max(sum(log_of(edge.probability) for edge in passed), -_WORST),
             max((abs(math.log(max(each, 0.05))) for each in heights), default=0.0),
             cuts / len(signs),
             float(seen.cut),
         ]
     )
+
+
+def log_of(probability: float) -> float:
+    """Return the logarithm of a probability, which may be 0."""
+    return math.log(max(probability, _LEAST))
 
 
 def _odds(weight: float) -> float:

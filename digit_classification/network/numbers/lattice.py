@@ -1,8 +1,11 @@
 """The best ways through the segments of a line (LeCun et al. 1998, section VII).
 
-Nodes are the places between segments, an edge takes one or more segments for a sign or passes one
-over, and its weight is a logarithm of a probability.  Dynamic programming from left to right keeps
-the best ways to each node whose texts differ.
+Nodes are the places between segments, and an edge takes one or more segments for a sign or passes
+one over.  A path says of each candidate whether it is a digit, of those on it that they are and of
+all others that they are not: so its logarithm is, but for a constant, the sum of the logarithms of
+the odds on it, and that is an edge's weight.  (A product of probabilities would prefer few wide
+digits to many.)  Dynamic programming from left to right keeps the best ways to each node whose
+texts differ.
 """
 
 from __future__ import annotations
@@ -21,7 +24,8 @@ class Edge:
     Attributes:
         first, last: the segments, the last not included.
         text: the sign; empty where they are passed over.
-        weight: the logarithm of how probable that is.
+        weight: the logarithm of the odds that it is that.
+        probability: of the same, 0 to 1.
         candidate: its position among the candidates, of a digit; else -1.
     """
 
@@ -29,6 +33,7 @@ class Edge:
     last: int
     text: str
     weight: float
+    probability: float
     candidate: int = -1
 
 

@@ -14,7 +14,7 @@ from digit_classification.network.numbers.lattice import Edge
 from digit_classification.pictures.numbers.candidates import Candidate
 
 _WHOLE = CLASSES.index("whole")
-_LEAST = 1e-5  # of a probability
+_LEAST, _MOST = 1e-5, 0.98  # of a probability, whose odds are used
 _LIKELY = 2e-3  # of a digit's: less likely ones make no edge
 
 
@@ -56,11 +56,14 @@ def score(candidates: Sequence[Candidate], network: ReadingNetwork, judge: Judge
 
 def digit_edges(candidates: Sequence[Candidate], scores: Scores) -> list[Edge]:
     """Return the edges of what candidates may be read as."""
-    whole = log(np.maximum(scores.whole, _LEAST))
-    read = log(np.maximum(scores.probabilities.astype(np.float64), _LEAST))
+    whole = np.clip(scores.whole, _LEAST, _MOST)
+    odds = log(whole / (1 - whole))
     which, digits = np.nonzero(scores.probabilities > _LIKELY)
-    weights = (whole[which] + read[which, digits]).tolist()
+    read = scores.probabilities[which, digits].astype(np.float64)
+    weights = (odds[which] + log(read)).tolist()
+    probabilities = (scores.whole[which] * read).tolist()
+    edges = zip(which.tolist(), digits.tolist(), weights, probabilities, strict=True)
     return [
-        Edge(candidates[index].first, candidates[index].last, str(digit), weight, index)
-        for index, digit, weight in zip(which.tolist(), digits.tolist(), weights, strict=True)
+        Edge(candidates[i].first, candidates[i].last, str(digit), weight, probability, i)
+        for i, digit, weight, probability in edges
     ]

@@ -12,7 +12,7 @@ from digit_classification.pictures.numbers.segments import Segments
 
 _SPECK = 0.15  # of a digit's height: a mark that is smaller says nothing
 _LARGE = 0.5  # of a digit's height: a mark so large was hardly made by accident
-_SIGN = math.log(0.95)  # of a mark in the place and of the size of a sign
+_SIGN = 0.9  # that a mark in the place and of the size of a sign is one
 _PASSED = (math.log(0.6), math.log(3e-4))  # a mark of no size, and one as large as a digit
 
 
@@ -23,10 +23,11 @@ def sign_edges(line: Line, segments: Segments) -> list[Edge]:
     for index in range(len(segments)):
         whole = parts[segments.pieces[index]] == 1
         weight = passed(line, segments, index) if whole else _PASSED[1]
-        edges.append(Edge(index, index + 1, "", weight))
+        edges.append(Edge(index, index + 1, "", weight, math.exp(weight)))
         sign = _sign(line, segments, index) if whole else ""
         if sign:
-            edges.append(Edge(index, index + 1, sign, _SIGN))
+            odds = math.log(_SIGN / (1 - _SIGN))
+            edges.append(Edge(index, index + 1, sign, odds, _SIGN))
     return edges
 
 

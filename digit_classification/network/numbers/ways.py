@@ -17,9 +17,9 @@ from digit_classification.network.numbers.signs import sign_edges
 from digit_classification.pictures.numbers import Seen
 
 _MOST, _MOST_CONSTRAINED = 6, 60  # paths that are kept
-_CONVINCING = math.log(0.9)  # of the least sure sign that is read without a look at cuts
+_CONVINCING = 0.9  # of the least sure sign that is read without a look at cuts
 _ENOUGH = 0.3  # the confidence with which no other part of the picture is looked at
-_HARDLY = -1.5  # a mark passed over with less is one that should be looked at
+_HARDLY = 0.2  # a mark passed over with less is one that should be looked at
 
 
 @dataclass(frozen=True)
@@ -109,7 +109,7 @@ def _ways(
     certainty = None if judge is None else judge.numbers
     found = [i for i, way in enumerate(ways) if way.paths]
     if certainty is None:
-        confidences = [math.exp(ways[i].paths[0].weight) for i in found]
+        confidences = [_product(ways[i].paths[0]) for i in found]
     else:
         features = [ways[i].features for i in found]
         confidences = certainty.right(np.array(features)).tolist() if found else []
@@ -137,10 +137,15 @@ def _way(view: Seen, scores: Scores, fits: re.Pattern[str] | None) -> Way:
     return Way(view, scores, fitting, number_features(view, best, other))
 
 
+def _product(path: Path) -> float:
+    """Return the probability of a path whose signs do not depend on each other."""
+    return math.prod(edge.probability for edge in path.edges)
+
+
 def _convinces(way: Way) -> bool:
     """Whether the pieces as they are leave no doubt."""
     if not way.paths or not way.seen.tidy:
         return False
     return all(
-        edge.weight > (_CONVINCING if edge.text else _HARDLY) for edge in way.paths[0].edges
+        edge.probability > (_CONVINCING if edge.text else _HARDLY) for edge in way.paths[0].edges
     )

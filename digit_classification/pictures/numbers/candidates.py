@@ -12,7 +12,7 @@ from digit_classification.pictures.numbers.line import Line
 from digit_classification.pictures.numbers.segments import Segments
 from digit_classification.pictures.proposals import Proposal, ready
 
-LONGEST = 5  # segments of a digit that are not one piece
+LONGEST = 6  # segments of a digit that are not one piece
 _MOST = 10  # segments of a piece
 _WIDEST = 1.35  # of the line's height
 _HIGHEST = 1.6

@@ -15,16 +15,23 @@ _PAPER = 0.03  # the cost of a pixel of paper, that of ink being 1
 _ASIDE = 1.3  # times as dear: a step aside
 _LEVELS = (0.2, 0.35, 0.5, 0.65, 0.8)  # of the height, at which minima are looked for
 _DEAREST = 0.55  # of the piece's height: a cut through more ink is none
-_SMALLEST = 0.05  # of the piece's ink: what two cuts must have between them
-_AT_MOST = 7
+_SMALLEST = 0.08  # of a digit's ink: what two cuts must have between them
+_WIDTH = 0.7  # of its height: a digit's usual width
+_EACH = 4  # cuts for each digit that there may be
 
 
-def find_cuts(piece: np.ndarray, most: int = _AT_MOST) -> np.ndarray:
-    """Return cuts of a piece, (h, w) uint8, from left to right: (n, h) int, the first column after.
+def find_cuts(piece: np.ndarray, digit: float) -> np.ndarray:
+    """Return cuts of a piece from left to right: (n, h) int, the first column after each.
 
     They do not cross.
+
+    Args:
+        piece: (h, w) uint8.
+        digit: how high digits are, in pixels.
     """
     height, width = piece.shape
+    digits = max(1.0, width / (_WIDTH * digit))
+    most = round(_EACH * digits)
     if width < 6 or height < 8:
         return np.zeros((0, height), int)
     cost = np.where(piece > 0, 1.0, _PAPER).astype(np.float32)
@@ -43,6 +50,7 @@ def find_cuts(piece: np.ndarray, most: int = _AT_MOST) -> np.ndarray:
         places += [(float(values[c]), row, int(c)) for c in np.flatnonzero(lowest) + 1]
     places.sort()
     total = float(np.count_nonzero(piece))
+    least = _SMALLEST * total / digits
     left_of = np.cumsum(piece > 0, axis=1)  # ink up to and with each column
     chosen: list[np.ndarray] = []
     profiles: list[np.ndarray] = []
@@ -50,10 +58,9 @@ def find_cuts(piece: np.ndarray, most: int = _AT_MOST) -> np.ndarray:
     for _, row, column in places:
         path = _path(came_down, came_up, row, column)
         profile = np.where(path > 0, left_of[rows, np.maximum(path - 1, 0)], 0)
-        share = profile.sum() / total
-        if not _SMALLEST < share < 1 - _SMALLEST:
+        if not least < profile.sum() < total - least:
             continue
-        if any(abs(profile - other).sum() < _SMALLEST * total for other in profiles):
+        if any(abs(profile - other).sum() < least for other in profiles):
             continue
         chosen.append(path)
         profiles.append(profile)

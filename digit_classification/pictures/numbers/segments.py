@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from digit_classification.pictures.images.convention import NEIGHBOURS
 from digit_classification.pictures.images.width import stroke_width
 from digit_classification.pictures.numbers.cuts import find_cuts
 from digit_classification.pictures.numbers.line import Line
@@ -16,7 +17,7 @@ _SPECK = 0.05  # of the line's height
 _TALL = 0.45  # of the line's height: a piece so high may be a digit of its own
 _WITHIN = 0.6  # of its width: a low piece that lies so far over or under another is a part of it
 _NARROW = 0.5  # of the line's height: a piece no wider is one digit
-_CUT = 0.02  # of a piece's ink: what is cut off and smaller belongs to the part beside it
+_CUT = 0.06  # of a digit's ink: what is cut off and smaller belongs to the part beside it
 
 
 @dataclass(frozen=True)
@@ -106,10 +107,10 @@ def cut_pieces(line: Line, whole: Segments) -> Segments:
         own = (whole.labels[here] == index + 1).astype(np.uint8)
         parts = own.astype(np.int32)
         if w > _NARROW * line.height and h > _TALL * line.height:
-            cuts = find_cuts(own, most=max(2, round(3.5 * w / line.height)))
+            cuts = find_cuts(own, line.height)
             if len(cuts):
                 after = (np.arange(w)[None, None] >= cuts[:, :, None]).sum(axis=0)
-                parts = _without_crumbs((after + 1) * own)
+                parts = _without_crumbs((after + 1) * own, _CUT * own.sum() * min(1, line.height / w))
         present = np.unique(parts[parts > 0])
         numbers = np.zeros(parts.max() + 1, np.int32)
         numbers[present] = len(pieces) + 1 + np.arange(len(present))
@@ -118,22 +119,20 @@ def cut_pieces(line: Line, whole: Segments) -> Segments:
     return in_order(labels, np.array(pieces, int))
 
 
-def _without_crumbs(parts: np.ndarray) -> np.ndarray:
-    """Give what a cut leaves over of another part to the part that it hangs on."""
-    total = np.count_nonzero(parts)
+def _without_crumbs(parts: np.ndarray, least: float) -> np.ndarray:
+    """Give what a cut leaves over of another part, fewer pixels than `least`, to that part."""
     result = parts.copy()
     for part in np.unique(parts[parts > 0]):
         count, labels, stats, _ = cv2.connectedComponentsWithStats(
             (parts == part).astype(np.uint8), connectivity=8
         )
-        for crumb in range(1, count):
-            area = stats[crumb, cv2.CC_STAT_AREA]
-            if count == 2 or area == stats[1:, cv2.CC_STAT_AREA].max() or area > _CUT * 3 * total:
-                if area > _CUT * total:
-                    continue
-            own = labels == crumb
-            around = cv2.dilate(own.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-            beside = result[around & ~own & (result > 0)]
+        areas = stats[1:, cv2.CC_STAT_AREA]
+        for crumb in np.flatnonzero((areas < least) | (areas < 0.2 * areas.max())) + 1:
+            x, y, w, h = stats[crumb, :4]
+            near = np.s_[max(0, y - 1) : y + h + 1, max(0, x - 1) : x + w + 1]
+            own = (labels[near] == crumb).astype(np.uint8)
+            around = cv2.dilate(own, NEIGHBOURS) > own
+            beside = result[near][around & (result[near] > 0) & (result[near] != part)]
             if len(beside):
-                result[own] = np.bincount(beside).argmax()
+                result[near][own > 0] = np.bincount(beside).argmax()
     return result

@@ -29,7 +29,7 @@ _GAPS: dict[Spacing, tuple[float, float]] = {
     "apart": (0.12, 0.45),
     "close": (0.02, 0.1),
     "touching": (-0.03, -0.01),
-    "overlapping": (-0.18, -0.08),
+    "overlapping": (-0.1, -0.05),
 }
 _PATHS = {  # of signs, in shares of a digit's height; where each stands: see `_place_of`
     "-": [np.array([[0.0, 0.0], [0.4, 0.02]])],
