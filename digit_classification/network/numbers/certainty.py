@@ -28,7 +28,7 @@ from digit_classification.network.inference import (
 from digit_classification.network.numbers.lattice import Path
 from digit_classification.pictures.numbers import Seen
 
-CANDIDATE_FEATURES = 41
+CANDIDATE_FEATURES = 61
 NUMBER_FEATURES = 11
 _LEAST = 1e-6  # of a probability, whose logarithm is a feature
 _WORST = 12.0  # minus the logarithm of the least probable path
@@ -127,6 +127,9 @@ def candidate_features(
         places[:, :4] ** 2,
         apart * np.concatenate([places[:, 7:8] == 1, convinced, sizes], axis=1),
         apart * sizes**2,
+        # A 1 is narrower than a 0: what is read in it says how wide it may be.
+        probabilities * sizes[:, 2:3],
+        probabilities * sizes[:, 2:3] ** 2,
     ]
     return np.concatenate(columns, axis=1)
 

@@ -19,6 +19,7 @@ _SLOPE = 0.02  # rows a column: a line that rises less is straight
 _STEEPEST = 0.4  # rows a column, of a line of digits without a rule below it
 _LARGE = 0.5  # of the height of the largest: what makes up a line
 _SLANTED = 0.2  # columns a row
+_TEETH = 0.65  # of the pieces: more are no comb's teeth, but ones
 
 
 @dataclass(frozen=True)
@@ -89,6 +90,10 @@ def _look(
     mask, rise = without_rules(marks.mask)
     words = () if rise is None else ("printed lines",)
     pieces = _Pieces.of(mask)
+    teeth = _teeth(pieces)
+    if teeth.any():
+        words = ("printed lines",)
+        pieces = _Pieces.of(pieces.only(~teeth))
     if not len(pieces):
         return "no number"
     large, height = _large(pieces, mask.shape)
@@ -120,6 +125,29 @@ def _look(
 def _scaling(scale: float) -> np.ndarray:
     """Return the map from the pixels of a reduced picture to those of the picture."""
     return np.array([[scale, 0, (scale - 1) / 2], [0, scale, (scale - 1) / 2]])
+
+
+def _teeth(pieces: _Pieces) -> np.ndarray:
+    """Return which pieces are the teeth of a comb whose line is not seen, (n,) bool.
+
+    They are upright and straight, all of one height, on one line and equally far apart.
+    """
+    thin = (pieces.w < 0.3 * pieces.h) & (pieces.area > 0.6 * pieces.w * pieces.h)
+    found = np.zeros(len(pieces), bool)
+    if np.count_nonzero(thin) < 3:
+        return found
+    usual = np.median(pieces.h[thin])
+    foot = np.median((pieces.y + pieces.h)[thin])
+    alike = thin & (abs(pieces.h - usual) < 0.15 * usual + 1)
+    alike &= abs(pieces.y + pieces.h - foot) < 0.15 * usual + 1
+    places = np.sort((pieces.x + pieces.w / 2)[alike])
+    if len(places) < 3 or len(places) > _TEETH * np.count_nonzero(pieces.h > 0.5 * usual):
+        return found
+    apart = np.diff(places)
+    steps = apart / apart.min()
+    if apart.min() > 0.5 * usual and (abs(steps - np.rint(steps)) < 0.12).all():
+        found = alike
+    return found
 
 
 def _large(pieces: _Pieces, shape: tuple[int, ...]) -> tuple[np.ndarray, float]:
