@@ -59,6 +59,7 @@ from digit_classification.detection.sorting import Sorter
 from digit_classification.detection.summary import NAMED, Summary
 from digit_classification.detection.writers import as_text
 from digit_classification.network.model_file import load_model
+from digit_classification.network.number import NumberReading, read_numbers
 from digit_classification.pictures import images
 from digit_classification.pictures.decode import Limits, Picture, check_picture, decode
 from digit_classification.pictures.prepare import Prepared, look_at, prepare
@@ -152,6 +153,15 @@ class DigitPredictor:
             for result in results:
                 self.output.print(as_text(result, with_path=several and bool(result.path)))
         return results if several else results[0]
+
+    def read_number(self, picture: Picture, constraint: str | None = None) -> NumberReading:
+        """Read the number in a picture; all of it must fit the `constraint`, a regular expression.
+
+        Raises ImageError if the picture cannot be read, TypeError if it is none.
+        """
+        grey, model = images.grey_from_array(decode(picture, self.limits).pixels), self.model
+        invert = self.settings.detection.invert
+        return read_numbers([grey], invert, model.network, model.judge, constraint)[0]
 
     def classify_images(
         self,

@@ -85,7 +85,9 @@ def _weights(values: object, count: int) -> list[float]:
         raise NetworkError("a certainty of numbers of another length")
     for value in values:
         if type(value) not in (int, float) or not abs(value) <= _LARGEST:  # nor what is no number
-            raise NetworkError(f"a certainty's weight is not from {-_LARGEST:.0f} to {_LARGEST:.0f}")
+            raise NetworkError(
+                f"a certainty's weight is not from {-_LARGEST:.0f} to {_LARGEST:.0f}"
+            )
     return [float(value) for value in values]
 
 

@@ -95,7 +95,9 @@ def look_elsewhere(grey: np.ndarray, invert: Invert, first: Seen) -> list[Seen]:
         if isinstance(line, Line):
             back = line.back.copy()
             back[:, 2] += (region.left, region.top)
-            seen.append(_cut(replace(line, back=back, left_out=(*line.left_out, region.leaves_out))))
+            seen.append(
+                _cut(replace(line, back=back, left_out=(*line.left_out, region.leaves_out)))
+            )
     return seen
 
 

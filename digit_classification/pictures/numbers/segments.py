@@ -110,7 +110,9 @@ def cut_pieces(line: Line, whole: Segments) -> Segments:
             cuts = find_cuts(own, line.height)
             if len(cuts):
                 after = (np.arange(w)[None, None] >= cuts[:, :, None]).sum(axis=0)
-                parts = _without_crumbs((after + 1) * own, _CUT * own.sum() * min(1, line.height / w))
+                parts = _without_crumbs(
+                    (after + 1) * own, _CUT * own.sum() * min(1, line.height / w)
+                )
         present = np.unique(parts[parts > 0])
         numbers = np.zeros(parts.max() + 1, np.int32)
         numbers[present] = len(pieces) + 1 + np.arange(len(present))

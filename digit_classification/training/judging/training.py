@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import functools
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from digit_classification.cli.interruption import Interrupted, asking_first, exi
 from digit_classification.cli.quiet import import_keras
 from digit_classification.cli.terminal import Terminal
 from digit_classification.network import inference
+from digit_classification.network.inference import DenseNetwork
 from digit_classification.network.judge import FEATURES, OUTCOMES, Judge
 from digit_classification.settings import Settings
 from digit_classification.training.judging.calibration import (
@@ -26,6 +27,7 @@ from digit_classification.training.judging.calibration import (
 from digit_classification.training.judging.examples import SceneProposals, make_examples
 from digit_classification.training.judging.labels import learning_set
 from digit_classification.training.judging.learner import Layers, learn, number_bounds
+from digit_classification.training.numbers.calibration import fit_numbers
 from digit_classification.training.parts import Part, Parts
 from digit_classification.training.scenes import Digits
 from digit_classification.training.styles.draw import draw_digits
@@ -40,7 +42,7 @@ READY_HELD_OUT = 1  # digits for each picture held out
 # Of the further looks at a picture that is learned from. Looking takes most of the time, and more
 # pictures teach more than all that may be seen in each.
 LOOKS = 0.25
-LEARNED_FROM, CALIBRATED_ON = 1, 2  # beside the seed, so that no picture is drawn twice
+LEARNED_FROM, CALIBRATED_ON, NUMBERS = 1, 2, 3  # beside the seed, so that no picture is drawn twice
 
 Advance = Callable[[int, int], None]  # hears how much is done of how much
 
@@ -113,6 +115,19 @@ class _Progress:
 
             return learn_with(advance_and_check)
 
+    def numbers(
+        self, digits: Digits, network: DenseNetwork, judge: Judge, seed: tuple[int, ...]
+    ) -> tuple[Judge, dict[str, Any] | None]:
+        """Return a judge that says how sure a number is, and how those drawn were read."""
+        with self._terminal.progress("Drawing numbers") as advance:
+
+            def advance_and_check(done: int, total: int) -> None:
+                advance(done, total)
+                self._check()
+
+            certainty, scores = fit_numbers(digits, network, judge, seed, advance_and_check)
+        return replace(judge, numbers=certainty), scores
+
     def _check(self) -> None:
         if self._stopped:
             raise Interrupted(self._stopped[0])
@@ -140,11 +155,11 @@ def _train(model: Any, parts: Parts, settings: Settings, progress: _Progress) ->
     features, read = chosen_in(scenes, ready, network, Judge.of(layers, bounds, unsure))
     outcomes = outcomes_of([scene.answer for scene in scenes] + [*map(str, labels)], read)
     judge = Judge.of(layers, bounds, fit_certainty(features, outcomes))
+    judge, numbers = progress.numbers(hands, network, judge, (seed, NUMBERS))
     simulated = slice(0, len(scenes))
     certainties = held_out(features, outcomes)[simulated]
-    return JudgeTraining(
-        judge, scores(outcomes[simulated], certainties, settings.detection.min_confidence)
-    )
+    shares = scores(outcomes[simulated], certainties, settings.detection.min_confidence)
+    return JudgeTraining(judge, {**shares, "numbers": numbers} if numbers else shares)
 
 
 def _hands(part: Part, others: Digits, those: slice, rng: np.random.Generator) -> Digits:

@@ -6,6 +6,7 @@ are then read, as the detector reads them, and teach how often the best path is 
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -44,7 +45,7 @@ FOREIGN = 0.3  # of a candidate: ink that is no sign's, a printed line
 CLEAN = 0.4  # of the numbers, digits as the dataset has them
 _PRIOR = 2.0  # numbers of each kind that are taken to have been seen, lest anything seem certain
 
-Advance = Callable[[], None]
+Advance = Callable[[int, int], None]  # hears how much is done of how much
 
 
 @dataclass(frozen=True)
@@ -68,9 +69,9 @@ def fit_numbers(
     network: DenseNetwork,
     judge: Judge,
     seed: tuple[int, ...],
+    advance: Advance = lambda done, total: None,
+    *,
     count: int = PICTURES,
-    workers: int = 0,
-    advance: Advance = lambda: None,
 ) -> tuple[NumberCertainty | None, dict[str, Any] | None]:
     """Return how sure numbers may be, and how those were read that it was fitted on.
 
@@ -81,16 +82,15 @@ def fit_numbers(
         network: reads digits.
         judge: judges candidates.
         seed: the same digits and seed give the same.
-        count: numbers.
-        workers: processes that draw; 0 means the cores there are.
         advance: hears of each number that is drawn.
+        count: numbers.
     """
     drawn = []
-    for number in map_in_order(
-        functools.partial(_draw, digits, seed), range(count), workers
-    ):
-        drawn.append(number)
-        advance()
+    draw = functools.partial(_draw, digits, seed)
+    with contextlib.closing(map_in_order(draw, range(count), 0)) as numbers:
+        for number in numbers:
+            drawn.append(number)
+            advance(len(drawn), count)
     half = len(drawn) // 2
     candidates = _fit_candidates(drawn[:half], network, judge)
     if candidates is None:
@@ -104,9 +104,9 @@ def fit_numbers(
     if not right.any() or right.all():
         return None, None
     features = np.stack([way.features for way, _ in found if way.features is not None])
-    numbers = _fit(features, right)
+    whole = _fit(features, right)
     scores = {"numbers": len(others), "right": round(float(right.sum()) / len(others), 4)}
-    return NumberCertainty.of(candidates, numbers), scores
+    return NumberCertainty.of(candidates, whole), scores
 
 
 def _draw(digits: Digits, seed: tuple[int, ...], number: int) -> DrawnNumber:

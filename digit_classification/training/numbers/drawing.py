@@ -49,6 +49,7 @@ class Layout:
         slope: degrees by which its base line may rise or fall.
         signs: the share of numbers with a minus, a comma or a point.
         real: whether a camera or a scanner takes the picture.
+        contacts: how many neighbours are spaced so, the others being close; None for all.
     """
 
     spacing: Spacing = "apart"
@@ -57,6 +58,7 @@ class Layout:
     slope: float = 0.0
     signs: float = 0.0
     real: bool = False
+    contacts: int | None = None
 
 
 @dataclass(frozen=True)
@@ -78,13 +80,14 @@ class NumberPicture:
 def any_layout(rng: Rng) -> Layout:
     """Return one of the ways in which people write numbers."""
     paper = PAPERS[rng.integers(len(PAPERS))]
-    spacing = SPACINGS[rng.choice(len(SPACINGS), p=(0.4, 0.3, 0.2, 0.1))]
+    spacing = SPACINGS[rng.choice(len(SPACINGS), p=(0.3, 0.3, 0.25, 0.15))]
     return Layout(
         spacing,
         paper,
         slope=float(rng.choice((0.0, 6.0))),
         signs=0.15 if paper not in ("boxes", "comb") else 0.0,
         real=paper != "clean" or rng.random() < 0.5,
+        contacts=1 if rng.random() < 0.6 else None,
     )
 
 
@@ -185,11 +188,16 @@ def _places(
 ) -> list[tuple[int, int]]:
     """Return left and top of each sign, from 0 on, as one writes along a base line."""
     slope = float(np.tan(np.deg2rad(rng.uniform(-layout.slope, layout.slope))))
-    low, high = _GAPS[layout.spacing]
-    usual = rng.uniform(low, high)
+    spacings: list[Spacing] = [layout.spacing] * len(text)
+    if layout.contacts is not None:
+        kept = 1 + rng.permutation(len(text) - 1)[: layout.contacts]
+        spacings = [layout.spacing if i in kept else "close" for i in range(len(text))]
+    usual = rng.uniform()
     places: list[tuple[int, int]] = []
     for index, (sign, ink) in enumerate(zip(text, written, strict=True)):
-        gap = float(np.clip(usual + rng.normal(0, 0.03), low, high))
+        low, high = _GAPS[spacings[index]]
+        gap = low + (high - low) * usual
+        gap = float(np.clip(gap + rng.normal(0, 0.03), low, high))
         if not sign.isdigit() or (index and not text[index - 1].isdigit()):
             gap = float(rng.uniform(0.06, 0.2))
         across = 0.0 if not places else _beside(written[index - 1], places[-1], ink)
