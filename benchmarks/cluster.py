@@ -41,7 +41,7 @@ from digit_classification.network.model_file import Model, load_model  # noqa: E
 from digit_classification.parallel import default_workers  # noqa: E402
 from digit_classification.pictures.decode import DEFAULT_LIMITS  # noqa: E402
 from digit_classification.pictures.sources import Source, find_sources  # noqa: E402
-from digit_classification.results.parquet import ParquetDataset  # noqa: E402
+from digit_classification.results.parquet.dataset import ParquetDataset  # noqa: E402
 from digit_classification.results.records import RunInfo  # noqa: E402
 
 START, END = "<!-- results: written by benchmarks/cluster.py -->", "<!-- end of results -->"

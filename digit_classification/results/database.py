@@ -12,9 +12,10 @@ r"""The results database: SQL that SQLite, MySQL and MariaDB share.
         database.finish_run(run_id, "finished")
 
 Tables: `classified_images`, one row per image of a run, which keeps the columns of the ancestor
-program's table of that name; `classification_runs`, one row per run; `schema_migrations`. Times are
-UTC, except in rows that the ancestor wrote. A run and the SHA-256 of an image's path make a row
-unique, so that a batch whose commit was cut off can be sent again.
+program's table of that name; `classified_digits`, one row per sign of a number (`digits.py`);
+`classification_runs`, one row per run; `schema_migrations`. Times are UTC, except in rows that the
+ancestor wrote. A run and the SHA-256 of an image's path make a row unique, so that a batch whose
+commit was cut off can be sent again.
 
 Names that are not valid Unicode are stored with each undecodable byte escaped, `\xff` for the byte
 255 (as Python's "backslashreplace"), and each lone surrogate as `\ud800`; `path_key` tells such a
@@ -23,16 +24,21 @@ name from one that really contains a backslash.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Literal, TypeVar
 
 from digit_classification.names import escape_undecodable
+from digit_classification.results.digits import (
+    IMAGE_COLUMNS,
+    insert_images,
+    some_at_a_time,
+    with_digits,
+)
 from digit_classification.results.errors import DatabaseError, until_available
 from digit_classification.results.mysql_server import VALID_URLS, MySQLServer
 from digit_classification.results.records import (
-    RESULT_COLUMNS,
     RUN_COLUMNS,
     Result,
     Run,
@@ -41,7 +47,6 @@ from digit_classification.results.records import (
     StoredResult,
     now,
     path_key,
-    result_values,
     run_values,
     stored_result,
     stored_run,
@@ -53,10 +58,8 @@ from digit_classification.urls import MYSQL, SQLITE, kind_of
 T = TypeVar("T")
 
 ROWS_PER_PAGE = 1_000
-KEYS_PER_QUERY = 500  # SQLite before 3.32 binds 999 values at most
 
-_IMAGE_COLUMNS = ("run_id", *RESULT_COLUMNS)
-_STORED_COLUMNS = ", ".join(["id", *_IMAGE_COLUMNS])
+_STORED_COLUMNS = ", ".join(["id", *IMAGE_COLUMNS])
 _SELECT_IMAGES = f"SELECT {_STORED_COLUMNS} FROM classified_images"
 _SELECT_RUNS = (
     f"SELECT {', '.join(RUN_COLUMNS)}, finished_at, images, ok, uncertain, rejected, errors"
@@ -214,13 +217,8 @@ class ResultsDatabase:
         Returns:
             How many rows were new; fewer if the connection was lost during the commit.
         """
-        timestamp = text_time(now())
-        values = [(run_id, *result_values(timestamp, row)) for row in rows]
         return self._transact(
-            lambda cursor: self._store.insert_new(
-                cursor, "classified_images", ("run_id", "path_key"), _IMAGE_COLUMNS, values
-            ),
-            write=True,
+            lambda cursor: insert_images(self._store, cursor, run_id, rows), write=True
         )
 
     def next_part(self, run_id: str) -> int:
@@ -299,10 +297,7 @@ class ResultsDatabase:
         last_id = 0
         while True:
             statement = f"{_SELECT_IMAGES} WHERE run_id = ? AND id > ? ORDER BY id LIMIT ?"
-            page = [
-                _stored_row(values)
-                for values in self._select(statement, run_id, last_id, ROWS_PER_PAGE)
-            ]
+            page = self._rows(self._select(statement, run_id, last_id, ROWS_PER_PAGE))
             yield from page
             if len(page) < ROWS_PER_PAGE:
                 return
@@ -310,7 +305,7 @@ class ResultsDatabase:
 
     def find(self, run_id: str, paths: Sequence[str]) -> dict[str, StoredResult]:
         """The rows that a run has for these paths, by path; best a few hundred at a time."""
-        rows = map(_stored_row, self._select_paths(_STORED_COLUMNS, run_id, paths))
+        rows = self._rows(self._select_paths(_STORED_COLUMNS, run_id, paths))
         found = {row.path_key: row for row in rows}
         return {path: found[key] for path in paths if (key := path_key(path)) in found}
 
@@ -322,9 +317,7 @@ class ResultsDatabase:
     def _select_paths(
         self, columns: str, run_id: str, paths: Sequence[str]
     ) -> Iterator[Sequence[Any]]:
-        for first in range(0, len(paths), KEYS_PER_QUERY):
-            keys = [path_key(path) for path in paths[first : first + KEYS_PER_QUERY]]
-            places = ", ".join("?" * len(keys))
+        for keys, places in some_at_a_time([path_key(path) for path in paths]):
             statement = (
                 f"SELECT {columns} FROM classified_images WHERE run_id = ?"
                 f" AND path_key IN ({places})"
@@ -333,8 +326,12 @@ class ResultsDatabase:
 
     def latest(self, limit: int = 20) -> list[StoredResult]:
         """The rows stored last, of any run and of the ancestor, the newest first."""
-        rows = self._select(f"{_SELECT_IMAGES} ORDER BY id DESC LIMIT ?", limit)
-        return [_stored_row(values) for values in rows]
+        return self._rows(self._select(f"{_SELECT_IMAGES} ORDER BY id DESC LIMIT ?", limit))
+
+    def _rows(self, selected: Iterable[Sequence[Any]]) -> list[StoredResult]:
+        """The rows with these values of _STORED_COLUMNS, with the signs of their numbers."""
+        rows = [stored_result(id_, run_id, values) for id_, run_id, *values in selected]
+        return with_digits(rows, self._select)
 
     def _select(self, statement: str, *values: Any) -> list[Sequence[Any]]:
         def select(cursor: Any) -> list[Sequence[Any]]:
@@ -356,11 +353,6 @@ class ResultsDatabase:
 def _unknown_kind(kind: str) -> DatabaseError:
     """Only the beginning of the URL is repeated: the rest may hold a password."""
     return DatabaseError(f"Unknown kind of database {kind!r}; use {VALID_URLS}.")
-
-
-def _stored_row(values: Sequence[Any]) -> StoredResult:
-    id_, run_id, *rest = values
-    return stored_result(id_, run_id, rest)
 
 
 def _count_images(cursor: Any, run_id: str) -> RunCounts:

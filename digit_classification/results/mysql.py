@@ -16,6 +16,7 @@ from digit_classification.results.mysql_server import (
     import_driver,
     quote,
 )
+from digit_classification.results.records import LONGEST_NUMBER
 from digit_classification.results.schema import (
     SCHEMA_VERSION,
     check_ancestor_columns,
@@ -56,6 +57,7 @@ _IMAGE_INDEXES = {
     "run_path": "UNIQUE KEY run_path (run_id, path_key)",
     "run_rows": "KEY run_rows (run_id, id)",
 }
+_KEYS = {"classified_images": "id", "classification_runs": "id", "classified_digits": "position"}
 _RUNS_TABLE = """
 CREATE TABLE IF NOT EXISTS classification_runs (
     id VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL PRIMARY KEY,
@@ -73,6 +75,22 @@ CREATE TABLE IF NOT EXISTS classification_runs (
     uncertain INT,
     rejected INT,
     errors INT
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci"""
+
+_DIGITS_TABLE = """
+CREATE TABLE IF NOT EXISTS classified_digits (
+    run_id VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+    path_key CHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+    position INT NOT NULL,
+    text VARCHAR(1) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+    box_left DOUBLE NOT NULL,
+    box_top DOUBLE NOT NULL,
+    box_width DOUBLE NOT NULL,
+    box_height DOUBLE NOT NULL,
+    confidence DOUBLE NOT NULL,
+    p0 DOUBLE, p1 DOUBLE, p2 DOUBLE, p3 DOUBLE, p4 DOUBLE,
+    p5 DOUBLE, p6 DOUBLE, p7 DOUBLE, p8 DOUBLE, p9 DOUBLE,
+    PRIMARY KEY (run_id, path_key, position)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci"""
 
 
@@ -245,11 +263,12 @@ class MySQLStore:
         """
         database = quote(self._server.database)
         statements = []
-        for table in (f"{database}.classified_images", f"{database}.classification_runs"):
+        for table, key in _KEYS.items():
+            table = f"{database}.{table}"
             statements += [
                 f"SELECT 1 FROM {table} WHERE FALSE",
                 f"INSERT INTO {table} SELECT * FROM {table} WHERE FALSE",
-                f"UPDATE {table} SET id = id WHERE FALSE",
+                f"UPDATE {table} SET {key} = {key} WHERE FALSE",
             ]
         if to_migrate:
             table = f"{database}.digits_no_such_table"
@@ -291,9 +310,15 @@ class MySQLStore:
         elif number == 2:
             cursor.execute(_RUNS_TABLE)
             self._extend_images_table(cursor)
+        elif number == 3:
+            self._set_image_column(cursor, "sorted_to", _TEXT)
         else:
-            change = "MODIFY" if "sorted_to" in _columns(cursor) else "ADD"
-            cursor.execute(f"ALTER TABLE classified_images {change} COLUMN sorted_to {_TEXT}")
+            self._set_image_column(cursor, "number", f"VARCHAR({LONGEST_NUMBER}) {_ASCII}")
+            cursor.execute(_DIGITS_TABLE)
+
+    def _set_image_column(self, cursor: Any, name: str, definition: str) -> None:
+        change = "MODIFY" if name in _columns(cursor) else "ADD"
+        cursor.execute(f"ALTER TABLE classified_images {change} COLUMN {name} {definition}")
 
     def _extend_images_table(self, cursor: Any) -> None:
         """Extend the ancestor's table in place, by one statement: wholly or, cut off, not at all.

@@ -13,7 +13,7 @@ from digit_classification.settings import PASSWORD_VARIABLE, DatabaseSettings
 from digit_classification.urls import MYSQL, NO_DATABASE, PARQUET, SQLITE, in_object_store, kind_of
 
 if TYPE_CHECKING:
-    from digit_classification.results.parquet import ParquetDataset
+    from digit_classification.results.parquet.dataset import ParquetDataset
 
 Database: TypeAlias = Union[ResultsDatabase, "ParquetDataset"]
 
@@ -34,7 +34,7 @@ def open_database(
     if settings.url == NO_DATABASE:
         return None
     if is_parquet(settings):
-        from digit_classification.results.parquet import ParquetDataset
+        from digit_classification.results.parquet.dataset import ParquetDataset
 
         return ParquetDataset.open(
             settings.url,
@@ -78,7 +78,7 @@ def check_database(settings: DatabaseSettings) -> None:
     if settings.url == NO_DATABASE:
         return
     if is_parquet(settings):
-        from digit_classification.results.parquet import ParquetDataset
+        from digit_classification.results.parquet.dataset import ParquetDataset
 
         ParquetDataset.check(settings.url)
         return

@@ -32,7 +32,21 @@ RESULT_COLUMNS = (
     "image_sha256",
     "sorted_to",
     *PROBABILITY_COLUMNS,
+    "number",
 )
+# Of `classified_digits`, which has a row for each sign of a number, beside the run's identity and
+# the picture's `path_key`.
+DIGIT_COLUMNS = (
+    "position",
+    "text",
+    "box_left",
+    "box_top",
+    "box_width",
+    "box_height",
+    "confidence",
+    *PROBABILITY_COLUMNS,
+)
+LONGEST_NUMBER = 64  # signs; longer than any that people write in one piece (an IBAN has 34)
 # Of `classification_runs`, in a database of SQL, before those that are filled in at its end.
 RUN_COLUMNS = (
     "id",
@@ -48,18 +62,42 @@ RUN_COLUMNS = (
 
 
 @dataclass(frozen=True)
+class StoredDigit:
+    """A sign of a number, as a row of `classified_digits` has it.
+
+    Args:
+        position: its place in the number, from 1.
+        text: `0` to `9`, `-`, `,` or `.`.
+        left, top, width, height: its box, in shares of the picture's width and height, 0 to 1.
+        confidence: the probability that it is this sign, 0 to 1.
+        probabilities: ten numbers, of the digits 0 to 9; None of a sign that is no digit.
+    """
+
+    position: int
+    text: str
+    left: float
+    top: float
+    width: float
+    height: float
+    confidence: float
+    probabilities: tuple[float, ...] | None = None
+
+
+@dataclass(frozen=True)
 class Result:
     """The result of one image, to be stored.
 
     Args:
         path: the image's path as given, or `archive.zip/member`; surrogate escapes are welcome.
         status: `ok`, `uncertain`, `rejected` or `error`.
-        digit: 0 to 9, or None where there is none.
-        confidence: the probability of that digit, 0 to 1, or None.
+        digit: 0 to 9, or None where there is none; of a number, if it has only this digit.
+        confidence: the probability that what was read is right, 0 to 1, or None.
         reason: why the image was rejected or could not be read.
         probabilities: ten finite numbers, of the digits 0 to 9, or None.
         image_sha256: 64 hex digits, of the image file's bytes.
         sorted_to: the path to which the image is copied or moved, or None.
+        number: what was read, such as `47` or `-12,5`, where a number was looked for, or None.
+        digits: the signs of that number, in order.
 
     Raises:
         ValueError: an unknown status, not ten probabilities, or one that is not finite.
@@ -73,6 +111,8 @@ class Result:
     probabilities: tuple[float, ...] | None = None
     image_sha256: str | None = None
     sorted_to: str | None = None
+    number: str | None = None
+    digits: tuple[StoredDigit, ...] = ()
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
@@ -82,6 +122,11 @@ class Result:
                 raise ValueError(f"{len(self.probabilities)} probabilities instead of ten")
             if not all(map(math.isfinite, self.probabilities)):
                 raise ValueError(f"probabilities {self.probabilities} are not all finite")
+
+    @property
+    def text(self) -> str | None:
+        """What was read, a digit or a number, or None."""
+        return self.number if self.digit is None else str(self.digit)
 
     @property
     def folder_name(self) -> str:
@@ -116,6 +161,8 @@ class StoredResult:
     image_sha256: str | None
     probabilities: tuple[float, ...] | None
     sorted_to: str | None
+    number: str | None = None
+    digits: tuple[StoredDigit, ...] = ()
 
     def as_result(self) -> Result:
         """The result that was stored; undecodable bytes of its path stay escaped."""
@@ -128,6 +175,8 @@ class StoredResult:
             probabilities=self.probabilities,
             image_sha256=self.image_sha256,
             sorted_to=self.sorted_to,
+            number=self.number,
+            digits=self.digits,
         )
 
 
@@ -145,14 +194,40 @@ def result_values(timestamp: datetime | str, row: Result) -> tuple[Any, ...]:
         path_key(row.path),
         row.image_sha256,
         None if row.sorted_to is None else escape_undecodable(row.sorted_to),
-        *((None,) * 10 if row.probabilities is None else map(float, row.probabilities)),
+        *_ten(row.probabilities),
+        row.number,
     )
 
 
-def stored_result(id_: int, run_id: str | None, values: Sequence[Any]) -> StoredResult:
-    """The row with these values of RESULT_COLUMNS, as a store returns them."""
+def digit_values(digit: StoredDigit) -> tuple[Any, ...]:
+    """The values of DIGIT_COLUMNS."""
+    box = (digit.left, digit.top, digit.width, digit.height)
+    return (
+        int(digit.position),
+        digit.text,
+        *map(float, box),
+        float(digit.confidence),
+        *_ten(digit.probabilities),
+    )
+
+
+def _ten(probabilities: Sequence[float] | None) -> Sequence[float | None]:
+    return (None,) * 10 if probabilities is None else tuple(map(float, probabilities))
+
+
+def stored_digit(values: Sequence[Any]) -> StoredDigit:
+    """The sign with these values of DIGIT_COLUMNS, as a store returns them."""
+    position, text, left, top, width, height, confidence, *ten = values
+    probabilities = None if None in ten else tuple(ten)
+    return StoredDigit(position, text, left, top, width, height, confidence, probabilities)
+
+
+def stored_result(
+    id_: int, run_id: str | None, values: Sequence[Any], digits: Sequence[StoredDigit] = ()
+) -> StoredResult:
+    """The row with these values of RESULT_COLUMNS, as a store returns them, and its signs."""
     timestamp, digit, confidence, status, reason, folder_name, file_name, path = values[:8]
-    key, image_sha256, sorted_to, *probabilities = values[8:]
+    key, image_sha256, sorted_to, *probabilities, number = values[8:]
     return StoredResult(
         id=id_,
         run_id=run_id,
@@ -168,6 +243,8 @@ def stored_result(id_: int, run_id: str | None, values: Sequence[Any]) -> Stored
         image_sha256=image_sha256,
         sorted_to=sorted_to,
         probabilities=None if None in probabilities else tuple(probabilities),
+        number=number,
+        digits=tuple(digits),
     )
 
 

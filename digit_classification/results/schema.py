@@ -9,8 +9,9 @@ from typing import Any, Protocol
 from digit_classification.results.errors import DatabaseError
 from digit_classification.results.records import now, text_time
 
-# Migration 1 is the ancestor's table, 2 adds the runs and what traces a row, 3 where its copy is.
-SCHEMA_VERSION = 3
+# Migration 1 is the ancestor's table, 2 adds the runs and what traces a row, 3 where its copy is,
+# 4 what is read of numbers.
+SCHEMA_VERSION = 4
 _ANCESTOR_COLUMNS = ("id", "digit", "confidence", "timestamp", "folder_name", "file_name")
 
 

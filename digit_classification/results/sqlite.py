@@ -75,6 +75,23 @@ CREATE TABLE classification_runs (
     errors INT
 )"""
 
+# Without a rowid the rows of a picture lie together, under the key that finds them.
+_DIGITS_TABLE = """
+CREATE TABLE classified_digits (
+    run_id TEXT NOT NULL,
+    path_key TEXT NOT NULL,
+    position INT NOT NULL,
+    text TEXT NOT NULL,
+    box_left DOUBLE NOT NULL,
+    box_top DOUBLE NOT NULL,
+    box_width DOUBLE NOT NULL,
+    box_height DOUBLE NOT NULL,
+    confidence DOUBLE NOT NULL,
+    p0 DOUBLE, p1 DOUBLE, p2 DOUBLE, p3 DOUBLE, p4 DOUBLE,
+    p5 DOUBLE, p6 DOUBLE, p7 DOUBLE, p8 DOUBLE, p9 DOUBLE,
+    PRIMARY KEY (run_id, path_key, position)
+) WITHOUT ROWID"""
+
 
 class SQLiteStore:
     """A results database in one file, in WAL mode where the file system has it."""
@@ -175,8 +192,15 @@ class SQLiteStore:
         elif number == 2:
             cursor.execute(_RUNS_TABLE)
             self._extend_images_table(cursor)
-        elif "sorted_to" not in self.image_columns(cursor):
-            cursor.execute("ALTER TABLE classified_images ADD COLUMN sorted_to TEXT")
+        elif number == 3:
+            self._add_image_column(cursor, "sorted_to")
+        else:
+            self._add_image_column(cursor, "number")
+            cursor.execute(_DIGITS_TABLE)
+
+    def _add_image_column(self, cursor: sqlite3.Cursor, name: str) -> None:
+        if name not in self.image_columns(cursor):
+            cursor.execute(f"ALTER TABLE classified_images ADD COLUMN {name} TEXT")
 
     def _extend_images_table(self, cursor: sqlite3.Cursor) -> None:
         """Rebuild the ancestor's table, for SQLite cannot drop a NOT NULL; all rows are kept.

@@ -20,10 +20,12 @@ from hypothesis import strategies as st
 
 from digit_classification.config import load_settings
 from digit_classification.pictures import object_store
-from digit_classification.results import parquet, parquet_files, records
+from digit_classification.results import records
 from digit_classification.results.database import ResultsDatabase
 from digit_classification.results.errors import DatabaseError
-from digit_classification.results.parquet import ParquetDataset
+from digit_classification.results.parquet import dataset as parquet_dataset
+from digit_classification.results.parquet import files as parquet_files
+from digit_classification.results.parquet.dataset import ParquetDataset
 from digit_classification.results.records import Result, RunCounts, RunInfo, StoredResult, path_key
 from tests.conftest import Bucket
 from tests.documents import ROOT
@@ -366,7 +368,7 @@ def test_keys_are_found_whatever_bytes_they_hold(
         "c": "ff" * 32,
         "d": "ab" + "00" * 14 + "01" * 17,
     }
-    for module in (parquet, records):
+    for module in (parquet_dataset, records):
         monkeypatch.setattr(module, "path_key", lambda path: keys[path])
     for given_, asked in itertools.product(itertools.combinations(keys, 2), keys):
         with ParquetDataset.open(f"parquet:{tmp_path}") as database:
@@ -382,7 +384,7 @@ def test_a_kill_leaves_no_part_of_a_file(tmp_path: Path) -> None:
     """Whenever it comes, what is there can be read, by us and by pyarrow, and goes on."""
     code = (
         "import sys\n"
-        "from digit_classification.results.parquet import ParquetDataset\n"
+        "from digit_classification.results.parquet.dataset import ParquetDataset\n"
         "from digit_classification.results.records import Result\n"
         "rows = [Result(f'{sys.argv[3]}/{n}.png', 'ok', 1, 0.5) for n in range(20_000)]\n"
         "database = ParquetDataset.open(sys.argv[1])\n"
@@ -414,7 +416,7 @@ def test_a_kill_leaves_no_part_of_a_file(tmp_path: Path) -> None:
 def test_a_kill_between_writing_and_renaming(tmp_path: Path) -> None:
     code = (
         "import os, signal, sys\n"
-        "from digit_classification.results.parquet import ParquetDataset\n"
+        "from digit_classification.results.parquet.dataset import ParquetDataset\n"
         "from digit_classification.results.records import Result\n"
         "os.replace = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         "ParquetDataset.open(sys.argv[1]).add(sys.argv[2], [Result('7.png', 'error')])\n"

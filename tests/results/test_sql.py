@@ -29,11 +29,12 @@ NO_DATA = {
     "_STORED_COLUMNS",
     "WAL_PAGES",
     "_quote(name)",
-    "_TEXT",
     "change",  # ADD or MODIFY
     "columns",
+    "definition",  # of a column, as the module has it
     "found[name]",
     "key",
+    "name",
     "names",
     "places",
     "quote(name)",

@@ -26,12 +26,14 @@ from digit_classification.pictures.object_store import (
 )
 from digit_classification.results.errors import DatabaseError
 from digit_classification.results.records import (
+    DIGIT_COLUMNS,
     PROBABILITY_COLUMNS,
     RESULT_COLUMNS,
     Result,
     Run,
     RunCounts,
     RunInfo,
+    digit_values,
     now,
     result_values,
 )
@@ -39,6 +41,10 @@ from digit_classification.results.records import (
 RUN_FILE = "_run.json"  # Hive's readers skip what begins with _
 RUN_FOLDER = re.compile(r"run_id=([A-Za-z0-9][A-Za-z0-9._-]{0,63})")
 PART = re.compile(r"part-(\d{8,})-(\d+)\.(\d+)\.(\d+)\.(\d+)-([0-9a-f]{16})\.parquet")
+# What a database has in `classified_digits` is a list in the picture's own row here: two files would
+# not appear at once.
+DIGITS = "digits"
+LATER_COLUMNS = frozenset(("number", DIGITS))  # null in parts that are older than they
 READERS = 32  # threads that wait for files of a store
 KEY_BYTES = 16  # of an image's SHA-256, in memory: 100 million take 1.6 GB, and no two are the same
 
@@ -179,14 +185,15 @@ def part_content(results: Iterable[Result]) -> bytes:
         "digit": pyarrow.int8(),
         "confidence": pyarrow.float64(),
         **dict.fromkeys(PROBABILITY_COLUMNS, pyarrow.float64()),
+        DIGITS: pyarrow.list_(_digit_type()),
     }
     timestamp = now()
-    rows = [result_values(timestamp, row) for row in results]
+    rows = [(*result_values(timestamp, row), _digits(row)) for row in results]
     columns = zip(*rows, strict=True)
     table = pyarrow.table(
         {
             name: pyarrow.array(column, types[name])
-            for name, column in zip(RESULT_COLUMNS, columns, strict=True)
+            for name, column in zip((*RESULT_COLUMNS, DIGITS), columns, strict=True)
         }
     )
     stream = io.BytesIO()
@@ -197,6 +204,23 @@ def part_content(results: Iterable[Result]) -> bytes:
         use_dictionary=["timestamp", "digit", "status", "reason", "folder_name", "sorted_to"],
     )
     return stream.getvalue()
+
+
+def _digit_type() -> Any:
+    import pyarrow
+
+    types = {
+        **dict.fromkeys(DIGIT_COLUMNS, pyarrow.float64()),
+        "position": pyarrow.int32(),
+        "text": pyarrow.string(),
+    }
+    return pyarrow.struct(list(types.items()))
+
+
+def _digits(row: Result) -> list[dict[str, Any]] | None:
+    if row.number is None:
+        return None
+    return [dict(zip(DIGIT_COLUMNS, digit_values(each), strict=True)) for each in row.digits]
 
 
 def part_columns(content: bytes, columns: Sequence[str], rows: int) -> dict[str, Any] | None:
@@ -211,9 +235,10 @@ def part_columns(content: bytes, columns: Sequence[str], rows: int) -> dict[str,
         table = pyarrow.parquet.read_table(io.BytesIO(content), columns=list(columns))
     except (pyarrow.ArrowException, OSError):
         return None
-    if not set(columns) <= set(table.column_names) or len(table) != rows:
+    if not set(columns) - LATER_COLUMNS <= set(table.column_names) or len(table) != rows:
         return None
-    return {name: table[name] for name in columns}
+    missing = pyarrow.nulls(rows)
+    return {name: table[name] if name in table.column_names else missing for name in columns}
 
 
 def short_keys(keys: Iterable[str]) -> np.ndarray:

@@ -7,13 +7,14 @@
         database.add(run_id, [Result("s3://bucket/scans/7.png", "ok", digit=7)], part=0)
         database.finish_run(run_id, "finished")
 
-What `results.ResultsDatabase` keeps in two tables is here, under the URL,
+What `results.ResultsDatabase` keeps in tables is here, under the URL,
 
     run_id=20261122-185501-a3f9cd21b/_run.json
     run_id=20261122-185501-a3f9cd21b/part-00000012-980.10.5.5-9f86d081884c7d65.parquet
 
 These are Hive partitions: pyarrow.dataset, DuckDB and Spark read all of them as one table, with
-the columns of `classified_images` (without `id`) and the run's identity.
+the columns of `classified_images` (without `id`), the signs of numbers as the list `digits`, and
+the run's identity.
 
 A file appears whole or not at all.  The name of a part holds its place in the run, its numbers of
 `ok`, `uncertain`, `rejected` and `error`, so that counting a run takes a listing, and a digest of
@@ -37,7 +38,8 @@ import numpy as np
 from digit_classification.files import check_creatable
 from digit_classification.pictures.object_store import StoreError, StoreUnavailable
 from digit_classification.results.errors import DatabaseError, Unavailable, until_available
-from digit_classification.results.parquet_files import (
+from digit_classification.results.parquet.files import (
+    DIGITS,
     KEY_BYTES,
     PART,
     READERS,
@@ -66,6 +68,7 @@ from digit_classification.results.records import (
     StoredResult,
     now,
     path_key,
+    stored_digit,
     stored_result,
 )
 from digit_classification.urls import PARQUET, in_object_store
@@ -309,12 +312,14 @@ class ParquetDataset:
         """
         number = 0
         for part in each_once(self._parts(run_id)):
-            columns = self._columns_of(part, RESULT_COLUMNS)
+            columns = self._columns_of(part, (*RESULT_COLUMNS, DIGITS))
             # Without its zone: a table of zones, which Windows lacks, would be looked up.
             columns["timestamp"] = columns["timestamp"].cast("timestamp[ms]")
             for values in zip(*(c.to_pylist() for c in columns.values()), strict=True):
                 number += 1
-                yield stored_result(number, run_id, values)
+                *result, digits = values
+                signs = [stored_digit([*each.values()]) for each in digits or ()]
+                yield stored_result(number, run_id, result, signs)
 
     def stored(self, run_id: str, paths: Sequence[str]) -> set[str]:
         """Those of these paths that the run has a row of.
