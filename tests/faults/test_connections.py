@@ -20,7 +20,7 @@ from digit_classification.results import errors as database_errors
 from digit_classification.results import mysql, sqlite
 from digit_classification.results.database import ResultsDatabase
 from digit_classification.results.errors import DatabaseError
-from digit_classification.results.records import Result, RunInfo, path_key
+from digit_classification.results.records import Result, RunInfo, StoredDigit, path_key
 from tests.conftest import (
     MYSQL_PASSWORD,
     PASSWORD_VARIABLE,
@@ -87,11 +87,27 @@ def make_results(number: int, rows: int = 250) -> list[Result]:
     ]
 
 
+def make_numbers(number: int, rows: int = 250) -> list[Result]:
+    """The same of numbers, which have rows of a second table."""
+    return [
+        Result(
+            f"batch {number}/{row}.png",
+            "ok",
+            number=str(row),
+            digits=tuple(
+                StoredDigit(place, text, 0.1 * place, 0.25, 0.1, 0.5, 0.75, TEN)
+                for place, text in enumerate(str(row), 1)
+            ),
+        )
+        for row in range(rows)
+    ]
+
+
 def work(database: ResultsDatabase) -> str:
     """A run with every kind of statement that a detector sends."""
     run_id = database.start_run(RunInfo(sources=["x"], model_path="m"))
-    for number in range(2):
-        database.add(run_id, make_results(number))
+    database.add(run_id, make_results(0))
+    database.add(run_id, make_numbers(1))
     database.set_sorted_to(run_id, "batch 0/7.png", "sorted/7/7.png")
     found = database.find(run_id, ["batch 0/7.png", "batch 9/9.png"])
     assert [row.sorted_to for row in found.values()] == ["sorted/7/7.png"]
@@ -111,7 +127,8 @@ def test_cut_at_every_request(
     moment: Moment, url: str, proxy: CuttingProxy, record_property: Record
 ) -> None:
     """Also in the middle of a commit, when nobody knows whether it was done."""
-    expected = [row.path for number in range(2) for row in make_results(number)]
+    expected = [row.path for row in (*make_results(0), *make_numbers(1))]
+    signs = {row.path: row.digits for row in make_numbers(1)}
     cuts, damage = 0, NONE
     open_database(url).close()
     for request in count(1, 1 if SOAK else 3):
@@ -124,7 +141,8 @@ def test_cut_at_every_request(
             proxy.disarm()
         rows = stored_rows(url, run_id)
         paths = [row.path for row in rows]
-        damage += Damage(len({*expected} - {*paths}), len(paths) - len({*paths}), 0)
+        changed = sum(row.digits != signs.get(str(row.path), ()) for row in rows)
+        damage += Damage(len({*expected} - {*paths}), len(paths) - len({*paths}), changed)
         if not proxy.cuts:
             break
         cuts += 1

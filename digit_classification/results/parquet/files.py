@@ -41,8 +41,8 @@ from digit_classification.results.records import (
 RUN_FILE = "_run.json"  # Hive's readers skip what begins with _
 RUN_FOLDER = re.compile(r"run_id=([A-Za-z0-9][A-Za-z0-9._-]{0,63})")
 PART = re.compile(r"part-(\d{8,})-(\d+)\.(\d+)\.(\d+)\.(\d+)-([0-9a-f]{16})\.parquet")
-# What a database has in `classified_digits` is a list in the picture's own row here: two files would
-# not appear at once.
+# A database has these rows in `classified_digits`; here they are a list in their picture's own row,
+# for two files would not appear at once.
 DIGITS = "digits"
 LATER_COLUMNS = frozenset(("number", DIGITS))  # null in parts that are older than they
 READERS = 32  # threads that wait for files of a store
@@ -232,13 +232,14 @@ def part_columns(content: bytes, columns: Sequence[str], rows: int) -> dict[str,
     import pyarrow.parquet
 
     try:
-        table = pyarrow.parquet.read_table(io.BytesIO(content), columns=list(columns))
+        file = pyarrow.parquet.ParquetFile(io.BytesIO(content))
+        there = set(file.schema_arrow.names)
+        table = file.read([name for name in columns if name in there])
     except (pyarrow.ArrowException, OSError):
         return None
-    if not set(columns) - LATER_COLUMNS <= set(table.column_names) or len(table) != rows:
+    if not set(columns) - LATER_COLUMNS <= there or len(table) != rows:
         return None
-    missing = pyarrow.nulls(rows)
-    return {name: table[name] if name in table.column_names else missing for name in columns}
+    return {name: table[name] if name in there else pyarrow.nulls(rows) for name in columns}
 
 
 def short_keys(keys: Iterable[str]) -> np.ndarray:
