@@ -53,7 +53,8 @@ from digit_classification.commands.detect.resuming import command_to_go_on
 from digit_classification.commands.detect.run import DetectorRun
 from digit_classification.config import Settings, load_settings
 from digit_classification.detection.destinations import write_normalized
-from digit_classification.detection.reading import Reader, ReadingOptions, ThisMachine, results_of
+from digit_classification.detection.numbers import check_reads_numbers
+from digit_classification.detection.reading import Reader, ReadingOptions, ThisMachine, results_as
 from digit_classification.detection.session import Session, run_info, run_settings, with_names
 from digit_classification.detection.sorting import Sorter
 from digit_classification.detection.summary import NAMED, Summary
@@ -100,6 +101,8 @@ class DigitPredictor:
         self.limits = Limits(**self.settings.images.model_dump())
         path = Path(model) if model is not None else self.settings.model.path
         self.model = load_model(path, notice=self.messages.print)
+        if self.settings.detection.read == "number":
+            check_reads_numbers(self.model)
         self.database = database
         self.session: Session | None = None  # the run that is open, or was closed last
 
@@ -110,6 +113,10 @@ class DigitPredictor:
 
         Raises TypeError if it is nothing that could hold a picture.
         """
+        return self._prepare(picture)
+
+    def _prepare(self, picture: Picture, *, whole: bool = False) -> Prepared:
+        """Load one picture and normalise it, or keep it as it is, `whole` and grey."""
         invert, proposing = self.settings.detection.invert, self.model.judge is not None
         if isinstance(picture, np.ndarray | Image.Image):
             check_picture(picture)
@@ -117,7 +124,10 @@ class DigitPredictor:
             try:
                 decoded = decode(picture, self.limits)
                 prepared.note = decoded.note
-                look_at(prepared, decoded.pixels, invert, proposing=proposing)
+                if whole:
+                    prepared.grey = images.grey_from_array(decoded.pixels)
+                else:
+                    look_at(prepared, decoded.pixels, invert, proposing=proposing)
             except images.ImageError as error:
                 prepared.error = str(error)
             return prepared
@@ -128,7 +138,7 @@ class DigitPredictor:
             check_picture(picture)
             content = picture if isinstance(picture, bytes) else picture.read()
             source = Source(name="", path="", explicit=True, content=content)
-        return prepare(source, invert, self.limits, proposing=proposing)
+        return prepare(source, invert, self.limits, proposing=proposing, whole=whole)
 
     @overload
     def predict(self, picture: Picture) -> Result: ...
@@ -136,7 +146,7 @@ class DigitPredictor:
     def predict(self, picture: list[Any] | tuple[Any, ...]) -> list[Result]: ...
 
     def predict(self, picture: Picture | list[Any] | tuple[Any, ...]) -> Result | list[Result]:
-        """Read the digit in a path, bytes, a file object, a Pillow image or a NumPy array.
+        """Read the digit, or number, in a path, bytes, a file object, a Pillow image or an array.
 
         An array is (h, w) or (h, w, 3 or 4): uint8, uint16, bool, or floats from 0 to 1.
         A picture that cannot be read gives a result with status `error`.
@@ -146,9 +156,9 @@ class DigitPredictor:
         """
         several = isinstance(picture, list | tuple)
         pictures = picture if isinstance(picture, list | tuple) else [picture]
-        prepared = [self.preprocess_image(each) for each in pictures]
-        model, threshold = self.model, self.settings.detection.min_confidence
-        results = results_of(prepared, model.network, model.judge, threshold)
+        options = ReadingOptions.of(self.settings)
+        prepared = [self._prepare(each, whole=options.of_numbers) for each in pictures]
+        results = results_as(options, prepared, self.model.network, self.model.judge)
         if self.output is not None:
             for result in results:
                 self.output.print(as_text(result, with_path=several and bool(result.path)))

@@ -6,12 +6,13 @@ This module is the one place for defaults.  Where a value comes from instead is 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 from pydantic.fields import FieldInfo
 
 from digit_classification.image_formats import FORMATS, MAX_PIXELS, FormatName
@@ -135,8 +136,18 @@ class ImageSettings(Section):
 
 
 class DetectionSettings(Section):
+    read: Literal["digit", "number"] = Field(
+        "digit",
+        description="what a picture shows: one digit, or one number in one line, such as 1984, "
+        "-3 or 12,5",
+    )
+    constraint: str | None = Field(
+        None,
+        description="regular expression that a number fits as a whole, such as \\d{4}; only with "
+        "`read: number`",
+    )
     min_confidence: float = Field(
-        0.85, ge=0, le=1, description="a digit read with less confidence is `uncertain`"
+        0.85, ge=0, le=1, description="a digit or number read with less is `uncertain`"
     )
     invert: Literal["auto", "always", "never"] = Field(
         "auto",
@@ -149,6 +160,20 @@ class DetectionSettings(Section):
     workers: int = Field(
         0, ge=0, le=1024, description="processes that read images; 0 takes the cores it may use"
     )
+
+    @field_validator("constraint")
+    @classmethod
+    def _compilable(cls, value: str | None, others: ValidationInfo) -> str | None:
+        """Refuse what would be found out by each picture, or by none."""
+        if value is None:
+            return None
+        if others.data.get("read") == "digit":
+            raise ValueError("it is for numbers; add `--read number`, or leave it out")
+        try:
+            re.compile(value)
+        except (re.error, OverflowError, RecursionError) as error:
+            raise ValueError(f"it is no regular expression: {error}") from None
+        return value
 
 
 class DatabaseSettings(Section):

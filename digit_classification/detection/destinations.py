@@ -94,16 +94,23 @@ class StandardOutput(io.TextIOBase):
 def write_normalized(folder: Path, batch: Sequence[Prepared], first: int) -> None:
     """Write what the network sees: one PNG a picture, numbered in the order of the results.
 
+    Of a number it is one a digit, with its place in the number behind the name.
+
     Raises DestinationError if one cannot be written.
     """
     for number, image in enumerate(batch, first):
-        if image.digit is not None:
-            stem = "".join(
-                c if c.isalnum() or c in "-_." else "_" for c in Path(image.source.name).stem
-            )
-            path = folder / f"{number:06d}-{stem[:80]}.png"
+        stem = "".join(
+            c if c.isalnum() or c in "-_." else "_" for c in Path(image.source.name).stem
+        )
+        name = f"{number:06d}-{stem[:80]}"
+        seen = {name: image.digit}
+        seen |= {f"{name}-{place}": sign for place, sign in enumerate(image.signs, 1)}
+        for name, digit in seen.items():
+            if digit is None:
+                continue
+            path = folder / f"{name}.png"
             with naming(path, "folder", "--save-normalized"):
-                Image.fromarray(image.digit).save(path)
+                Image.fromarray(digit).save(path)
 
 
 @contextmanager

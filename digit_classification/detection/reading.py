@@ -9,10 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 
+from digit_classification.detection.numbers import results_of_numbers
 from digit_classification.network.choice import choose
 from digit_classification.network.inference import Network
 from digit_classification.network.judge import Judge, ReadingNetwork
@@ -34,10 +35,12 @@ class ReadingOptions:
 
     invert: images.Invert
     limits: Limits
-    min_confidence: float  # 0 to 1; a digit that is read with less is `uncertain`
+    min_confidence: float  # 0 to 1; what is read with less is `uncertain`
     batch_size: int = 1000  # pictures
     with_thumbnails: bool = False
     with_pixels: bool = False  # those that the network saw
+    read: Literal["digit", "number"] = "digit"
+    constraint: str | None = None  # a regular expression that numbers fit
 
     @classmethod
     def of(cls, settings: Settings, **wanted: bool) -> ReadingOptions:
@@ -48,8 +51,14 @@ class ReadingOptions:
             limits=Limits(**settings.images.model_dump()),
             min_confidence=detection.min_confidence,
             batch_size=detection.batch_size,
+            read=detection.read,
+            constraint=detection.constraint,
             **wanted,
         )
+
+    @property
+    def of_numbers(self) -> bool:
+        return self.read == "number"
 
 
 @dataclass(frozen=True)
@@ -101,7 +110,7 @@ class ThisMachine:
             )
             prepared = map_in_parts(prepare_some, sources, self.workers, crashed, is_waited_for)
             for some in in_batches(prepared, options.batch_size):
-                yield Batch.of(results_of_each(some, model.network, None, options.min_confidence))
+                yield Batch.of(results_of_each(some, model.network, None, options))
             return
         read = partial(read_and_judge, network=model.network, judge=model.judge, options=options)
         judged = map_in_parts(read, sources, self.workers, judge_crashed, is_waited_for)
@@ -124,13 +133,14 @@ def read_and_judge(
         options.limits,
         thumbnail=options.with_thumbnails,
         proposing=judge is not None,
+        whole=options.of_numbers,
         enough=enough,
     )
-    judged = results_of_each(prepared, network, judge, options.min_confidence)
+    judged = results_of_each(prepared, network, judge, options)
     for picture, _ in judged:
         picture.proposal, picture.others = None, ()  # nothing that should travel
         if not options.with_pixels:  # only a page of pictures needs them
-            picture.digit = None
+            picture.digit, picture.signs = None, ()
     return judged
 
 
@@ -141,12 +151,28 @@ def judge_crashed(source: Source) -> Judged:
 
 
 def results_of_each(
-    prepared: Sequence[Prepared], network: Network, judge: Judge | None, min_confidence: float
+    prepared: Sequence[Prepared], network: Network, judge: Judge | None, options: ReadingOptions
 ) -> list[Judged]:
     """Return what was prepared with its results, in order."""
     pictures = [each for each in prepared if not each.stray]
-    results = iter(results_of(pictures, network, judge, min_confidence))
+    results = iter(results_as(options, pictures, network, judge))
     return [(each, None if each.stray else next(results)) for each in prepared]
+
+
+def results_as(
+    options: ReadingOptions, batch: Sequence[Prepared], network: Network, judge: Judge | None
+) -> list[Result]:
+    """Return the result of each picture, in order, read as a digit or as a number."""
+    if not options.of_numbers:
+        return results_of(batch, network, judge, options.min_confidence)
+    return results_of_numbers(
+        batch,
+        network,
+        judge,
+        invert=options.invert,
+        min_confidence=options.min_confidence,
+        constraint=options.constraint,
+    )
 
 
 def results_of(

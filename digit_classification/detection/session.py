@@ -34,6 +34,11 @@ def run_settings(
     }
 
 
+def reads_numbers(run: Run) -> bool:
+    """Whether a stored run looked for numbers in its pictures, and not for digits."""
+    return run.info.settings.get("detection", {}).get("read") == "number"
+
+
 def with_names(
     paths: Iterable[str | Source], named: Sequence[str] | None
 ) -> tuple[Iterable[str | Source], Sequence[str]]:

@@ -1,5 +1,7 @@
 """Sorting: a copy of each image under DIR/<digit>, DIR/uncertain or DIR/rejected.
 
+A number is sorted by its length: one folder for each of them would hold one picture each.
+
 The place of a copy is chosen first, and committed to the database in the transaction that stores
 the image's result (`sorted_to`).  Only then is the file made there.  So a crash can leave a row
 whose file is not there yet, but never a file, or a second one, that no row knows.  A resumed run
@@ -187,8 +189,7 @@ class Sorter:
 
     def _stem_and_suffix(self, result: Result, source: Source) -> tuple[str, str]:
         stem, suffix = _file_name(source)
-        kind = str(result.digit) if result.status == "ok" else result.status
-        return os.path.join(self.folder, kind, stem), suffix
+        return os.path.join(self.folder, _kind(result), stem), suffix
 
     def _make(self, result: Result, source: Source, place: str, resumed: bool) -> bool:
         """Make a file at `place`; return whether it is there, and not another picture's.
@@ -243,6 +244,16 @@ class Sorter:
         with suppress(OSError):  # it may be somebody else's, and read-only
             sync_file(place)
         return _sha256(source.path) == sha256
+
+
+def _kind(result: Result) -> str:
+    """The name of the folder: `7`, of a number by its length `4-digits`, or the status."""
+    if result.status != "ok":
+        return result.status
+    if result.number is None:
+        return str(result.digit)
+    digits = sum(sign.isdecimal() for sign in result.number)
+    return f"{digits}-digit" if digits == 1 else f"{digits}-digits"
 
 
 def _place(stem: str, number: int, suffix: str) -> str:

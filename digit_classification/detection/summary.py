@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from rich.console import Console
+from rich.table import Table
 
 from digit_classification.cli.terminal import make_table
 from digit_classification.detection.writers import as_text
@@ -23,11 +24,13 @@ class Summary:
     """What a run came to, for the person who started it."""
 
     digits: Counter[int] = field(default_factory=Counter)
+    lengths: Counter[int] = field(default_factory=Counter)  # of numbers, in digits
     statuses: Counter[str] = field(default_factory=Counter)
     warned: int = 0  # pictures of which a decoder said something
     unreadable: list[Result] = field(default_factory=list)  # the first few errors and rejections
     begin: float = field(default_factory=time.monotonic)
     named: int | None = NAMED  # None names all
+    numbers: bool = False  # whether numbers were read, and not digits
 
     @classmethod
     def of(cls, results: Iterable[Result], named: int | None = NAMED) -> Summary:
@@ -40,7 +43,9 @@ class Summary:
     def add(self, result: Result) -> None:
         self.statuses[result.status] += 1
         self.warned += DECODER_SAID in (result.reason or "")
-        if result.digit is not None:
+        if result.number is not None:
+            self.lengths[sum(sign.isdecimal() for sign in result.number)] += 1
+        elif result.digit is not None:
             self.digits[result.digit] += 1
         elif self.named is None or len(self.unreadable) < self.named:
             self.unreadable.append(result)
@@ -49,24 +54,33 @@ class Summary:
         """Add what another part of the run came to."""
         self.statuses += other.statuses
         self.digits += other.digits
+        self.lengths += other.lengths
         self.warned += other.warned
         room = None if self.named is None else max(0, self.named - len(self.unreadable))
         self.unreadable += other.unreadable[:room]
 
     @property
     def complete(self) -> bool:
-        """Whether every picture has a digit."""
+        """Whether every picture has a digit or number."""
         return not self.statuses["error"] and not self.statuses["rejected"]
+
+    def _table(self) -> Table:
+        if self.numbers:
+            table = make_table("digits of the number", "images")
+            for length in sorted(self.lengths):
+                table.add_row(str(length), f"{self.lengths[length]:,}")
+            return table
+        table = make_table("digit", "images")
+        for digit in range(10):
+            table.add_row(str(digit), f"{self.digits[digit]:,}")
+        return table
 
     def print(self, messages: Console, strays: Sequence[str], stored_before: int) -> None:
         total, seconds = self.statuses.total() - stored_before, time.monotonic() - self.begin
         rate = f"{total / seconds:,.0f} a second" if seconds > 0 else ""
         before = f", and {stored_before:,} before" if stored_before else ""
         messages.print(f"{total:,} images in {seconds:.1f} s ({rate}){before}")
-        table = make_table("digit", "images")
-        for digit in range(10):
-            table.add_row(str(digit), f"{self.digits[digit]:,}")
-        messages.print(table)
+        messages.print(self._table())
         for status in ("uncertain", "rejected", "error"):
             if self.statuses[status]:
                 messages.print(f"{status}: {self.statuses[status]:,}")

@@ -9,6 +9,9 @@ They come from a CSV file with a row for each picture:
 The path is as the detector was given it, relative to the folder of the file, or merely the name of
 the file, where one picture is called so.  `none`, `blank` or nothing stands for no digit: right is
 then to give none, because the picture is rejected or because there is no picture.
+
+Where numbers are read, they stand there as the pictures have them, such as 47, -3 or "12,5"; right
+is a number with the same signs.
 """
 
 from __future__ import annotations
@@ -18,25 +21,33 @@ import io
 import os
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PureWindowsPath
+from typing import TypeAlias
 
 from rich.console import Console
+from rich.table import Table
 
-from digit_classification.cli.terminal import confusion_table
+from digit_classification.cli.terminal import confusion_table, make_table
 from digit_classification.detection.writers import as_text
 from digit_classification.names import escape_undecodable, printable, undefused
 from digit_classification.results.records import Result
 
-NO_DIGIT = -1  # the label of a picture that shows none, or several
+NO_DIGIT = "none"  # the label of a picture that shows none, or several
 NO_DIGIT_WORDS = frozenset(
     ("", "-", "-1", "blank", "empty", "nan", "no digit", "no_digit", "none", "null", "several")
 )
+NO_NUMBER_WORDS = (NO_DIGIT_WORDS - {"-1"}) | {"no number", "no_number"}
+NUMBER = re.compile(r"-?[0-9]+([.,][0-9]+)*")
 # Names of columns, the most telling first: a file may have what was read beside what is right.
 PATH_COLUMNS = ("path", "file", "filename", "file_name", "image", "picture", "name")
 LABEL_COLUMNS = ("label", "truth", "true", "expected", "answer", "class", "digit")
-ROWS = (*"0123456789", "none")
+NUMBER_COLUMNS = (*LABEL_COLUMNS[:-1], "number", "digit")
+ROWS = (*"0123456789", NO_DIGIT)
+
+
+LabelOf: TypeAlias = Callable[[str], str | None]  # from a cell; None if it is no label
 
 
 class LabelsError(Exception):
@@ -45,18 +56,14 @@ class LabelsError(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """A row of the file: the label is 0 to 9, or NO_DIGIT."""
+    """A row of the file: the label is `0` to `9`, a number, or NO_DIGIT."""
 
     path: str
-    label: int
+    label: str
     line: int
 
     def is_right(self, result: Result) -> bool:
-        return result.digit == (None if self.label == NO_DIGIT else self.label)
-
-    @property
-    def name(self) -> str:
-        return "none" if self.label == NO_DIGIT else str(self.label)
+        return self.label == (NO_DIGIT if result.text is None else result.text)
 
 
 @dataclass(frozen=True)
@@ -67,9 +74,10 @@ class Truth:
     answers: Sequence[Answer]
     by_path: dict[str, Answer] = field(repr=False)
     by_name: dict[str, Answer] = field(repr=False)  # where one answer is for a file of that name
+    of_numbers: bool = False
 
     @classmethod
-    def of(cls, path: Path, answers: Sequence[Answer]) -> Truth:
+    def of(cls, path: Path, answers: Sequence[Answer], *, of_numbers: bool = False) -> Truth:
         """Take answers, the paths of which are relative to this folder, or to that of `path`.
 
         Raises LabelsError if two are of the same picture and differ.
@@ -79,15 +87,15 @@ class Truth:
             before = by_path.setdefault(_key(answer.path), answer)
             if before.label != answer.label:
                 raise LabelsError(
-                    f"'{path}', line {answer.line}: '{printable(answer.path)}' is {answer.name},"
-                    f" but {before.name} in line {before.line}: delete the wrong one."
+                    f"'{path}', line {answer.line}: '{printable(answer.path)}' is {answer.label},"
+                    f" but {before.label} in line {before.line}: delete the wrong one."
                 )
         answers = [*by_path.values()]
         for answer in answers:
             by_path.setdefault(_key(os.path.join(path.parent, answer.path)), answer)
         names = Counter(_file_name(answer.path) for answer in answers)
         by_name = {_file_name(a.path): a for a in answers if names[_file_name(a.path)] == 1}
-        return cls(path, answers, by_path, by_name)
+        return cls(path, answers, by_path, by_name, of_numbers)
 
 
 class Score:
@@ -118,8 +126,8 @@ class Score:
             if result is not None:
                 yield answer, result
 
-    def labels(self) -> dict[str, int | None]:
-        """Return what is known of the run's pictures, by their paths: 0 to 9, or None."""
+    def labels(self) -> dict[str, str | None]:
+        """Return what is known of the run's pictures, by their paths; None where it is none."""
         return {
             result.path: None if answer.label == NO_DIGIT else answer.label
             for answer, result in self.pairs()
@@ -155,8 +163,11 @@ def print_score(output: Console, score: Score, named: int | None) -> None:
         of_these = [answer.is_right(r) for answer, r in pairs if r.status == status]
         if of_these:
             output.print(f"  {status}: {_share(sum(of_these), len(of_these))}")
-    output.print("Confusion matrix: rows are the true digits, columns what was read.")
-    output.print(confusion_table(ROWS, _confusion(pairs)))
+    if score.truth.of_numbers:
+        output.print(_by_length(pairs))
+    else:
+        output.print("Confusion matrix: rows are the true digits, columns what was read.")
+        output.print(confusion_table(ROWS, _confusion(pairs)))
     _print_mistakes(output, pairs, named)
     if score.total > len(pairs):
         output.print(f"without an answer in {file}: {score.total - len(pairs):,}")
@@ -173,8 +184,22 @@ def _confusion(pairs: Sequence[tuple[Answer, Result]]) -> list[list[int]]:
     """Return (11, 11) counts: the last row is no digit, the last column none read."""
     matrix = [[0] * len(ROWS) for _ in ROWS]
     for answer, result in pairs:
-        matrix[answer.label][NO_DIGIT if result.digit is None else result.digit] += 1
+        matrix[ROWS.index(answer.label)][-1 if result.digit is None else result.digit] += 1
     return matrix
+
+
+def _by_length(pairs: Sequence[tuple[Answer, Result]]) -> Table:
+    """Return how many numbers of each length are right, in digits; 0 is no number."""
+    count: Counter[int] = Counter()
+    right: Counter[int] = Counter()
+    for answer, result in pairs:
+        length = sum(sign.isdecimal() for sign in answer.label)
+        count[length] += 1
+        right[length] += answer.is_right(result)
+    table = make_table("digits of the number", "right", "of")
+    for length in sorted(count):
+        table.add_row(str(length or NO_DIGIT), f"{right[length]:,}", f"{count[length]:,}")
+    return table
 
 
 def _print_mistakes(
@@ -186,7 +211,7 @@ def _print_mistakes(
     mistakes.sort(key=lambda pair: -(pair[1].confidence or 0))
     output.print(f"Mistakes, the most confident first: {len(mistakes):,}")
     for answer, result in mistakes[:named]:
-        output.print(f"  {as_text(result)}, should be {answer.name}")
+        output.print(f"  {as_text(result)}, should be {answer.label}")
     if len(mistakes) > len(mistakes[:named]):
         output.print(f"  and {len(mistakes) - len(mistakes[:named]):,} more (-v names all)")
 
@@ -194,8 +219,8 @@ def _print_mistakes(
 # -------------------------------------------------------------------------------- the CSV file
 
 
-def read_truth(path: Path) -> Truth:
-    """Read the answers in the CSV file at `path`, as above.
+def read_truth(path: Path, *, numbers: bool = False) -> Truth:
+    """Read the answers in the CSV file at `path`, as above: digits, or else `numbers`.
 
     Commas, semicolons or tabs are between the cells.  A first line with names says which column is
     the path and which the digit; without one, that is seen from what is in them.
@@ -211,22 +236,25 @@ def read_truth(path: Path) -> Truth:
         raise LabelsError(f"'{path}' cannot be read: {error.strerror}: check --labels.") from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise LabelsError(f"'{path}' is no CSV file in UTF-8: {error}: save it as one.") from None
-    columns = _named_columns(rows) or _seen_columns(rows)
+    label_of = _number if numbers else _digit
+    named = NUMBER_COLUMNS if numbers else LABEL_COLUMNS
+    columns = _named_columns(rows, named) or _seen_columns(rows, label_of)
     if columns is None:
+        kind = "numbers" if numbers else "digits"
         raise LabelsError(
-            f"'{path}' should have a column of paths and one of digits: write `path,digit` as its"
+            f"'{path}' should have a column of paths and one of {kind}: write `path,digit` as its"
             " first line."
         )
     at_path, at_label, has_header = columns
     answers = [
-        Answer(*_cells(path, line, cells, at_path, at_label), line)
+        Answer(*_cells(path, line, cells, at_path, at_label, label_of), line)
         for line, cells in rows[has_header:]
     ]
     if not answers:
         raise LabelsError(
             f"'{path}' has no answers: write a line for each picture below the first."
         )
-    return Truth.of(path, answers)
+    return Truth.of(path, answers, of_numbers=numbers)
 
 
 def _read_rows(text: str) -> list[tuple[int, list[str]]]:
@@ -237,40 +265,49 @@ def _read_rows(text: str) -> list[tuple[int, list[str]]]:
     return [(lines.line_num, cells) for cells in lines if any(cell.strip() for cell in cells)]
 
 
-def _named_columns(rows: Sequence[tuple[int, list[str]]]) -> tuple[int, int, bool] | None:
+def _named_columns(
+    rows: Sequence[tuple[int, list[str]]], label_columns: Sequence[str]
+) -> tuple[int, int, bool] | None:
     """Return the places of path and label if the first row names them."""
     names = [cell.strip().lower() for cell in rows[0][1]] if rows else []
     paths = [names.index(name) for name in PATH_COLUMNS if name in names]
-    labels = [names.index(name) for name in LABEL_COLUMNS if name in names]
+    labels = [names.index(name) for name in label_columns if name in names]
     return (paths[0], labels[0], True) if paths and labels else None
 
 
-def _seen_columns(rows: Sequence[tuple[int, list[str]]]) -> tuple[int, int, bool] | None:
+def _seen_columns(
+    rows: Sequence[tuple[int, list[str]]], label_of: LabelOf
+) -> tuple[int, int, bool] | None:
     """Return the places of path and label: of the columns, one alone has nothing but labels."""
     body = [cells for _, cells in rows[1:] or rows]
     columns = [*zip(*body, strict=False)]
     labels = [
         place
         for place, cells in enumerate(columns)
-        if all(_label(cell) is not None for cell in cells) and any(map(str.strip, cells))
+        if all(label_of(cell) is not None for cell in cells) and any(map(str.strip, cells))
     ]
     paths = [place for place, cells in enumerate(columns) if all(map(str.strip, cells))]
     paths = [place for place in paths if place not in labels]
     if len(labels) != 1 or not paths:
         return None
     first = rows[0][1]
-    has_header = labels[0] < len(first) and _label(first[labels[0]]) is None
+    has_header = labels[0] < len(first) and label_of(first[labels[0]]) is None
     return paths[0], labels[0], has_header
 
 
 def _cells(
-    path: Path, line: int, cells: Sequence[str], at_path: int, at_label: int
-) -> tuple[str, int]:
+    path: Path, line: int, cells: Sequence[str], at_path: int, at_label: int, label_of: LabelOf
+) -> tuple[str, str]:
     if len(cells) <= max(at_path, at_label):
         raise LabelsError(
             f"'{path}', line {line} has too few cells: write a path and a digit, or delete it."
         )
-    label = _label(cells[at_label])
+    label = label_of(cells[at_label])
+    if label is None and label_of is _number:
+        raise LabelsError(
+            f"'{path}', line {line}: the label '{cells[at_label]}' should be a number such as 47,"
+            " -3 or 12,5, or none where there is no number."
+        )
     if label is None:
         raise LabelsError(
             f"'{path}', line {line}: the label '{cells[at_label]}' should be one of 0 to 9, or none"
@@ -280,9 +317,17 @@ def _cells(
     return undefused(name), label
 
 
-def _label(cell: str) -> int | None:
-    """Return 0 to 9, NO_DIGIT, or None if the cell is no label; spreadsheets write 7.0 as well."""
+def _digit(cell: str) -> str | None:
+    """Return a digit, NO_DIGIT, or None if the cell is no label; spreadsheets write 7.0 as well."""
     word = cell.strip().lower()
     if word in NO_DIGIT_WORDS:
         return NO_DIGIT
-    return int(word[0]) if re.fullmatch(r"[0-9](\.0+)?", word) else None
+    return word[0] if re.fullmatch(r"[0-9](\.0+)?", word) else None
+
+
+def _number(cell: str) -> str | None:
+    """Return a number as it stands there, NO_DIGIT, or None if the cell is no label."""
+    word = cell.strip().lower()
+    if word in NO_NUMBER_WORDS:
+        return NO_DIGIT
+    return word if NUMBER.fullmatch(word) else None

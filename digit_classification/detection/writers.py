@@ -16,6 +16,7 @@ from digit_classification.results.records import Result
 FORMATS = ("text", "csv", "jsonl")
 SUFFIXES = {".csv": "csv", ".json": "jsonl", ".jsonl": "jsonl", ".ndjson": "jsonl"}
 COLUMNS = ("path", "digit", "confidence", "status", "reason")
+BOX = ("left", "top", "width", "height")  # of a sign of a number, in JSON
 
 # What --runs lists of each run.
 COUNTS = ("images", "ok", "uncertain", "rejected", "errors")
@@ -25,7 +26,8 @@ SAMPLE_BYTES = 2**16
 RUNS_HEADING = re.compile(" +".join(("run", "state", *COUNTS)) + "( +sources)?")
 ERROR_LINE = re.compile(r"(.*: )?error: .+")
 TEXT_LINE = re.compile(
-    r"(.*: )?(\d \d+\.\d%(, \d \d+\.\d%)*( \(uncertain\))?( \(.+\))?|(rejected|error): .+)"
+    r"(.*: )?((\d \d+\.\d%(, \d \d+\.\d%)*|-?\d[\d.,]* \d+\.\d%)( \(uncertain\))?( \(.+\))?"
+    r"|(rejected|error): .+)"
 )
 
 
@@ -41,22 +43,32 @@ class TextStream(Protocol):
 
 
 def make_writer(
-    format_name: str, stream: TextStream, *, top_k: int = 1, with_path: bool = True
+    format_name: str,
+    stream: TextStream,
+    *,
+    top_k: int = 1,
+    with_path: bool = True,
+    numbers: bool = False,
 ) -> Callable[[Result], None]:
     """Return a function that writes one result to `stream`; a CSV header is written at once.
 
     With `top_k` above 1 the next most probable digits follow: in columns of their own in CSV, as
-    the list `top` in JSON.
+    the list `top` in JSON.  With `numbers`, what was read as a number does, and in JSON its digits.
     """
     if format_name == "csv":
         rows = csv.writer(stream, lineterminator="\n")
         more = (
             f"{name}_{rank}" for rank in range(2, top_k + 1) for name in ("digit", "confidence")
         )
-        rows.writerow([*COLUMNS, *more])
-        return lambda result: rows.writerow(_csv_row(result, top_k))
+        rows.writerow([*COLUMNS, *more, *(("number",) if numbers else ())])
+        return lambda result: rows.writerow(
+            [*_csv_row(result, top_k), *((result.number or "",) if numbers else ())]
+        )
     if format_name == "jsonl":
-        return lambda result: print(json.dumps(_json_object(result, top_k)), file=stream)
+        return lambda result: print(
+            json.dumps(_json_object(result, top_k) | (_json_number(result) if numbers else {})),
+            file=stream,
+        )
     return lambda result: print(as_text(result, top_k, with_path=with_path), file=stream)
 
 
@@ -68,12 +80,14 @@ def ranked(result: Result, top_k: int) -> list[tuple[int, float]]:
 
 
 def as_text(result: Result, top_k: int = 1, *, with_path: bool = True) -> str:
-    """Return one line: `scans/7.png: 7 99.8 %`, or why there is no digit."""
-    best = ranked(result, top_k)
+    """Return one line: `scans/7.png: 7 99.8%`, or why there is no digit or number."""
+    best: list[tuple[int | str, float]] = [*ranked(result, top_k)]
+    if result.number is not None:
+        best = [(result.number, result.confidence or 0.0)]
     if not best:
         text = f"{result.status}: {result.reason}"
     else:
-        text = ", ".join(f"{digit} {share:.1%}" for digit, share in best)
+        text = ", ".join(f"{read} {share:.1%}" for read, share in best)
         text += " (uncertain)" if result.status == "uncertain" else ""
         text += f" ({result.reason})" if result.reason else ""
     return f"{printable(result.path)}: {text}" if with_path else text
@@ -146,3 +160,16 @@ def _json_object(result: Result, top_k: int) -> dict[str, object]:
         "probabilities": result.probabilities,
         **({"top": best} if top_k > 1 else {}),
     }
+
+
+def _json_number(result: Result) -> dict[str, object]:
+    digits = [
+        {
+            "text": sign.text,
+            "box": {name: getattr(sign, name) for name in BOX},
+            "confidence": sign.confidence,
+            "probabilities": sign.probabilities,
+        }
+        for sign in result.digits
+    ]
+    return {"number": result.number, "digits": digits}

@@ -26,6 +26,7 @@ from digit_classification.pictures.proposals import Proposal, propose, ready
 from digit_classification.pictures.sources import Source, SourceError, SourceUnavailable, TooLarge
 
 THUMBNAIL_SIDE = 96  # pixels
+WIDE_SIDE = 320  # of a number, each digit of which should be recognised
 READ_AHEAD = 2**20  # bytes of files that a process reads before it decodes the first of them
 FETCHERS = 64  # threads of a process that wait for objects of a store
 FETCHED_BYTES = 8 * 2**20  # larger objects are read when it is their turn, one at a time
@@ -45,10 +46,15 @@ class Prepared:
     note: str | None = None  # what a person should know of how the picture was read
     proposal: Proposal | None = None  # the way to see it that gave `digit`; made only when asked
     others: Iterable[list[Proposal]] = ()  # further ones, made when they are iterated
+    grey: np.ndarray | None = None  # (h, w) uint8, the whole picture; kept only when asked for
+    # Of a number: each of its signs, (28, 28) uint8, None for one that is no digit.
+    signs: tuple[np.ndarray | None, ...] = ()
 
     @property
     def shows_ink(self) -> bool:
         """Whether there is something to learn, rather than what is left of a blank page."""
+        if self.signs:
+            return any(sign is not None for sign in self.signs)
         return self.digit is not None and self.rejection != images.BLANK and bool(self.digit.any())
 
 
@@ -87,12 +93,15 @@ def prepare(
     *,
     thumbnail: bool = False,
     proposing: bool = False,
+    whole: bool = False,
 ) -> Prepared:
     """Read and normalise one source; whatever is wrong with it is in the result.
 
     Raises SourceUnavailable if the object store that holds it cannot be used at all.
     """
-    return prepare_many([source], invert, limits, thumbnail=thumbnail, proposing=proposing)[0]
+    return prepare_many(
+        [source], invert, limits, thumbnail=thumbnail, proposing=proposing, whole=whole
+    )[0]
 
 
 def prepare_many(
@@ -102,11 +111,14 @@ def prepare_many(
     *,
     thumbnail: bool = False,
     proposing: bool = False,
+    whole: bool = False,
     enough: Callable[[], bool] = lambda: False,
 ) -> list[Prepared]:
     """Read and normalise sources, and return them in order; the first of them, once `enough()`.
 
     With `proposing` they come with the ways to see each of them, for a judge to choose from.
+    With `whole` they are not normalised, and come with all their grey pixels, for who looks for
+    several digits.
 
     Several are read before the first is decoded, and pictures of a digit's size are normalised
     together: each kind of work finds the processor's caches warm, and takes half as long.
@@ -114,6 +126,7 @@ def prepare_many(
     Raises SourceUnavailable if an object store cannot be used at all.
     """
     prepared: list[Prepared] = []
+    side = (WIDE_SIDE if whole else THUMBNAIL_SIDE) if thumbnail else None
     for group in _read_ahead(sources):
         if prepared and enough():
             break
@@ -121,8 +134,10 @@ def prepare_many(
         for source, content in group:
             if prepared and enough():
                 break
-            image, pixels = _decode(source, content, limits, thumbnail)
-            if pixels is not None and images.is_small(pixels):
+            image, pixels = _decode(source, content, limits, side)
+            if pixels is not None and whole:
+                image.grey = images.grey_from_array(pixels)
+            elif pixels is not None and images.is_small(pixels):
                 small.append((image, pixels))
             elif pixels is not None:
                 look_at(image, pixels, invert, proposing=proposing)
@@ -212,7 +227,7 @@ def _fetched(future: Future[Callable[[], bytes]]) -> bytes:
 
 
 def _decode(
-    source: Source, content: bytes | SourceError, limits: Limits, thumbnail: bool
+    source: Source, content: bytes | SourceError, limits: Limits, side: int | None
 ) -> tuple[Prepared, np.ndarray | None]:
     """Return one source decoded, and its pixels; None where there are none."""
     sha256 = None
@@ -221,16 +236,16 @@ def _decode(
             raise content
         sha256 = hashlib.sha256(content).hexdigest()
         decoded = decode(content, limits)
-        small = _thumbnail(decoded.pixels) if thumbnail else None
+        small = None if side is None else _thumbnail(decoded.pixels, side)
         return Prepared(source, sha256, note=decoded.note, thumbnail=small), decoded.pixels
     except (SourceError, images.ImageError) as error:
         stray = sha256 is not None and not source.claims_image
         return Prepared(source, sha256, error=str(error), stray=stray), None
 
 
-def _thumbnail(pixels: np.ndarray) -> bytes:
+def _thumbnail(pixels: np.ndarray, side: int) -> bytes:
     """Return a lossless WebP: of Pillow's formats the smallest that is also quick to write."""
     stream = io.BytesIO()
-    small = Image.fromarray(images.thumbnail(pixels, THUMBNAIL_SIDE))
+    small = Image.fromarray(images.thumbnail(pixels, side))
     small.save(stream, "WEBP", lossless=True, method=0)
     return stream.getvalue()

@@ -61,7 +61,7 @@ class About:
     min_confidence: float | None
     finished: datetime
     run: str | None = None
-    labels: Mapping[str, int | None] = field(default_factory=dict)  # of paths; None is no digit
+    labels: Mapping[str, str | None] = field(default_factory=dict)  # of paths; None is no digit
 
 
 @dataclass(frozen=True)
@@ -327,7 +327,7 @@ def _truth(about: About, entry: _Entry) -> int | str | None:
     if entry.result.path not in about.labels:
         return None
     label = about.labels[entry.result.path]
-    return "none" if label is None else label
+    return "none" if label is None else int(label)
 
 
 def _named(sources: Sequence[str]) -> str:

@@ -28,7 +28,7 @@ def review_run(
     *,
     workers: int = 0,
     limits: Limits = DEFAULT_LIMITS,
-    labels: Mapping[str, int | None] = MappingProxyType({}),
+    labels: Mapping[str, str | None] = MappingProxyType({}),
 ) -> None:
     """Write the review page of a run to `path`, and show its progress.
 
@@ -43,7 +43,7 @@ def review_run(
     with Review.open(path) as review:
         total = run.counts.images if run.counts is not None else None
         task = progress.add_task("Reading pictures", total=total)
-        known: dict[str, int | None] = {}
+        known: dict[str, str | None] = {}
 
         def where_they_are() -> Iterator[Result]:
             for row in database.rows(run.info.id):

@@ -25,7 +25,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def read(text: str, name: str = "truth.csv") -> list[tuple[str, int]]:
+def read(text: str, name: str = "truth.csv") -> list[tuple[str, str]]:
     Path(name).write_text(text, encoding="utf-8")
     return [(answer.path, answer.label) for answer in read_truth(Path(name)).answers]
 
@@ -34,7 +34,7 @@ def results(*paths: str) -> list[Result]:
     return [Result(path, "ok", 7, 0.75) for path in paths]
 
 
-def labels(text: str, *paths: str, name: str = "truth.csv") -> dict[str, int | None]:
+def labels(text: str, *paths: str, name: str = "truth.csv") -> dict[str, str | None]:
     """What is known of pictures that the detector names so."""
     read(text, name)
     score = Score(read_truth(Path(name)))
@@ -64,16 +64,16 @@ def labels(text: str, *paths: str, name: str = "truth.csv") -> dict[str, int | N
     ],
 )
 def test_any_two_columns_that_are_a_path_and_a_digit(text: str) -> None:
-    assert read(text) == [("a.png", 7), ("b.png", 1)]
+    assert read(text) == [("a.png", "7"), ("b.png", "1")]
 
 
 @pytest.mark.parametrize("word", ["", "none", "blank", "Empty", "no digit", "-", "several", "NaN"])
 def test_no_digit_is_an_answer(word: str) -> None:
-    assert read(f"path,digit\na.png,{word}\nb.png,7\n") == [("a.png", NO_DIGIT), ("b.png", 7)]
+    assert read(f"path,digit\na.png,{word}\nb.png,7\n") == [("a.png", NO_DIGIT), ("b.png", "7")]
 
 
 def test_a_name_that_was_made_harmless_for_spreadsheets() -> None:
-    assert read("path,digit\n'=7.png,7\n'a'.png,1\n") == [("=7.png", 7), ("'a'.png", 1)]
+    assert read("path,digit\n'=7.png,7\n'a'.png,1\n") == [("=7.png", "7"), ("'a'.png", "1")]
 
 
 @pytest.mark.parametrize(
@@ -117,7 +117,7 @@ def test_paths_as_given_relative_to_the_file_or_by_name(folder: Path) -> None:
     (folder / "set").mkdir()
     text = "path,digit\nimg/a.png,1\nb.png,2\nlost/c.png,3\n"
     paths = ["set/img/a.png", "set/b.png", "elsewhere/c.png", "d.png"]
-    expected = {"set/img/a.png": 1, "set/b.png": 2, "elsewhere/c.png": 3}
+    expected = {"set/img/a.png": "1", "set/b.png": "2", "elsewhere/c.png": "3"}
     assert labels(text, *paths, name="set/truth.csv") == expected
     absolute = [str(folder / path) for path in paths]
     known = labels(text, *absolute, name="set/truth.csv")
@@ -127,19 +127,19 @@ def test_paths_as_given_relative_to_the_file_or_by_name(folder: Path) -> None:
 def test_a_name_that_several_have_is_no_answer() -> None:
     assert labels("a/7.png,7\nb/7.png,1\n8.png,8\n", "c/7.png") == {}
     assert labels("7.png,7\n", "a/7.png", "b/7.png") == {}
-    assert labels("7.png,7\n", "a/7.png") == {"a/7.png": 7}
+    assert labels("7.png,7\n", "a/7.png") == {"a/7.png": "7"}
     # The picture itself is preferred to another of its name.
-    assert labels("7.png,7\n", "a/7.png", "7.png", "b/7.png") == {"7.png": 7}
+    assert labels("7.png,7\n", "a/7.png", "7.png", "b/7.png") == {"7.png": "7"}
 
 
 def test_odd_names(folder: Path) -> None:
     undecodable = os.fsdecode(b"\xff.png") if os.name != "nt" else "x.png"
     text = 'path,digit\n"a, b.png",1\n"two\nlines.png",2\nscans.zip/a/7.png,7\n\\xff.png,5\n'
     paths = ["a, b.png", "two\nlines.png", "scans.zip/a/7.png"]
-    assert labels(text, *paths) == dict(zip(paths, (1, 2, 7), strict=True))
+    assert labels(text, *paths) == dict(zip(paths, ("1", "2", "7"), strict=True))
     if os.name != "nt":
-        assert labels(text, undecodable) == {undecodable: 5}
-    assert labels("C:\\scans\\7.png,7\nC:\\scans\\8.png,8\n", "scans/7.png") == {"scans/7.png": 7}
+        assert labels(text, undecodable) == {undecodable: "5"}
+    assert labels("C:\\scans\\7.png,7\nC:\\scans\\8.png,8\n", "scans/7.png") == {"scans/7.png": "7"}
 
 
 # --------------------------------------------------------------------------------- by the detector

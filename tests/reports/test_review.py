@@ -699,7 +699,7 @@ def test_mistakes_are_marked_and_can_be_shown_alone(
         result("rejected.png", "rejected", 0.5),
         result("unknown.png", "ok", 0.9, 7),
     ]
-    labels = {"right.png": 7, "wrong.png": 1, "empty.png": None, "rejected.png": None}
+    labels = {"right.png": "7", "wrong.png": "1", "empty.png": None, "rejected.png": None}
     path = write_page(tmp_path / "r.html", results, replace(ABOUT, labels=labels))
     browser.get(path.as_uri())
     assert "Of 4 with a known answer 2 are wrong." in browser.find_element(By.ID, "about").text

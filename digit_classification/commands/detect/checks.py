@@ -56,6 +56,15 @@ def check_destinations(
     _check_sorting(arguments, settings, paths)
 
 
+def check_asked_of_numbers(arguments: Namespace) -> None:
+    """Refuse what makes no sense where numbers are read, as DestinationError."""
+    if arguments.top_k is not None:
+        raise DestinationError(
+            "--top-k ranks the readings of one digit, and these are numbers: leave it out;"
+            " --format jsonl has the probabilities of each of their digits."
+        )
+
+
 def _check_output(path: Path) -> None:
     if path.suffix.lower() in IMAGE_SUFFIXES:
         raise DestinationError(f"--output '{path}' would overwrite a picture: name a text file.")

@@ -14,7 +14,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from digit_classification.cli.terminal import make_console, progress_bar
-from digit_classification.commands.detect.checks import check_destinations
+from digit_classification.commands.detect.checks import check_asked_of_numbers, check_destinations
 from digit_classification.commands.detect.output import (
     line_format,
     open_lines,
@@ -24,6 +24,7 @@ from digit_classification.commands.detect.output import (
 )
 from digit_classification.config import SettingsError
 from digit_classification.detection.named_runs import named_run
+from digit_classification.detection.session import reads_numbers
 from digit_classification.detection.truth import Score, read_truth
 from digit_classification.detection.writers import COUNTS, RUN_COLUMNS, TextStream
 from digit_classification.names import defused, escape_undecodable, printable
@@ -64,10 +65,15 @@ def _show(
     messages: Console,
 ) -> None:
     """Show the results of a run, in the order in which they were stored, and what else is asked."""
-    score = None if arguments.labels is None else Score(read_truth(arguments.labels))
-    lines = wants_lines(arguments) or not (arguments.report or score)
-    write = open_lines(arguments, stack, lines=lines)
     run = named_run(database, arguments.show)
+    numbers = reads_numbers(run)
+    if numbers:
+        check_asked_of_numbers(arguments)
+    score = (
+        None if arguments.labels is None else Score(read_truth(arguments.labels, numbers=numbers))
+    )
+    lines = wants_lines(arguments) or not (arguments.report or score)
+    write = open_lines(arguments, stack, lines=lines, numbers=numbers)
     if score is not None or lines:
         messages.print(f"Run {run.info.id}, {run.state}, of {_sources(run.info.sources)}")
         for row in database.rows(run.info.id):

@@ -41,6 +41,8 @@ def build_parser() -> CommandLine:
     )
     reading = parser.add_group("reading", example="photos/ --invert always --save-normalized seen")
     add_setting(reading, "--model", "model.path", metavar="FILE")
+    add_setting(reading, "--read", "detection.read", metavar="digit|number")
+    add_setting(reading, "--constraint", "detection.constraint", metavar="REGEX")
     add_setting(reading, "--min-confidence", "detection.min_confidence", metavar="SHARE")
     add_setting(reading, "--invert", "detection.invert", metavar="auto|always|never")
     add_setting(reading, "--workers", "detection.workers", metavar="N")
@@ -72,14 +74,15 @@ def build_parser() -> CommandLine:
         "--top-k",
         type=_up_to_ten,
         metavar="K",
-        help="print a line for each picture, with its K most probable digits",
+        help="print a line for each picture, with its K most probable digits; not of numbers",
     )
     results.add_argument(
         "--labels",
         type=Path,
         metavar="CSV",
-        help="compare with the right digits, from a CSV file with the columns path and digit: "
-        "print how many are right, the confusion matrix and the mistakes; with --show, of that run",
+        help="compare with the right digits or numbers, from a CSV file with the columns path and "
+        "digit: print how many are right, the confusion matrix of digits and the mistakes; with "
+        "--show, of that run",
     )
     results.add_argument(
         "--report",
@@ -92,8 +95,9 @@ def build_parser() -> CommandLine:
     sorting.add_argument(
         "--sort-into",
         metavar="DIR",
-        help="put a copy of each picture into the folder DIR/7 for a 7 and so on, DIR/uncertain "
-        "or DIR/rejected; a copy that is there already is not made again",
+        help="put a copy of each picture into the folder DIR/7 for a 7 and so on (DIR/4-digits for "
+        "a number of four), DIR/uncertain or DIR/rejected; a copy that is there already is not "
+        "made again",
     )
     sorting.add_argument(
         "--move",

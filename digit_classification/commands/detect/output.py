@@ -36,8 +36,11 @@ def open_lines(
     lines: bool,
     with_path: bool = True,
     or_end: bool = True,
+    numbers: bool = False,
 ) -> Callable[[Result], None]:
     """Return what is done with each result: written, with `lines` or if the user asks for it.
+
+    Results are of digits, or of `numbers`.
 
     If whoever reads standard output goes away, the results are dropped; with `or_end`, writing
     raises BrokenPipeError.
@@ -48,7 +51,9 @@ def open_lines(
         return lambda result: None
     stream = output_stream(arguments.output, stack, or_end=or_end)
     top_k = arguments.top_k or 1
-    return make_writer(line_format(arguments), stream, top_k=top_k, with_path=with_path)
+    return make_writer(
+        line_format(arguments), stream, top_k=top_k, with_path=with_path, numbers=numbers
+    )
 
 
 def output_stream(

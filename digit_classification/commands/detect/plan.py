@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 
 from digit_classification.cli.terminal import make_console
-from digit_classification.commands.detect.checks import check_destinations
+from digit_classification.commands.detect.checks import check_asked_of_numbers, check_destinations
 from digit_classification.commands.detect.output import line_format, wants_lines
 from digit_classification.commands.detect.paths import (
     are_named,
@@ -17,6 +17,7 @@ from digit_classification.commands.detect.paths import (
     with_stdin,
 )
 from digit_classification.commands.detect.resuming import run_to_go_on_with
+from digit_classification.detection.numbers import check_reads_numbers
 from digit_classification.detection.truth import read_truth
 from digit_classification.names import printable
 from digit_classification.network.model_file import load_model
@@ -36,6 +37,10 @@ def print_plan(
     """
     paths = expand_all(given) if arguments.resume is None else []
     model = load_model(settings.model.path, notice=messages.print)
+    numbers = settings.detection.read == "number"
+    if numbers:
+        check_asked_of_numbers(arguments)
+        check_reads_numbers(model)
     resumed = arguments.resume is not None
     check_destinations(arguments, settings, paths, resumed=resumed)
     check_database(settings.database)
@@ -64,23 +69,33 @@ def print_plan(
         f"Would read {len(sources):,} files in {', '.join(map(printable, given))}"
         + (f", {others:,} of them no pictures by their names" if others else ""),
         f"  with the model {model.path}{created}",
+        *_what_is_read(settings),
         f"  store {store or f'the results in {url}'}",
     ]
     if resumed:
         plan.append(f"  go on with run {run.info.id}, which has {stored:,} results already")
     if arguments.cluster:
         plan.append(f"  on the cluster {printable(arguments.cluster)}")
-    plan += _what_is_written(arguments, lines=are_named(paths, piped))
+    plan += _what_is_written(arguments, lines=are_named(paths, piped), numbers=numbers)
     make_console().print("\n".join([*plan, "Nothing was written."]))
 
 
-def _what_is_written(arguments: argparse.Namespace, *, lines: bool) -> Iterator[str]:
+def _what_is_read(settings: Settings) -> Iterator[str]:
+    """Yield what pictures are read as, unless it is the usual."""
+    if settings.detection.read == "number":
+        constraint = settings.detection.constraint
+        yield "  read a number in each" + (
+            "" if constraint is None else f", one that fits {printable(constraint)}"
+        )
+
+
+def _what_is_written(arguments: argparse.Namespace, *, lines: bool, numbers: bool) -> Iterator[str]:
     """Yield what the run makes of its results beside storing them."""
     if wants_lines(arguments) or lines:
         output = "standard output" if arguments.output in (None, "-") else arguments.output
         yield f"  print them as {line_format(arguments)} to {output}"
     if arguments.labels is not None:
-        answers = len(read_truth(arguments.labels).answers)
+        answers = len(read_truth(arguments.labels, numbers=numbers).answers)
         yield f"  compare them with {answers:,} answers in {arguments.labels}"
     if arguments.save_normalized is not None:
         yield f"  write what the network sees into {arguments.save_normalized}"

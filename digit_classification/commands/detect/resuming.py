@@ -14,7 +14,7 @@ from digit_classification.detection.session import Session, run_settings
 from digit_classification.names import printable, shell_command
 from digit_classification.results.opening import Database
 from digit_classification.results.records import Run
-from digit_classification.settings import Settings
+from digit_classification.settings import FIELDS, Settings
 
 # They change how fast a run is, not what it finds.
 FREE_SETTINGS = frozenset({"detection.batch_size", "detection.workers"})
@@ -90,7 +90,9 @@ def _check_same(
             f" SHA-256 {(run.info.model_sha256 or 'unknown')[:12]}…, not"
             f" {(model_sha256 or 'unknown')[:12]}…: name that one with --model, {new}."
         )
-    before, after = _flat(run.info.settings), _flat(settings)
+    # A run from before there was a setting went as that setting's default has it.
+    defaults = {key: field.default for key, field in FIELDS.items()}
+    before, after = defaults | _flat(run.info.settings), _flat(settings)
     if before.get("working_directory", os.getcwd()) != os.getcwd():
         folder = printable(before["working_directory"])
         raise ResumeError(

@@ -14,7 +14,11 @@ from rich.console import Console
 from rich.progress import Progress
 
 from digit_classification.cli.terminal import counter, discard, progress_bar
-from digit_classification.commands.detect.checks import check_destinations, make_folders
+from digit_classification.commands.detect.checks import (
+    check_asked_of_numbers,
+    check_destinations,
+    make_folders,
+)
 from digit_classification.commands.detect.output import open_lines, print_the_score, wants_lines
 from digit_classification.commands.detect.paths import (
     are_named,
@@ -49,7 +53,8 @@ class DetectorRun:
 
     Whoever drives it opens it, hands it each result, finishes it, and has its summary printed.
 
-    Raises LabelsError if the labels cannot be used, SourceError if a path is not there.
+    Raises LabelsError if the labels cannot be used, SourceError if a path is not there,
+    DestinationError if what is asked for makes no sense together.
     """
 
     def __init__(
@@ -62,10 +67,17 @@ class DetectorRun:
         self.arguments = arguments
         self.settings = settings
         self.messages = messages
-        self.score = None if arguments.labels is None else Score(read_truth(arguments.labels))
+        self.of_numbers = settings.detection.read == "number"
+        if self.of_numbers:
+            check_asked_of_numbers(arguments)
+        self.score = (
+            None
+            if arguments.labels is None
+            else Score(read_truth(arguments.labels, numbers=self.of_numbers))
+        )
         self.given = given  # paths as on the command line, of this run or the resumed one
         self.paths = expand_all(given) if arguments.resume is None else []
-        self.summary = Summary(named=None if arguments.verbose else NAMED)
+        self.summary = Summary(named=None if arguments.verbose else NAMED, numbers=self.of_numbers)
         self.session: Session | None = None  # once all is read
         # From here on what `opened` opens.
         self.database: Database | None = None
@@ -108,6 +120,7 @@ class DetectorRun:
                 lines=self.one_by_one,
                 with_path=not (self.one_by_one and len(self.paths) == 1),
                 or_end=not self._is_for_more_than_lines,
+                numbers=self.of_numbers,
             )
             make_folders(arguments)
             if arguments.report is not None:

@@ -1,0 +1,95 @@
+"""From pictures of numbers to results, where `reading` does it for single digits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from digit_classification.network.inference import Network
+from digit_classification.network.judge import Judge, ReadingNetwork
+from digit_classification.network.model_file import Model, ModelError
+from digit_classification.network.number import NO_NUMBER, NumberReading, read_numbers
+from digit_classification.pictures import images
+from digit_classification.pictures.prepare import Prepared
+from digit_classification.results.records import LONGEST_NUMBER, Result, StoredDigit
+
+
+def check_reads_numbers(model: Model) -> None:
+    """Raise ModelError if a model cannot tell which part of a picture is a digit."""
+    if model.judge is None:
+        raise ModelError(
+            f"The model '{model.path}' has no judge, which numbers are read with: train one with "
+            "the trainer, or leave out --read number."
+        )
+
+
+def results_of_numbers(
+    batch: Sequence[Prepared],
+    network: Network,
+    judge: Judge | None,
+    *,
+    invert: images.Invert,
+    min_confidence: float,
+    constraint: str | None,
+) -> list[Result]:
+    """Return the result of each picture, in order, prepared as a whole; it keeps its signs' images.
+
+    A number of which it is less sure than `min_confidence`, 0 to 1, that every sign is right, is
+    `uncertain`, and its reason names the digits in doubt.
+    """
+    greys = [image.grey for image in batch if image.grey is not None]
+    assert isinstance(network, ReadingNetwork)
+    readings = iter(read_numbers(greys, invert, network, judge, constraint) if greys else [])
+    results = []
+    for image in batch:
+        if image.grey is None:
+            path, sha256 = image.source.name, image.sha256
+            results.append(Result(path, "error", reason=image.error, image_sha256=sha256))
+            continue
+        reading = next(readings)
+        results.append(_result(image, reading, min_confidence))
+        if results[-1].number is not None:
+            image.signs = tuple(sign.image for sign in reading.digits)
+        image.grey = None
+    return results
+
+
+def _result(image: Prepared, reading: NumberReading, min_confidence: float) -> Result:
+    text, path, sha256 = reading.text, image.source.name, image.sha256
+    rejection = reading.rejection or (NO_NUMBER if text is None else None)
+    if text is not None and len(text) > LONGEST_NUMBER:
+        rejection = f"found {len(text)} signs, more than {LONGEST_NUMBER}"
+    if text is None or rejection is not None:
+        reason = ", ".join(filter(None, (rejection, image.note)))
+        return Result(path, "rejected", reason=reason, image_sha256=sha256)
+    confidence = reading.confidence or 0.0
+    is_sure = confidence >= min_confidence
+    notes = [] if is_sure else [f"in doubt: {', '.join(_doubts(reading, min_confidence))}"]
+    if reading.left_out:
+        notes.append("without " + " and ".join(reading.left_out))
+    if image.note:
+        notes.append(image.note)
+    alone = reading.digits[0] if len(text) == 1 else None
+    return Result(
+        path,
+        "ok" if is_sure else "uncertain",
+        digit=None if alone is None else int(text),
+        confidence=confidence,
+        reason=", ".join(notes) or None,
+        probabilities=None if alone is None else alone.probabilities,
+        image_sha256=sha256,
+        number=text,
+        digits=tuple(_stored(reading)),
+    )
+
+
+def _doubts(reading: NumberReading, min_confidence: float) -> Iterator[str]:
+    """Yield the signs that are less sure than they should be, or else the least sure one."""
+    least = min((sign.confidence for sign in reading.digits), default=0.0)
+    for place, sign in enumerate(reading.digits, 1):
+        if sign.confidence < min_confidence or sign.confidence == least:
+            yield f"{sign.text} in place {place} ({sign.confidence:.1%})"
+
+
+def _stored(reading: NumberReading) -> Iterator[StoredDigit]:
+    for place, sign in enumerate(reading.digits, 1):
+        yield StoredDigit(place, sign.text, *sign.box, sign.confidence, sign.probabilities)
