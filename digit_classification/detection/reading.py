@@ -144,6 +144,15 @@ def read_and_judge(
     return judged
 
 
+def pictures_again(
+    sources: Iterable[Source], model: Model, options: ReadingOptions, workers: int
+) -> Iterator[Prepared]:
+    """Yield pictures as they are seen when they are read, in order, for whoever has the results."""
+    read = partial(read_and_judge, network=model.network, judge=model.judge, options=options)
+    for some in map_in_parts(read, sources, workers, judge_crashed, is_waited_for):
+        yield from (picture for picture, _ in some)
+
+
 def judge_crashed(source: Source) -> Judged:
     """Return what becomes of a source that ends each process that reads it."""
     picture = crashed(source)

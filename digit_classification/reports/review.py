@@ -33,6 +33,7 @@ from digit_classification.files import check_creatable, folder_beside, put_in_pl
 from digit_classification.names import escape_undecodable, printable
 from digit_classification.pictures import images
 from digit_classification.pictures.prepare import Prepared
+from digit_classification.reports.numbers import as_pngs, length_of, signs_item
 from digit_classification.results.records import Result
 
 PARTS = Path(__file__).parent / "review_page"
@@ -62,6 +63,7 @@ class About:
     finished: datetime
     run: str | None = None
     labels: Mapping[str, str | None] = field(default_factory=dict)  # of paths; None is no digit
+    numbers: bool = False  # whether the pictures were read as numbers
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,7 @@ class _Entry:
     number: int  # in the order of the run
     begin: int = 0
     end: int = 0
+    digits: int = 0  # normalised forms there: one, or those of a number
     has_ink: bool = False  # without any, there is nothing that could be learned
 
     @property
@@ -95,7 +98,7 @@ class Review:
         self._entries: list[_Entry] = []
         self._limit: tuple[int, bool, float, int] | None = None  # what ranks below is not shown
         self._statuses: Counter[str] = Counter()
-        self._digits: Counter[int] = Counter()
+        self._digits: Counter[int] = Counter()  # or lengths of numbers
         self._tenths: Counter[int] = Counter()  # of confidence
 
     @classmethod
@@ -129,19 +132,22 @@ class Review:
 
     def _count(self, result: Result) -> None:
         self._statuses[result.status] += 1
-        if result.digit is not None and result.confidence is not None:
-            self._digits[result.digit] += 1
+        if result.text is not None and result.confidence is not None:
+            read = result.digit if result.number is None else length_of(result.number)
+            assert read is not None
+            self._digits[read] += 1
             tenth = min(max(int(10 * result.confidence), TENTHS[0]), TENTHS[-1])
             self._tenths[tenth] += 1
 
     def _with_pictures(self, entry: _Entry, picture: Prepared) -> _Entry:
-        if picture.digit is None or picture.thumbnail is None:
+        if picture.thumbnail is None:
             return entry
+        digits = [each for each in (picture.digit, *picture.signs) if each is not None]
         with _reporting(self._path):
             begin = self._scratch.tell()
-            self._scratch.write(picture.digit.tobytes() + picture.thumbnail)
+            self._scratch.write(b"".join(each.tobytes() for each in digits) + picture.thumbnail)
             end = self._scratch.tell()
-        return replace(entry, begin=begin, end=end)
+        return replace(entry, begin=begin, end=end, digits=len(digits))
 
     def write(self, about: About, track: Callable[[range], Iterable[int]] = iter) -> None:
         """Write the page, whole or not at all; `track` goes through the steps of that.
@@ -160,7 +166,9 @@ class Review:
         style, program = _part("page.css"), _part("page.js")
         page = Template(_part("page.html")).substitute(
             policy=_policy(style, program),
-            title=html.escape(f"Digits in {_named(about.sources)}"),
+            title=html.escape(
+                f"{'Numbers' if about.numbers else 'Digits'} in {_named(about.sources)}"
+            ),
             style=style,
             program=program,
             data=_json(self._data(about, entries)),
@@ -170,7 +178,7 @@ class Review:
         with open(whole, "w", encoding="utf-8", newline="\n") as file:
             file.write(before)
             for first in track(range(0, len(entries), PER_SHEET)):
-                sheet = self._sheet(entries[first : first + PER_SHEET])
+                sheet = self._sheet(entries[first : first + PER_SHEET], numbers=about.numbers)
                 file.write(f'<script type="application/json" class="sheet">{sheet}</script>\n')
             file.write(after)
         check_report(self._path)  # a run takes long; somebody may have come
@@ -193,11 +201,14 @@ class Review:
             "perSheet": PER_SHEET,
             "columns": COLUMNS,
             "side": images.SIDE,
-            "items": [[*_item(entry), _truth(about, entry)] for entry in entries],
+            "numbers": about.numbers,
+            "items": [_item(about, entry) for entry in entries],
         }
 
-    def _sheet(self, entries: Sequence[_Entry]) -> str:
+    def _sheet(self, entries: Sequence[_Entry], *, numbers: bool) -> str:
         """Return JSON: the pictures of these entries on one sheet, their normalised forms on one.
+
+        Those of numbers are in lists instead, one PNG a digit.
 
         Chosen by size: the normalised forms, which should be exact, are smallest as PNG; of small
         pictures lossless WebP takes a quarter more than lossy, which shows when they are enlarged;
@@ -205,9 +216,9 @@ class Review:
         """
         pictures, digits = [], []
         for entry in entries:
-            picture, digit = self._read(entry)
+            picture, seen = self._read(entry)
             pictures.append(picture)
-            digits.append(digit)
+            digits.append(seen)
         longest = max(max(picture.shape[:2]) for picture in pictures)
         cell = -(-longest // BLOCK) * BLOCK
         coding = {"lossless": True} if cell <= ENLARGED else {"quality": PICTURE_QUALITY}
@@ -216,20 +227,24 @@ class Review:
                 "cell": cell,
                 "sizes": [[picture.shape[1], picture.shape[0]] for picture in pictures],
                 "pictures": _data_url(_tile(pictures, cell), "WEBP", **coding),
-                "digits": _data_url(_tile(digits, images.SIDE), "PNG"),
+                **(
+                    {"signs": [*map(as_pngs, (entry.result for entry in entries), digits)]}
+                    if numbers
+                    else {"digits": _data_url(_tile([*map(_first, digits)], images.SIDE), "PNG")}
+                ),
             }
         )
 
     def _read(self, entry: _Entry) -> tuple[np.ndarray, np.ndarray]:
-        """Return an entry's picture, (h, w, 3) uint8, and its normalised form; black if none."""
+        """Return an entry's picture, (h, w, 3) uint8, black if none, and its normalised forms."""
         if entry.begin == entry.end:
-            return np.zeros((1, 1, 3), np.uint8), np.zeros((images.SIDE, images.SIDE), np.uint8)
+            return np.zeros((1, 1, 3), np.uint8), np.empty((0, images.SIDE, images.SIDE), np.uint8)
         self._scratch.seek(entry.begin)
         record = self._scratch.read(entry.end - entry.begin)
-        pixels = images.SIDE * images.SIDE
-        digit = np.frombuffer(record[:pixels], np.uint8).reshape(images.SIDE, images.SIDE)
+        pixels = entry.digits * images.SIDE * images.SIDE
+        digits = np.frombuffer(record[:pixels], np.uint8).reshape(-1, images.SIDE, images.SIDE)
         picture = Image.open(io.BytesIO(record[pixels:]), formats=["WEBP"])
-        return np.asarray(picture.convert("RGB")), digit
+        return np.asarray(picture.convert("RGB")), digits
 
 
 def _moment(time: datetime) -> str:
@@ -306,28 +321,37 @@ def _json(value: object) -> str:
     return text
 
 
-def _item(entry: _Entry) -> list[object]:
+def _first(digits: np.ndarray) -> np.ndarray:
+    """Return the first of the normalised forms, (n, 28, 28); black if there is none."""
+    return digits[0] if len(digits) else np.zeros((images.SIDE, images.SIDE), np.uint8)
+
+
+def _item(about: About, entry: _Entry) -> list[object]:
     """Return a result as the page's program expects it; page.js has the names."""
     result = entry.result
     shares = [round(100 * share) for share in result.probabilities or ()]
     return [
         escape_undecodable(result.path),
         STATUSES.index(result.status),
-        result.digit,
+        result.text if about.numbers else result.digit,
         None if result.confidence is None else round(result.confidence, 6),
         shares,
         escape_undecodable(result.reason or ""),
         result.image_sha256 or "",
         int(entry.end > entry.begin) + int(entry.has_ink),
+        _truth(about, entry),
+        *([signs_item(result)] if about.numbers else ()),
     ]
 
 
 def _truth(about: About, entry: _Entry) -> int | str | None:
-    """Return the digit that a picture is known to show, `none`, or None if that is not known."""
+    """Return what a picture is known to show, `none`, or None if that is not known."""
     if entry.result.path not in about.labels:
         return None
     label = about.labels[entry.result.path]
-    return "none" if label is None else int(label)
+    if label is None:
+        return "none"
+    return label if about.numbers else int(label)
 
 
 def _named(sources: Sequence[str]) -> str:

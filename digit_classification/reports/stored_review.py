@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ from rich.progress import Progress
 
 from digit_classification.pictures.decode import DEFAULT_LIMITS, Limits
 from digit_classification.pictures.prepare import Prepared, prepare_all
-from digit_classification.pictures.sources import find_named
+from digit_classification.pictures.sources import Source, find_named
 from digit_classification.reports.review import About, Review
 from digit_classification.results.opening import Database
 from digit_classification.results.records import Result, Run
@@ -29,10 +29,12 @@ def review_run(
     workers: int = 0,
     limits: Limits = DEFAULT_LIMITS,
     labels: Mapping[str, str | None] = MappingProxyType({}),
+    numbers_again: Callable[[Iterable[Source]], Iterator[Prepared]] | None = None,
 ) -> None:
     """Write the review page of a run to `path`, and show its progress.
 
-    `labels` are what is known of the pictures, by the paths under which they are stored.
+    `labels` are what is known of the pictures, by the paths under which they are stored.  Of a run
+    that read numbers, `numbers_again` yields each picture as it was seen.
 
     A picture that was moved is read where it is now; one that is gone, or has changed since, is on
     the page with that as its reason.
@@ -56,7 +58,11 @@ def review_run(
         results, named = itertools.tee(where_they_are())
         sources = (find_named(result.path) for result in named)
         invert = detection.get("invert", "auto")
-        for picture in prepare_all(sources, invert, workers, limits, thumbnails=True):
+        if numbers_again is None:
+            pictures = prepare_all(sources, invert, workers, limits, thumbnails=True)
+        else:
+            pictures = numbers_again(sources)
+        for picture in pictures:
             result, picture = _compared(next(results), picture)
             review.add([result], [picture])
             progress.advance(task)
@@ -68,6 +74,7 @@ def review_run(
                 finished=run.finished_at or run.info.started_at,
                 run=run.info.id,
                 labels=known,
+                numbers=numbers_again is not None,
             ),
             partial(progress.track, description="Writing the review page"),
         )
@@ -84,6 +91,8 @@ def _where_it_is(result: Result) -> Result:
 def _compared(result: Result, picture: Prepared) -> tuple[Result, Prepared]:
     """Leave out a picture that is not the one that was classified, and say why."""
     if picture.sha256 == result.image_sha256:
+        if len(picture.signs) != len(result.digits):  # another version saw it
+            picture.signs = ()
         return result, picture
     why = picture.error if picture.sha256 is None else "changed since"
     reason = "; ".join(filter(None, [result.reason, f"not shown: {why}"]))

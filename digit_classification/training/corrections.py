@@ -7,13 +7,21 @@ The review page of the detector writes them, as a CSV file with a row for each p
 
 The path is as the detector was given it, or archive.zip/member; the checksum, of the file's
 content, may be left out.
+
+Of numbers it has a row for each digit, with what the network saw of it, a PNG in base64; or, where
+no digits follow from the number, one row without a digit, which is left out:
+
+    path,digit,sha256,number,place,image
+    scans/0047.png,4,60303ae22b998861…,47,1,iVBORw0KGgoAAAANSUhEUgAAABwAAAAcCAAAAABXZoBIAAAA…
 """
 
 from __future__ import annotations
 
+import base64
 import csv
+import hashlib
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -22,12 +30,16 @@ import numpy as np
 
 from digit_classification.names import printable
 from digit_classification.pictures.decode import DEFAULT_LIMITS, Limits
-from digit_classification.pictures.prepare import prepare_all
+from digit_classification.pictures.images import SIDE
+from digit_classification.pictures.png import decode_plain_png
+from digit_classification.pictures.prepare import Prepared, prepare_all
 from digit_classification.pictures.sources import find_named
 from digit_classification.training.dataset import CLASSES, Dataset, DatasetError, Findings
 
 COLUMNS = ("path", "digit", "sha256")
+NUMBER_COLUMNS = ("number", "place", "image")
 REQUIRED = frozenset(("path", "digit"))
+NO_DIGITS = "as many signs were not read"
 
 
 @dataclass(frozen=True)
@@ -36,8 +48,9 @@ class _Row:
 
     where: str
     path: str
-    label: int
+    label: int | None  # None where no digit follows from the number
     sha256: str | None
+    seen: np.ndarray | None = None  # (28, 28) uint8, the digit itself, of a number
 
 
 def read_corrections(path: Path, *, workers: int = 0, limits: Limits = DEFAULT_LIMITS) -> Dataset:
@@ -47,9 +60,10 @@ def read_corrections(path: Path, *, workers: int = 0, limits: Limits = DEFAULT_L
     than was reviewed, or if the same picture has two labels.
     """
     rows = list(_read_rows(path))
-    sources = (find_named(row.path) for row in rows)
-    pictures = prepare_all(sources, workers=workers, limits=limits)
     findings = Findings()
+    findings.left_out += [(row.path, NO_DIGITS) for row in rows if row.label is None]
+    rows = [row for row in rows if row.label is not None]
+    pictures = _pictures(rows, workers, limits)
     digits, labels, names, checksums = [], [], [], []
     first: dict[str, _Row] = {}  # by the checksum of the picture
     for row, picture in zip(rows, pictures, strict=True):
@@ -59,7 +73,7 @@ def read_corrections(path: Path, *, workers: int = 0, limits: Limits = DEFAULT_L
                 f"{shown} cannot be read ({picture.error}): train in the folder in which the "
                 "detector ran, correct the path if the picture was moved, or delete the row."
             )
-        if row.sha256 not in (None, picture.sha256):
+        if row.seen is None and row.sha256 not in (None, picture.sha256):
             raise DatasetError(
                 f"{shown} has changed since it was reviewed: review it anew, or delete the row."
             )
@@ -83,6 +97,18 @@ def read_corrections(path: Path, *, workers: int = 0, limits: Limits = DEFAULT_L
     if not names:
         raise DatasetError(f"'{path}' holds no correction that can be learned: leave it out.")
     return Dataset(path, np.stack(digits), np.array(labels, np.uint8), names, findings, checksums)
+
+
+def _pictures(rows: Sequence[_Row], workers: int, limits: Limits) -> Iterator[Prepared]:
+    """Yield what each row is about: its picture, read and prepared, or the digit that it holds."""
+    sources = (find_named(row.path) for row in rows if row.seen is None)
+    pictures = prepare_all(sources, workers=workers, limits=limits)
+    for row in rows:
+        if row.seen is None:
+            yield next(pictures)
+        else:
+            checksum = hashlib.sha256(row.seen.tobytes()).hexdigest()
+            yield Prepared(find_named(row.path), checksum, row.seen)
 
 
 def relabel(dataset: Dataset, corrections: Dataset) -> tuple[Dataset, set[str]]:
@@ -129,7 +155,8 @@ def _read_rows(path: Path) -> Iterator[_Row]:
 def _parse(path: Path, lines: Any) -> Iterator[_Row]:
     """Check each line of a csv.reader; the header may come again where files were joined."""
     header: list[str] = next(lines, [])
-    if not REQUIRED <= set(header) <= set(COLUMNS) or len(set(header)) < len(header):
+    allowed = {*COLUMNS, *NUMBER_COLUMNS}
+    if not REQUIRED <= set(header) <= allowed or len(set(header)) < len(header):
         raise DatasetError(
             f"'{path}' begins with '{','.join(header)[:80]}' instead of '{','.join(COLUMNS)}': "
             "download the corrections from a review page, or write that as its first line."
@@ -144,7 +171,8 @@ def _parse(path: Path, lines: Any) -> Iterator[_Row]:
                 "needs quotes around it."
             )
         row = dict(zip(header, cells, strict=True))
-        if row["digit"] not in CLASSES:
+        of_number = bool(row.get("number"))
+        if row["digit"] not in CLASSES and not (of_number and not row["digit"]):
             raise DatasetError(f"{where}: the digit '{row['digit']}' should be one of 0 to 9.")
         sha256 = row.get("sha256", "").lower()
         if not re.fullmatch("([0-9a-f]{64})?", sha256):
@@ -152,4 +180,22 @@ def _parse(path: Path, lines: Any) -> Iterator[_Row]:
                 f"{where}: the checksum '{sha256}' should have 64 hexadecimal digits: leave the "
                 "cell empty, or download the corrections anew."
             )
-        yield _Row(where, row["path"], int(row["digit"]), sha256 or None)
+        if of_number and not row["digit"]:
+            yield _Row(where, row["path"], None, sha256 or None)
+            continue
+        seen = _seen(row["image"], where) if row.get("image") else None
+        yield _Row(where, row["path"], int(row["digit"]), sha256 or None, seen)
+
+
+def _seen(text: str, where: str) -> np.ndarray:
+    """Return the pixels of a digit that is in the file itself."""
+    try:
+        pixels = decode_plain_png(base64.b64decode(text, validate=True))
+    except ValueError:
+        pixels = None
+    if pixels is None or pixels.shape != (SIDE, SIDE):
+        raise DatasetError(
+            f"{where}: the image should be a grey PNG of {SIDE} by {SIDE} pixels in base64:"
+            " download the corrections anew."
+        )
+    return pixels

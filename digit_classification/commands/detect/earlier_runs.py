@@ -14,6 +14,7 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from digit_classification.cli.terminal import make_console, progress_bar
+from digit_classification.commands.detect.again import numbers_again
 from digit_classification.commands.detect.checks import check_asked_of_numbers, check_destinations
 from digit_classification.commands.detect.output import (
     line_format,
@@ -28,6 +29,7 @@ from digit_classification.detection.session import reads_numbers
 from digit_classification.detection.truth import Score, read_truth
 from digit_classification.detection.writers import COUNTS, RUN_COLUMNS, TextStream
 from digit_classification.names import defused, escape_undecodable, printable
+from digit_classification.network.model_file import load_model
 from digit_classification.pictures.decode import Limits
 from digit_classification.reports.stored_review import review_run
 from digit_classification.results.opening import Database, opened_database
@@ -93,6 +95,11 @@ def _show(
                 workers=settings.detection.workers,
                 limits=Limits(**settings.images.model_dump()),
                 labels={} if score is None else score.labels(),
+                numbers_again=numbers_again(
+                    run,
+                    settings,
+                    lambda: load_model(settings.model.path, notice=messages.print),
+                ),
             )
         messages.print(f"Review page: {printable(str(arguments.report))}")
 

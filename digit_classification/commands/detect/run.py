@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from digit_classification.cli.terminal import counter, discard, progress_bar
+from digit_classification.commands.detect.again import numbers_again
 from digit_classification.commands.detect.checks import (
     check_asked_of_numbers,
     check_destinations,
@@ -209,18 +210,21 @@ class DetectorRun:
                 finished=datetime.now(timezone.utc),
                 run=session.run_id,
                 labels=labels,
+                numbers=self.of_numbers,
             )
             writing = partial(self._progress.track, description="Writing the review page")
             self.review.write(about, writing)
         elif self.database is not None:  # with the pictures of before the interruption
+            run = named_run(self.database, self.resumed.info.id)
             review_run(
                 self.database,
-                named_run(self.database, self.resumed.info.id),
+                run,
                 self.arguments.report,
                 self._progress,
                 workers=self.settings.detection.workers,
                 limits=Limits(**self.settings.images.model_dump()),
                 labels=labels,
+                numbers_again=numbers_again(run, self.settings, lambda: model),
             )
 
     def flush_lines(self) -> None:

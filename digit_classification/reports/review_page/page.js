@@ -1,5 +1,8 @@
 // The program of the review page. Text from outside (file names, reasons) is only ever set as
 // textContent. Pictures are decoded, and cards drawn, when they scroll into view.
+//
+// What was read is a digit, or where numbers were read a string such as "47" or "-12,5"; a
+// correction is of the same kind.
 
 const data = JSON.parse(byId("data").textContent);
 const STATUSES = ["uncertain", "rejected", "error", "ok"];
@@ -7,27 +10,36 @@ const NAMES = {
   all: "All", uncertain: "Uncertain", rejected: "Rejected", error: "Errors", ok: "OK",
   wrong: "Wrong", corrected: "Corrected",
 };
+const NUMBERS = data.numbers;
+const NUMBER = /^-?[0-9]+([.,][0-9]+)*$/;
 const MEANINGS = {
   uncertain: `confidence below ${Math.round(data.minConfidence * 1000) / 10} %`,
-  rejected: "not one digit",
+  rejected: NUMBERS ? "not one number" : "not one digit",
   error: "no picture could be read",
   ok: "read, the least certain first",
 };
 const CARD = { height: 142, minWidth: 284, gap: 12 };
 const HEADING_HEIGHT = 56;
 const PICTURE = 96; // pixels: the side of a card's picture
+const WIDE = 162; // pixels: the width of a card's picture where numbers were read
 const DIGIT = data.side; // pixels: the side of a normalised digit
+// What can be filtered by: the digit, or how many a number has, nine and more together.
+const KINDS = NUMBERS ? [1, 2, 3, 4, 5, 6, 7, 8, 9] : [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
+const SIGN = { text: 0, box: [1, 2, 3, 4], confidence: 5 };
 
 const items = data.items.map((row, index) => {
-  const [path, status, digit, confidence, shares, reason, sha256, has, truth] = row;
+  const [path, status, digit, confidence, shares, reason, sha256, has, truth, signs = []] = row;
   return {
-    index, truth, // a digit, "none", or null where it is not known
+    index, truth, // what is right, "none", or null where it is not known
+    signs, // of a number: text, left, top, width, height, confidence
+    kind: NUMBERS && digit !== null ? Math.min(9, digit.replace(/[^0-9]/g, "").length) : digit,
     isWrong: truth !== null && digit !== (truth === "none" ? null : truth),
     path, digit, confidence, shares, reason, sha256,
     status: STATUSES[status],
     name: visible(path),
     hasPicture: has >= 1,
-    hasInk: has >= 2, // without any, there is nothing to learn
+    // Without any, there is nothing to learn; but which number it is can be said all the same.
+    hasInk: has >= (NUMBERS ? 1 : 2),
   };
 });
 
@@ -35,7 +47,7 @@ const sizes = Object.fromEntries(STATUSES.map((status) => (
   [status, items.filter((item) => item.status === status).length])));
 sizes.wrong = items.filter((item) => item.isWrong).length;
 const known = items.filter((item) => item.truth !== null).length;
-const corrections = new Map(); // item index -> digit
+const corrections = new Map(); // item index -> digit or number
 const answered = []; // the items of each answer, in the order in which they were given
 const ticked = new Set(); // item indices
 const filter = { status: "all", digit: null, text: "" };
@@ -86,14 +98,19 @@ function visible(text) {
 const sheetElements = document.getElementsByClassName("sheet");
 const sheets = [];
 
-/** Decode the sheet that holds an item: {cell, sizes, pictures, digits}, the last two as URLs. */
+/**
+ * Decode the sheet that holds an item: {cell, sizes, pictures, digits}, the last two as URLs; or
+ * instead of digits, where numbers were read, signs: for each item a PNG in base64 a digit.
+ */
 function sheetOf(item) {
   const number = Math.floor(item.index / data.perSheet);
   if (!sheets[number]) {
     const sheet = JSON.parse(sheetElements[number].textContent);
     sheetElements[number].textContent = "";
     sheets[number] = {
-      ...sheet, pictures: blobUrl(sheet.pictures), digits: blobUrl(sheet.digits),
+      ...sheet,
+      pictures: blobUrl(sheet.pictures),
+      digits: sheet.digits && blobUrl(sheet.digits),
     };
   }
   return sheets[number];
@@ -107,7 +124,7 @@ function blobUrl(dataUrl) {
 }
 
 /** Fill a frame with an item's picture or, if `normalised`, what the network sees of it. */
-function fill(frame, item, side, normalised) {
+function fill(frame, item, side, normalised, wide = side) {
   frame.classList.toggle("empty", !item.hasPicture);
   if (!item.hasPicture) {
     frame.replaceChildren();
@@ -117,7 +134,7 @@ function fill(frame, item, side, normalised) {
   const place = item.index % data.perSheet;
   const cell = normalised ? DIGIT : sheet.cell;
   const [width, height] = normalised ? [DIGIT, DIGIT] : sheet.sizes[place];
-  const zoom = side / Math.max(width, height);
+  const zoom = Math.min(wide / width, side / height);
   const across = place % data.columns;
   const down = Math.floor(place / data.columns);
   const picture = frame.firstElementChild ?? frame.appendChild(make("i"));
@@ -129,6 +146,32 @@ function fill(frame, item, side, normalised) {
     backgroundSize: `${data.columns * cell * zoom}px auto`,
     backgroundPosition: `${-across * cell * zoom}px ${-down * cell * zoom}px`,
   });
+  if (NUMBERS) picture.replaceChildren(...item.signs.map(drawBox));
+}
+
+/** A box over the picture, for a sign of the number; one in doubt stands out. */
+function drawBox(sign) {
+  const box = make("b", { title: `${sign[SIGN.text]} ${percent(sign[SIGN.confidence])}` });
+  const [left, top, width, height] = SIGN.box.map((place) => `${100 * sign[place]}%`);
+  Object.assign(box.style, { left, top, width, height });
+  box.classList.toggle("doubtful", sign[SIGN.confidence] < data.minConfidence);
+  return box;
+}
+
+/** What the network saw of each sign, which it is, and how sure that is. */
+function drawSigns(item) {
+  const seen = item.signs.length ? sheetOf(item).signs[item.index % data.perSheet] : [];
+  return item.signs.map((sign, place) => {
+    const part = make("span", { className: "sign" });
+    if (seen[place]) part.append(make("img", { src: pngUrl(seen[place]), alt: "" }));
+    part.append(make("b", {}, sign[SIGN.text]), make("small", {}, percent(sign[SIGN.confidence])));
+    part.classList.toggle("doubtful", sign[SIGN.confidence] < data.minConfidence);
+    return part;
+  });
+}
+
+function pngUrl(base64) {
+  return `data:image/png;base64,${base64}`;
 }
 
 // ----------------------------------------------------------------------------------------- head
@@ -145,14 +188,18 @@ function drawHead() {
     sentences.push(`The ${count(items.length)} least certain are shown.`);
   }
   if (known) sentences.push(`Of ${count(known)} with a known answer ${count(sizes.wrong)} are wrong.`);
-  sentences.push("On the left the picture, on the right what the network saw of it.");
+  sentences.push(NUMBERS ? "Each box is a sign of the number, a dashed one is in doubt."
+    : "On the left the picture, on the right what the network saw of it.");
   byId("about").textContent = sentences.join(" ");
   document.querySelector("h1").title = data.sources.join("\n");
 
   const most = Math.max(1, ...data.digits);
-  byId("digit-chart").append(...data.digits.map((number, digit) => {
-    const bar = drawBar(make("button", { type: "button" }), digit, number, number / most);
-    bar.setAttribute("aria-label", `${digit}: ${count(number)} read; show these`);
+  if (NUMBERS) byId("digits-title").textContent = "Digits in the number";
+  byId("digit-chart").append(...KINDS.map((digit) => {
+    const number = data.digits[digit];
+    const name = nameOfKind(digit);
+    const bar = drawBar(make("button", { type: "button" }), name, number, number / most);
+    bar.setAttribute("aria-label", `${name}: ${count(number)} read; show these`);
     bar.addEventListener("click", () => choose({ digit: filter.digit === digit ? null : digit }));
     return bar;
   }));
@@ -166,6 +213,10 @@ function drawHead() {
   }));
   const spoken = data.bins.map(([from, number]) => `${from} to ${from + 10} %: ${number}`);
   byId("confidence-chart").setAttribute("aria-label", spoken.join(", "));
+}
+
+function nameOfKind(kind) {
+  return NUMBERS && kind === 9 ? "9+" : String(kind);
 }
 
 function drawBar(bar, name, number, share) {
@@ -190,8 +241,9 @@ function drawFilters() {
     return button;
   });
   byId("statuses").append(...statuses);
-  const digits = [null, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map((digit) => {
-    const button = make("button", { type: "button" }, digit === null ? "Any" : String(digit));
+  if (NUMBERS) byId("digits").setAttribute("aria-label", "Digits in the number");
+  const digits = [null, ...KINDS].map((digit) => {
+    const button = make("button", { type: "button" }, digit === null ? "Any" : nameOfKind(digit));
     button.addEventListener("click", () => choose({ digit }));
     return button;
   });
@@ -211,7 +263,7 @@ function choose(changes) {
     (filter.status === "all" || filter.status === candidate.status
       || (filter.status === "wrong" && candidate.isWrong)
       || (filter.status === "corrected" && corrections.has(candidate.index)))
-    && (filter.digit === null || filter.digit === candidate.digit)
+    && (filter.digit === null || filter.digit === candidate.kind)
     && (!text || candidate.name.toLowerCase().includes(text)));
   current = anchor = Math.max(0, shown.includes(item) ? shown.indexOf(item) : nextLearnable(0));
   layOut();
@@ -229,10 +281,10 @@ function updateFilters() {
     button.setAttribute("aria-pressed", filter.status === status);
   }
   [...byId("digits").children].forEach((button, place) => {
-    button.setAttribute("aria-pressed", filter.digit === (place === 0 ? null : place - 1));
+    button.setAttribute("aria-pressed", filter.digit === (place === 0 ? null : KINDS[place - 1]));
   });
-  [...byId("digit-chart").children].forEach((bar, digit) => {
-    bar.setAttribute("aria-pressed", filter.digit === digit);
+  [...byId("digit-chart").children].forEach((bar, place) => {
+    bar.setAttribute("aria-pressed", filter.digit === KINDS[place]);
   });
   const [number, noun] = byId("download").children;
   byId("download").disabled = corrections.size === 0;
@@ -351,11 +403,15 @@ function drawCard(row, place, width) {
   const position = row.first + place;
   const item = shown[position];
   const picture = make("div", { className: "frame" });
-  const digit = make("div", { className: "frame digit" });
-  fill(picture, item, PICTURE, false);
-  fill(digit, item, 2 * DIGIT, true);
+  const frames = [picture];
+  fill(picture, item, PICTURE, false, NUMBERS ? WIDE : PICTURE);
+  if (!NUMBERS) {
+    const digit = make("div", { className: "frame digit" });
+    fill(digit, item, 2 * DIGIT, true);
+    frames.push(digit);
+  }
   const card = make("div", { className: "card", id: `item-${item.index}`, title: item.name },
-    picture, digit, make("div", { className: "words" }),
+    ...frames, make("div", { className: "words" }),
     drawName(item.name),
     make("span", { className: "tick", textContent: "✓" }));
   Object.assign(card.style, {
@@ -413,7 +469,8 @@ function drawWords(card, item) {
 }
 
 function truthOf(item) {
-  return item.truth === "none" ? "no digit" : `is ${item.truth}`;
+  if (item.truth === "none") return NUMBERS ? "no number" : "no digit";
+  return `is ${item.truth}`;
 }
 
 function secondBest(item) {
@@ -452,6 +509,15 @@ function updateState() {
 // ----------------------------------------------------------------------------------------- dock
 
 function drawAnswers() {
+  if (NUMBERS) {
+    byId("number").addEventListener("keydown", onKeyInNumber);
+    byId("number").addEventListener("input", (event) => event.target.setCustomValidity(""));
+    byId("typed").addEventListener("submit", (event) => {
+      event.preventDefault();
+      answerTyped();
+    });
+    return;
+  }
   byId("answers").append(...[0, 1, 2, 3, 4, 5, 6, 7, 8, 9].map((digit) => {
     const button = make("button", { type: "button" }, String(digit), make("small"), make("i"));
     button.addEventListener("click", () => {
@@ -471,12 +537,20 @@ function updateDock() {
   updateFilters();
   if (dock.hidden) return;
   const [picture, digit] = dock.querySelectorAll(".frame");
-  fill(picture, item, picture.clientWidth, false);
-  fill(digit, item, digit.clientWidth, true);
+  fill(picture, item, picture.clientHeight, false, picture.clientWidth);
+  if (!NUMBERS) fill(digit, item, digit.clientWidth, true);
+  else byId("signs").replaceChildren(...(ticked.size > 1 ? [] : drawSigns(item)));
   const learnable = items.filter((each) => ticked.has(each.index) && each.hasInk).length;
   byId("reading").textContent = ticked.size > 1
     ? `${ticked.size} pictures ticked` : capital(describe(item));
   byId("path").textContent = ticked.size > 1 ? "" : item.name;
+  if (NUMBERS) {
+    byId("question").textContent = ticked.size > 1 ? "Which number are they?"
+      : item.hasInk ? "Which number is it?" : "There is no picture to look at.";
+    byId("number").disabled = ticked.size ? learnable === 0 : !item.hasInk;
+    if (document.activeElement !== byId("number")) byId("number").value = suggested(item);
+    return;
+  }
   byId("question").textContent = ticked.size > 1 ? "Which digit are they?"
     : !item.hasInk ? "Nothing was found that could be learned."
     : item.status === "rejected" ? "Which digit is on the right?" : "Which digit is it?";
@@ -489,11 +563,35 @@ function updateDock() {
   });
 }
 
+/** What stands in the field before anybody types: what is given already, or what was read. */
+function suggested(item) {
+  return ticked.size > 1 ? "" : corrections.get(item.index) ?? item.digit ?? "";
+}
+
 function capital(text) {
   return text.charAt(0).toUpperCase() + text.slice(1);
 }
 
 // ---------------------------------------------------------------------------------- corrections
+
+/** Take the number in the field for the answer, if it is one. */
+function answerTyped() {
+  const field = byId("number");
+  const number = field.value.trim();
+  if (!NUMBER.test(number)) {
+    field.setCustomValidity("A number has digits, perhaps a minus before and a comma or point within");
+    field.reportValidity();
+    return;
+  }
+  byId("list").focus({ preventScroll: true });
+  answer(number);
+}
+
+function onKeyInNumber(event) {
+  if (event.key !== "Escape") return;
+  byId("list").focus({ preventScroll: true });
+  refresh();
+}
 
 /** Say which digit the ticked pictures show, or else the current one; `null` takes it back. */
 function answer(digit) {
@@ -567,6 +665,7 @@ function say(text, toTheEye = false, milliseconds = 6000) {
 
 /** The corrections as CSV (RFC 4180), in the order of the page: path, digit, sha256. */
 function correctionsAsCsv() {
+  if (NUMBERS) return numbersAsCsv();
   const lines = [...corrections].sort(([a], [b]) => a - b).map(([index, digit]) => {
     const { path, sha256 } = items[index];
     return [cell(path), digit, sha256].join(",");
@@ -574,9 +673,27 @@ function correctionsAsCsv() {
   return ["path,digit,sha256", ...lines, ""].join("\n");
 }
 
+/**
+ * The same of numbers: a row for each digit that follows from them, with what the network saw of
+ * it, where what is right has as many signs as what was read; else one row without a digit.
+ */
+function numbersAsCsv() {
+  const lines = [...corrections].sort(([a], [b]) => a - b).flatMap(([index, number]) => {
+    const item = items[index];
+    const seen = item.signs.length === number.length
+      ? sheetOf(item).signs[index % data.perSheet] : [];
+    const row = (digit, place, image) => (
+      [cell(item.path), digit, item.sha256, cell(number), place, image].join(","));
+    const rows = [...number].flatMap((sign, place) => (
+      /[0-9]/.test(sign) && seen[place] ? [row(sign, place + 1, seen[place])] : []));
+    return rows.length ? rows : [row("", "", "")];
+  });
+  return ["path,digit,sha256,number,place,image", ...lines, ""].join("\n");
+}
+
 function cell(path) {
   // A spreadsheet would take such a name for a formula, and run it; ./ before it changes nothing.
-  const safe = /^[=+\-@\t\r]/.test(path) ? `./${path}` : path;
+  const safe = /^[=+\-@\t\r]/.test(path) && !NUMBER.test(path) ? `./${path}` : path;
   return /[",\r\n]|^\s|\s$/.test(safe) ? `"${safe.replaceAll('"', '""')}"` : safe;
 }
 
@@ -657,7 +774,13 @@ function onKey(event) {
     if (event.shiftKey) tick(Math.max(0, Math.min(shown.length - 1, target)), true);
     else anchor = Math.max(0, Math.min(shown.length - 1, target));
     moveTo(target);
-  } else if (/^[0-9]$/.test(event.key)) {
+  } else if (NUMBERS && (/^[0-9-]$/.test(event.key) || event.key === "Enter")) {
+    const field = byId("number");
+    if (field.disabled) return;
+    if (event.key !== "Enter") field.value = event.key;
+    field.focus();
+    if (event.key === "Enter") field.select();
+  } else if (!NUMBERS && /^[0-9]$/.test(event.key)) {
     answer(Number(event.key));
   } else if (event.key === " ") {
     tick(current, false);
@@ -696,6 +819,7 @@ addEventListener("scroll", drawSoon, { passive: true });
 addEventListener("resize", () => { layOut(); updateDock(); });
 addEventListener("beforeunload", (event) => { if (!saved) event.preventDefault(); });
 
+document.body.classList.toggle("numbers", NUMBERS);
 drawHead();
 drawFilters();
 drawAnswers();

@@ -1,0 +1,42 @@
+"""The pictures of a stored run of numbers, seen again as they were for its review page."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+
+from digit_classification.detection.reading import ReadingOptions, pictures_again
+from digit_classification.detection.session import reads_numbers
+from digit_classification.network.model_file import Model, ModelError
+from digit_classification.pictures.prepare import Prepared
+from digit_classification.pictures.sources import Source
+from digit_classification.results.records import Run
+from digit_classification.settings import DetectionSettings, Settings
+
+
+def numbers_again(
+    run: Run, settings: Settings, load: Callable[[], Model]
+) -> Callable[[Iterable[Source]], Iterator[Prepared]] | None:
+    """Return what sees the pictures of a run again; None if the run read no numbers.
+
+    What the network saw of each digit is not stored, and depends on the cuts that were chosen: so
+    the model of the run is needed once more, which `load` returns.
+
+    Raises ModelError if that is another model.
+    """
+    if not reads_numbers(run):
+        return None
+    model = load()
+    if model.sha256 != run.info.model_sha256:
+        raise ModelError(
+            f"Run {run.info.id} was made with another model, '{run.info.model_path}' with the"
+            f" SHA-256 {(run.info.model_sha256 or 'unknown')[:12]}…, not {model.sha256[:12]}…: its"
+            " review page needs that one, name it with --model."
+        )
+    known = run.info.settings["detection"].items()
+    detection = DetectionSettings.model_validate(
+        {key: value for key, value in known if key in DetectionSettings.model_fields}
+    )
+    then = settings.model_copy(update={"detection": detection})
+    options = ReadingOptions.of(then, with_thumbnails=True, with_pixels=True)
+    return partial(pictures_again, model=model, options=options, workers=settings.detection.workers)
