@@ -55,15 +55,13 @@ def results_of_numbers(
 
 def _result(image: Prepared, reading: NumberReading, min_confidence: float) -> Result:
     text, path, sha256 = reading.text, image.source.name, image.sha256
-    rejection = reading.rejection or (NO_NUMBER if text is None else None)
-    if text is not None and len(text) > LONGEST_NUMBER:
-        rejection = f"found {len(text)} signs, more than {LONGEST_NUMBER}"
+    rejection = reading.rejection or _why_not_stored(text)
     if text is None or rejection is not None:
         reason = ", ".join(filter(None, (rejection, image.note)))
         return Result(path, "rejected", reason=reason, image_sha256=sha256)
     confidence = reading.confidence or 0.0
     is_sure = confidence >= min_confidence
-    notes = [] if is_sure else [f"in doubt: {', '.join(_doubts(reading, min_confidence))}"]
+    notes = [] if is_sure else [_doubts(reading, min_confidence)]
     if reading.left_out:
         notes.append("without " + " and ".join(reading.left_out))
     if image.note:
@@ -82,12 +80,23 @@ def _result(image: Prepared, reading: NumberReading, min_confidence: float) -> R
     )
 
 
-def _doubts(reading: NumberReading, min_confidence: float) -> Iterator[str]:
-    """Yield the signs that are less sure than they should be, or else the least sure one."""
+def _why_not_stored(text: str | None) -> str | None:
+    if text is None:
+        return NO_NUMBER
+    if len(text) > LONGEST_NUMBER:
+        return f"found {len(text)} signs, more than {LONGEST_NUMBER}"
+    return None
+
+
+def _doubts(reading: NumberReading, min_confidence: float) -> str:
+    """Name the signs that are less sure than they should be, or else the least sure one."""
     least = min((sign.confidence for sign in reading.digits), default=0.0)
-    for place, sign in enumerate(reading.digits, 1):
-        if sign.confidence < min_confidence or sign.confidence == least:
-            yield f"{sign.text} in place {place} ({sign.confidence:.1%})"
+    doubtful = [
+        f"{sign.text} in place {place} ({sign.confidence:.1%})"
+        for place, sign in enumerate(reading.digits, 1)
+        if sign.confidence < min_confidence or sign.confidence == least
+    ]
+    return f"in doubt: {', '.join(doubtful)}"
 
 
 def _stored(reading: NumberReading) -> Iterator[StoredDigit]:

@@ -34,7 +34,7 @@ from digit_classification.detection.writers import as_text
 from digit_classification.names import escape_undecodable, printable, undefused
 from digit_classification.results.records import Result
 
-NO_DIGIT = "none"  # the label of a picture that shows none, or several
+NONE = "none"  # the label of a picture that shows none, or several
 NO_DIGIT_WORDS = frozenset(
     ("", "-", "-1", "blank", "empty", "nan", "no digit", "no_digit", "none", "null", "several")
 )
@@ -44,7 +44,7 @@ NUMBER = re.compile(r"-?[0-9]+([.,][0-9]+)*")
 PATH_COLUMNS = ("path", "file", "filename", "file_name", "image", "picture", "name")
 LABEL_COLUMNS = ("label", "truth", "true", "expected", "answer", "class", "digit")
 NUMBER_COLUMNS = (*LABEL_COLUMNS[:-1], "number", "digit")
-ROWS = (*"0123456789", NO_DIGIT)
+ROWS = (*"0123456789", NONE)
 
 
 LabelOf: TypeAlias = Callable[[str], str | None]  # from a cell; None if it is no label
@@ -56,14 +56,14 @@ class LabelsError(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """A row of the file: the label is `0` to `9`, a number, or NO_DIGIT."""
+    """A row of the file: the label is `0` to `9`, a number, or NONE."""
 
     path: str
     label: str
     line: int
 
     def is_right(self, result: Result) -> bool:
-        return self.label == (NO_DIGIT if result.text is None else result.text)
+        return self.label == (NONE if result.text is None else result.text)
 
 
 @dataclass(frozen=True)
@@ -129,7 +129,7 @@ class Score:
     def labels(self) -> dict[str, str | None]:
         """Return what is known of the run's pictures, by their paths; None where it is none."""
         return {
-            result.path: None if answer.label == NO_DIGIT else answer.label
+            result.path: None if answer.label == NONE else answer.label
             for answer, result in self.pairs()
         }
 
@@ -198,7 +198,7 @@ def _by_length(pairs: Sequence[tuple[Answer, Result]]) -> Table:
         right[length] += answer.is_right(result)
     table = make_table("digits of the number", "right", "of")
     for length in sorted(count):
-        table.add_row(str(length or NO_DIGIT), f"{right[length]:,}", f"{count[length]:,}")
+        table.add_row(str(length or NONE), f"{right[length]:,}", f"{count[length]:,}")
     return table
 
 
@@ -240,9 +240,9 @@ def read_truth(path: Path, *, numbers: bool = False) -> Truth:
     named = NUMBER_COLUMNS if numbers else LABEL_COLUMNS
     columns = _named_columns(rows, named) or _seen_columns(rows, label_of)
     if columns is None:
-        kind = "numbers" if numbers else "digits"
+        what = "numbers" if numbers else "digits"
         raise LabelsError(
-            f"'{path}' should have a column of paths and one of {kind}: write `path,digit` as its"
+            f"'{path}' should have a column of paths and one of {what}: write `path,digit` as its"
             " first line."
         )
     at_path, at_label, has_header = columns
@@ -318,16 +318,16 @@ def _cells(
 
 
 def _digit(cell: str) -> str | None:
-    """Return a digit, NO_DIGIT, or None if the cell is no label; spreadsheets write 7.0 as well."""
+    """Return a digit, NONE, or None if the cell is no label; spreadsheets write 7.0 as well."""
     word = cell.strip().lower()
     if word in NO_DIGIT_WORDS:
-        return NO_DIGIT
+        return NONE
     return word[0] if re.fullmatch(r"[0-9](\.0+)?", word) else None
 
 
 def _number(cell: str) -> str | None:
-    """Return a number as it stands there, NO_DIGIT, or None if the cell is no label."""
+    """Return a number as it stands there, NONE, or None if the cell is no label."""
     word = cell.strip().lower()
     if word in NO_NUMBER_WORDS:
-        return NO_DIGIT
+        return NONE
     return word if NUMBER.fullmatch(word) else None

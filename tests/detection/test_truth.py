@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import digit_classification_detector as detector
-from digit_classification.detection.truth import NO_DIGIT, LabelsError, Score, read_truth
+from digit_classification.detection.truth import NONE, LabelsError, Score, read_truth
 from digit_classification.results.records import Result
 from tests.drawing import draw_digit, png
 
@@ -69,7 +69,7 @@ def test_any_two_columns_that_are_a_path_and_a_digit(text: str) -> None:
 
 @pytest.mark.parametrize("word", ["", "none", "blank", "Empty", "no digit", "-", "several", "NaN"])
 def test_no_digit_is_an_answer(word: str) -> None:
-    assert read(f"path,digit\na.png,{word}\nb.png,7\n") == [("a.png", NO_DIGIT), ("b.png", "7")]
+    assert read(f"path,digit\na.png,{word}\nb.png,7\n") == [("a.png", NONE), ("b.png", "7")]
 
 
 def test_a_name_that_was_made_harmless_for_spreadsheets() -> None:

@@ -24,7 +24,7 @@ from benchmarks import accuracy, speed
 from digit_classification.commands.train import options
 from digit_classification.config import load_settings
 from digit_classification.results.database import ResultsDatabase
-from digit_classification.results.records import Result, RunInfo
+from digit_classification.results.records import Result, RunInfo, StoredDigit
 from digit_classification.settings import FIELDS, config_text
 from tests.conftest import PASSWORD_VARIABLE, execute_on_mysql, mysql_database
 from tests.documents import (
@@ -208,6 +208,7 @@ def test_the_names_on_the_page_for_python_can_be_imported() -> None:
 
 
 RUNS = ["20261122-185500-a3f9cd21b", "20261122-185501-a3f9cd21b"]
+NUMBERS = "20261122-185459-a3f9cd21b"  # a run of them, before the others
 
 
 @pytest.fixture
@@ -224,9 +225,18 @@ def filled(database_url: str) -> str:
         Result("a/none.png", "error", reason="the file is empty"),
     ]
     other = Result("a/7.png", "ok", 1, 0.75, None, ten, "a" * 64)
+    sure = (0.0, 0.875, *[0.0] * 5, 0.125, 0.0, 0.0)
+    signs = [
+        StoredDigit(1, "1", 0.25, 0.25, 0.125, 0.5, 0.875, sure),
+        StoredDigit(2, "7", 0.5, 0.25, 0.125, 0.5, 0.5, ten),
+    ]
+    numbers = [
+        Result("n/17.png", "uncertain", None, 0.25, number="17", digits=tuple(signs)),
+        Result("n/1.png", "ok", 1, 0.875, None, sure, number="1", digits=(signs[0],)),
+    ]
     password = os.environ.get(PASSWORD_VARIABLE)
     with ResultsDatabase.open(database_url, password=password) as database:
-        for run_id, batch in zip(RUNS, [rows, [other]], strict=True):
+        for run_id, batch in zip((NUMBERS, *RUNS), [numbers, rows, [other]], strict=True):
             info = RunInfo(["a"], "m.keras", id=run_id)
             database.add(database.start_run(info), batch)
             database.finish_run(info.id, "finished")
@@ -258,8 +268,15 @@ def execute(url: str, statement: str) -> list[tuple[object, ...]]:
 # The answers of `filled` to the questions, in the order of the page.
 ANSWERS: dict[str, list[tuple[object, ...]]] = {
     "What are the totals of the last run?": [(RUNS[1], "finished", 1, 1, 0, 0, 0)],
-    "How many of each digit did each run find?": [(RUNS[0], 7, 2, 0.75), (RUNS[1], 1, 1, 0.75)],
-    "Which pictures should a person look at, the least certain first?": [("a/1.png", 1, 0.5)],
+    "How many of each digit did each run find?": [
+        (NUMBERS, 1, 1, 0.875),
+        (RUNS[0], 7, 2, 0.75),
+        (RUNS[1], 1, 1, 0.75),
+    ],
+    "Which pictures should a person look at, the least certain first?": [
+        ("n/17.png", None, "17", 0.25),
+        ("a/1.png", 1, None, 0.5),
+    ],
     "What was not read, and why?": [
         ("error", "the file is empty", 2),
         ("rejected", "blank image", 1),
@@ -275,7 +292,20 @@ ANSWERS: dict[str, list[tuple[object, ...]]] = {
         ("a/7.png", 7, 1),
         ("a/copy.png", 7, 1),
     ],
+    "Which numbers were read, and how sure is their least sure sign?": [
+        ("n/17.png", "17", 0.25, 0.5),
+        ("n/1.png", "1", 0.875, 0.875),
+    ],
+    "Which digits of numbers could be a one or a seven, and where are they?": [
+        ("n/17.png", "17", 2, 0.5, 0.25, 0.75),
+    ],
+    "Which numbers are not of four digits, as they should be?": [
+        ("n/17.png", "17"),
+        ("n/1.png", "1"),
+    ],
     "Only the newest result of each picture:": [
+        ("n/17.png", None, 0.25, "uncertain"),
+        ("n/1.png", 1, 0.875, "ok"),
         ("a/copy.png", 7, 0.875, "ok"),
         ("a/1.png", 1, 0.5, "uncertain"),
         ("a/blank.png", None, None, "rejected"),
@@ -312,7 +342,7 @@ def columns_on_the_page() -> Iterator[tuple[str, str, str]]:
 
 
 def test_the_page_has_every_column_with_its_type(filled: str) -> None:
-    tables = ("classified_images", "classification_runs")
+    tables = ("classified_images", "classification_runs", "classified_digits")
     found = []
     for table in tables:
         if filled.startswith("sqlite"):
