@@ -389,6 +389,43 @@ def test_a_library_reads_as_the_settings_say(
     assert (from_array.number, len(from_array.digits)) == ("1984", 4)
 
 
+def items_of(page: Path) -> list[list[Any]]:
+    text = page.read_text(encoding="utf-8")
+    begin = text.index(">", text.index('id="data"')) + 1
+    items: list[list[Any]] = json.loads(text[begin : text.index("</script>", begin)])["items"]
+    return items
+
+
+def test_the_review_page_of_a_run_and_of_the_stored_run(
+    detect: Detect,
+    folder: Path,
+    model: Path,
+    sqlite_url: str,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert detect("scans", "--report", "first.html", database=sqlite_url) == 1
+    options = ["--show", "latest", "--report"]
+    assert detect(*options, "again.html", database=sqlite_url, read=None) == 0
+    items = items_of(folder / "first.html")
+    assert items_of(folder / "again.html") == items
+    assert {item[0]: item[2] for item in items} == {
+        **{f"scans/{name}": text for name, (text, _) in SCRIPT.items()},
+        "scans/broken.png": None,
+    }
+    assert [sign[0] for item in items if item[2] == "-12,5" for sign in item[9]] == [*"-12,5"]
+    pictures = [
+        re.findall('"signs":.*', (folder / name).read_text(encoding="utf-8"))
+        for name in ("first.html", "again.html")
+    ]
+    assert pictures[0] == pictures[1] != []
+    # What the network saw is only known of the run's own model.
+    capsys.readouterr()
+    words = [*options, "other.html", "--database", sqlite_url, "--model", model]
+    assert detector.main([*map(str, words)]) == 2
+    said = capsys.readouterr().err
+    assert said.endswith("…: its review page needs that one, name it with --model.\n")
+
+
 # -------------------------------------------------------------------------- constraint and refusals
 
 

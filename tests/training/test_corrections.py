@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
 import json
 import re
@@ -306,3 +307,46 @@ def test_a_missing_file_ends_before_the_dataset_is_read(
     assert trainer.main(options) == 2
     expected = "Error: There is no file of corrections 'gone.csv': check --corrections.\n"
     assert capsys.readouterr().err == expected
+
+
+# ------------------------------------------------------------------------------------ of numbers
+
+HEADER = "path,digit,sha256,number,place,image"
+
+
+def seen(digit: int) -> tuple[np.ndarray, str]:
+    """What the network saw of a digit of a number, and as the file holds it."""
+    pixels = images.normalize(draw_digit(digit, 800)).digit
+    return pixels, base64.b64encode(png(pixels)).decode()
+
+
+def test_digits_of_numbers_are_in_the_file_itself(scans: Path) -> None:
+    (four, four_image), (seven, seven_image) = seen(4), seen(7)
+    corrections = read_corrections(
+        write(
+            f"{HEADER}\ngone/47.png,4,,47,1,{four_image}\ngone/47.png,7,,47,2,{seven_image}\n"
+            f"gone/444.png,,,4444,,\ngone/4.png,4,,4,1,{four_image}\n"
+        )
+    )
+    assert corrections.labels.tolist() == [4, 7]
+    assert np.array_equal(corrections.digits, [four, seven])
+    assert corrections.findings.left_out == [("gone/444.png", "as many signs were not read")]
+    assert corrections.findings.duplicates == [("gone/4.png", "gone/47.png")]
+
+
+@pytest.mark.parametrize(
+    "image", ["x", base64.b64encode(b"no picture").decode(), "iVBORw0KGgo="], ids=str
+)
+def test_an_image_of_a_digit_that_is_none(image: str, scans: Path) -> None:
+    with pytest.raises(DatasetError) as caught:
+        read_corrections(write(f"{HEADER}\n47.png,4,,47,1,{image}\n"))
+    assert str(caught.value) == (
+        "'c.csv', line 2: the image should be a grey PNG of 28 by 28 pixels in base64: download the"
+        " corrections anew."
+    )
+
+
+def test_numbers_of_which_no_digit_follows_teach_nothing(scans: Path) -> None:
+    with pytest.raises(DatasetError) as caught:
+        read_corrections(write(f"{HEADER}\n47.png,,,471,,\n"))
+    assert str(caught.value) == "'c.csv' holds no correction that can be learned: leave it out."
