@@ -157,7 +157,10 @@ class DigitPredictor:
         several = isinstance(picture, list | tuple)
         pictures = picture if isinstance(picture, list | tuple) else [picture]
         options = ReadingOptions.of(self.settings)
-        prepared = [self._prepare(each, whole=options.of_numbers) for each in pictures]
+        prepared = [
+            self._prepare(each, whole=True) if options.of_numbers else self.preprocess_image(each)
+            for each in pictures
+        ]
         results = results_as(options, prepared, self.model.network, self.model.judge)
         if self.output is not None:
             for result in results:
