@@ -16,9 +16,9 @@ import numpy as np
 
 from digit_classification.network.judge import Judge, ReadingNetwork
 from digit_classification.network.numbers.signs import is_speck
-from digit_classification.network.numbers.ways import Way, find_ways
+from digit_classification.network.numbers.ways import Way, find_ways, sure_pieces
 from digit_classification.pictures.images import Invert
-from digit_classification.pictures.numbers import cut_further, look_elsewhere, see
+from digit_classification.pictures.numbers import Seen, cut_further, look_elsewhere, see
 
 NO_NUMBER = "no number"
 _LEAST = 0.02  # of the most probable sign: if none is more so, there is no number
@@ -64,13 +64,21 @@ def read_numbers(
     fits = None if constraint is None else re.compile(constraint)
     ways = find_ways(
         [see(grey, invert) for grey in greys],
-        [cut_further for _ in greys],
-        [functools.partial(look_elsewhere, grey, invert) for grey in greys],
+        [_cut] * len(greys),
+        [functools.partial(_elsewhere, grey, invert) for grey in greys],
         network,
         judge,
         fits,
     )
     return [_reading(way, grey.shape, constraint) for way, grey in zip(ways, greys, strict=True)]
+
+
+def _cut(way: Way) -> list[Seen]:
+    return cut_further(way.seen, sure_pieces(way)) if way.seen.line is not None else []
+
+
+def _elsewhere(grey: np.ndarray, invert: Invert, _: Way) -> list[Seen]:
+    return look_elsewhere(grey, invert)
 
 
 def _reading(way: Way, shape: tuple[int, ...], constraint: str | None) -> NumberReading:

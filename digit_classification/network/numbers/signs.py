@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 
-import numpy as np
-
 from digit_classification.network.numbers.lattice import MINUS, Edge
 from digit_classification.pictures.numbers.line import Line
 from digit_classification.pictures.numbers.segments import Segments
@@ -19,9 +17,8 @@ _PASSED = (math.log(0.6), math.log(3e-4))  # a mark of no size, and one as large
 def sign_edges(line: Line, segments: Segments) -> list[Edge]:
     """Return what single segments may be beside digits: signs, and marks to pass over."""
     edges = []
-    parts = np.bincount(segments.pieces) if len(segments) else np.zeros(0)
     for index in range(len(segments)):
-        whole = parts[segments.pieces[index]] == 1
+        whole = segments.piece_counts[segments.pieces[index]] == 1
         weight = passed(line, segments, index) if whole else _PASSED[1]
         edges.append(Edge(index, index + 1, "", weight, math.exp(weight)))
         sign = _sign(line, segments, index) if whole else ""

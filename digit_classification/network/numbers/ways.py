@@ -17,6 +17,7 @@ from digit_classification.network.numbers.signs import sign_edges
 from digit_classification.pictures.numbers import Seen
 
 _MOST, _MOST_CONSTRAINED = 6, 60  # paths that are kept
+_WIDE = 1.15  # heights of the line: what is wider may be two digits
 _CONVINCING = 0.9  # of the least sure sign that is read without a look at cuts
 _ENOUGH = 0.3  # the confidence with which no other part of the picture is looked at
 _HARDLY = 0.2  # a mark passed over with less is one that should be looked at
@@ -41,7 +42,7 @@ class Way:
     confidence: float = 0.0
 
 
-Further = Callable[[Seen], list[Seen]]
+Further = Callable[[Way], list[Seen]]
 
 
 def find_ways(
@@ -84,7 +85,7 @@ def _improve(
 
     With `instead` the views are of the same line, and show more of it: they replace the first.
     """
-    views = [further[i](ways[i].seen) for i in doubtful]
+    views = [further[i](ways[i]) for i in doubtful]
     others = iter(_ways([view for some in views for view in some], network, judge, fits))
     for i, some in zip(doubtful, views, strict=True):
         mine = [next(others) for _ in some]
@@ -142,10 +143,24 @@ def _product(path: Path) -> float:
     return math.prod(edge.probability for edge in path.edges)
 
 
+def sure_pieces(way: Way) -> set[int]:
+    """Return which segments of a way are surely one digit each, and no parts of wider ones."""
+    assert way.seen.line is not None
+    read = way.scores.whole * way.scores.probabilities.max(axis=1, initial=0)
+    widest = _WIDE * way.seen.line.height
+    return {
+        each.first
+        for each, certain in zip(way.seen.candidates, read.tolist(), strict=True)
+        if certain > _CONVINCING and way.seen.segments.boxes[each.first, 2] < widest
+    }
+
+
 def _convinces(way: Way) -> bool:
     """Whether the pieces as they are leave no doubt."""
-    if not way.paths or not way.seen.tidy:
+    if not way.paths:
         return False
+    sure = sure_pieces(way)
     return all(
-        edge.probability > (_CONVINCING if edge.text else _HARDLY) for edge in way.paths[0].edges
+        edge.first in sure if edge.candidate >= 0 else edge.probability > _HARDLY
+        for edge in way.paths[0].edges
     )

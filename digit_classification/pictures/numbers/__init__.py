@@ -12,6 +12,7 @@ The pieces as they are come first; cuts and other views only where somebody asks
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -25,8 +26,6 @@ from digit_classification.pictures.numbers.candidates import (
 from digit_classification.pictures.numbers.line import Line, find_line
 from digit_classification.pictures.numbers.segments import Segments, cut_pieces, whole_pieces
 from digit_classification.pictures.proposals.regions import find_regions
-
-_TIDY = 0.95  # times as wide as the line is high: wider pieces may be two digits
 
 
 @dataclass(frozen=True)
@@ -46,12 +45,6 @@ class Seen:
     candidates: list[Candidate]
     said: str | None = None
     cut: bool = False
-
-    @property
-    def tidy(self) -> bool:
-        """Whether no piece is so wide that it could be two digits."""
-        assert self.line is not None
-        return bool((self.segments.boxes[:, 2] < _TIDY * self.line.height).all())
 
     def box_of(
         self, first: int, last: int, shape: tuple[int, ...]
@@ -79,12 +72,12 @@ def see(grey: np.ndarray, invert: Invert) -> Seen:
     return Seen(line, segments, single_candidates(line, segments))
 
 
-def cut_further(first: Seen) -> list[Seen]:
-    """See the same line with its pieces cut."""
-    return [] if first.line is None else [_cut(first.line)]
+def cut_further(first: Seen, sure: Collection[int] = ()) -> list[Seen]:
+    """See the same line with its pieces cut, but for those that are surely one digit each."""
+    return [] if first.line is None else [_cut(first.line, first.segments, sure)]
 
 
-def look_elsewhere(grey: np.ndarray, invert: Invert, first: Seen) -> list[Seen]:
+def look_elsewhere(grey: np.ndarray, invert: Invert) -> list[Seen]:
     """See parts of a picture whose whole does not convince: the paper on a desk, within margins."""
     seen = []
     for region in find_regions(grey):
@@ -95,14 +88,13 @@ def look_elsewhere(grey: np.ndarray, invert: Invert, first: Seen) -> list[Seen]:
         if isinstance(line, Line):
             back = line.back.copy()
             back[:, 2] += (region.left, region.top)
-            seen.append(
-                _cut(replace(line, back=back, left_out=(*line.left_out, region.leaves_out)))
-            )
+            line = replace(line, back=back, left_out=(*line.left_out, region.leaves_out))
+            seen.append(_cut(line, whole_pieces(line)))
     return seen
 
 
-def _cut(line: Line) -> Seen:
-    segments = cut_pieces(line, whole_pieces(line))
+def _cut(line: Line, whole: Segments, sure: Collection[int] = ()) -> Seen:
+    segments = cut_pieces(line, whole, sure)
     return Seen(line, segments, all_candidates(line, segments), cut=True)
 
 

@@ -69,7 +69,7 @@ def _may_be_one(line: Line, segments: Segments, first: int, last: int) -> bool:
     if h < _LOWEST * line.height or h > _HIGHEST * line.height:
         return False
     own = segments.pieces[first:last]
-    if (own == own[0]).all() and np.count_nonzero(segments.pieces == own[0]) == last - first:
+    if (own == own[0]).all() and segments.piece_counts[own[0]] == last - first:
         return True  # a whole piece
     if last - first > LONGEST or w > _WIDEST * line.height:
         return False
@@ -79,9 +79,12 @@ def _may_be_one(line: Line, segments: Segments, first: int, last: int) -> bool:
 
 
 def _union(boxes: np.ndarray) -> tuple[int, int, int, int]:
-    x, y = boxes[:, :2].min(axis=0)
-    right, bottom = (boxes[:, :2] + boxes[:, 2:]).max(axis=0)
-    return int(x), int(y), int(right - x), int(bottom - y)
+    if len(boxes) == 1:
+        left, top, width, height = boxes[0].tolist()
+        return left, top, width, height
+    rows = boxes.tolist()
+    x, y = min(row[0] for row in rows), min(row[1] for row in rows)
+    return x, y, max(r[0] + r[2] for r in rows) - x, max(r[1] + r[3] for r in rows) - y
 
 
 def _candidate(line: Line, segments: Segments, first: int, last: int) -> Candidate | None:
@@ -101,8 +104,7 @@ def _place(line: Line, segments: Segments, first: int, last: int) -> tuple[float
     """Return `Candidate.place`."""
     _, y, w, h = _union(segments.boxes[first:last])
     unit, pieces = line.height, segments.pieces
-    own = np.unique(pieces[first:last])
-    same = np.isin(pieces, own)
+    own = list({int(piece) for piece in pieces[first:last]})
     return (
         h / unit,
         w / unit,
@@ -112,6 +114,6 @@ def _place(line: Line, segments: Segments, first: int, last: int) -> tuple[float
         float(first > 0 and pieces[first - 1] == pieces[first]),
         float(last < len(pieces) and pieces[last] == pieces[last - 1]),
         len(own),
-        max(_union(segments.boxes[pieces == piece])[2] for piece in own) / unit,
-        segments.areas[first:last].sum() / segments.areas[same].sum(),
+        float(segments.piece_widths[own].max()) / unit,
+        float(segments.areas[first:last].sum() / segments.piece_areas[own].sum()),
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import cv2
@@ -38,6 +40,25 @@ class Segments:
 
     def __len__(self) -> int:
         return len(self.areas)
+
+    @functools.cached_property
+    def piece_counts(self) -> np.ndarray:
+        """How many segments each piece has."""
+        return np.bincount(self.pieces)
+
+    @functools.cached_property
+    def piece_areas(self) -> np.ndarray:
+        """How many pixels each piece has."""
+        return np.bincount(self.pieces, self.areas)
+
+    @functools.cached_property
+    def piece_widths(self) -> np.ndarray:
+        """How wide each piece is, in pixels."""
+        left = np.full(len(self.piece_counts), np.iinfo(np.int64).max)
+        right = np.zeros(len(self.piece_counts), np.int64)
+        np.minimum.at(left, self.pieces, self.boxes[:, 0])
+        np.maximum.at(right, self.pieces, self.boxes[:, 0] + self.boxes[:, 2])
+        return right - left
 
 
 def whole_pieces(line: Line) -> Segments:
@@ -97,8 +118,14 @@ def _boxes(labels: np.ndarray, count: int) -> np.ndarray:
     return np.stack([x, y, last[0, 1:] - x + 1, last[1, 1:] - y + 1], axis=1)
 
 
-def cut_pieces(line: Line, whole: Segments) -> Segments:
-    """Return the segments of a line with its wide pieces cut wherever two digits may meet."""
+def cut_pieces(line: Line, whole: Segments, sure: Collection[int] = ()) -> Segments:
+    """Return the segments of a line, cut wherever two digits may meet.
+
+    Args:
+        line: the line.
+        whole: its pieces.
+        sure: those of them that are not cut.
+    """
     labels = np.zeros_like(whole.labels)
     pieces: list[int] = []
     for index in range(len(whole)):
@@ -106,7 +133,8 @@ def cut_pieces(line: Line, whole: Segments) -> Segments:
         here = np.s_[y : y + h, x : x + w]
         own = (whole.labels[here] == index + 1).astype(np.uint8)
         parts = own.astype(np.int32)
-        if w > _NARROW * line.height and h > _TALL * line.height:
+        wide = w > _NARROW * line.height and h > _TALL * line.height
+        if wide and index not in sure:
             cuts = find_cuts(own, line.height)
             if len(cuts):
                 after = (np.arange(w)[None, None] >= cuts[:, :, None]).sum(axis=0)
@@ -125,7 +153,7 @@ def _without_crumbs(parts: np.ndarray, least: float) -> np.ndarray:
     """Give what a cut leaves over of another part, fewer pixels than `least`, to that part."""
     result = parts.copy()
     for part in np.unique(parts[parts > 0]):
-        count, labels, stats, _ = cv2.connectedComponentsWithStats(
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(
             (parts == part).astype(np.uint8), connectivity=8
         )
         areas = stats[1:, cv2.CC_STAT_AREA]

@@ -6,7 +6,6 @@ are then read, as the detector reads them, and teach how often the best path is 
 
 from __future__ import annotations
 
-import contextlib
 import functools
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +22,7 @@ from digit_classification.network.numbers.certainty import (
     candidate_features,
 )
 from digit_classification.network.numbers.scoring import score
-from digit_classification.network.numbers.ways import Way, find_ways
+from digit_classification.network.numbers.ways import Way, find_ways, sure_pieces
 from digit_classification.parallel import map_in_order
 from digit_classification.pictures.images.convention import NEIGHBOURS
 from digit_classification.pictures.images.grey import grey_from_array
@@ -54,7 +53,8 @@ class DrawnNumber:
 
     Attributes:
         text: what it shows.
-        first, cut: the view of its pieces as they are, and of these cut.
+        first: the view of its pieces as they are.
+        cut: that of all pieces cut, or None.
         whole: (n,) int8, of the candidates with cuts: 1 for one whole digit, 0 for none, -1 unsure.
     """
 
@@ -86,11 +86,10 @@ def fit_numbers(
         count: numbers.
     """
     drawn = []
-    draw = functools.partial(_draw, digits, seed)
-    with contextlib.closing(map_in_order(draw, range(count), 0)) as numbers:
-        for number in numbers:
-            drawn.append(number)
-            advance(len(drawn), count)
+    draw = functools.partial(_draw, digits, seed, count // 2)
+    for number in map_in_order(draw, range(count), 0):
+        drawn.append(number)
+        advance(len(drawn), count)
     half = len(drawn) // 2
     candidates = _fit_candidates(drawn[:half], network, judge)
     if candidates is None:
@@ -109,22 +108,24 @@ def fit_numbers(
     return NumberCertainty.of(candidates, whole), scores
 
 
-def _draw(digits: Digits, seed: tuple[int, ...], number: int) -> DrawnNumber:
-    """Draw number `number` of this seed, and see it as the detector does."""
+def _draw(digits: Digits, seed: tuple[int, ...], cut: int, number: int) -> DrawnNumber:
+    """Draw number `number` of this seed, and see it; the first of them, `cut`, with all cuts."""
     rng = np.random.default_rng((*seed, number))
     layout = any_layout(rng)
     if layout.paper == "desk" or rng.random() < CLEAN:
         layout = Layout(layout.spacing, "clean", signs=layout.signs)
     picture = draw_number(rng, digits, replace(layout, count=(1, LONGEST)))
     first = see(grey_from_array(picture.pixels), "auto")
-    for cut in cut_further(first):
-        return DrawnNumber(picture.text, first, cut, _whole(picture, cut))
+    if number < cut:
+        for view in cut_further(first):
+            return DrawnNumber(picture.text, first, view, _whole(picture, view))
     return DrawnNumber(picture.text, first, None, np.zeros(0, np.int8))
 
 
 def _whole(picture: NumberPicture, seen: Seen) -> np.ndarray:
     """Return which candidates are one whole digit, as of `DrawnNumber.whole`."""
-    assert picture.owner is not None and seen.line is not None
+    assert picture.owner is not None
+    assert seen.line is not None
     labels = seen.segments.labels
     owner = cv2.warpAffine(
         picture.owner,
@@ -171,12 +172,15 @@ def _fit_candidates(
 def _ways(drawn: Sequence[DrawnNumber], network: DenseNetwork, judge: Judge) -> list[Way]:
     """Read numbers as the detector does, but nowhere else than where they are first seen."""
     firsts = [each.first for each in drawn]
-    cuts = [functools.partial(_cut_before, each) for each in drawn]
-    return find_ways(firsts, cuts, [lambda _: [] for _ in drawn], network, judge, None)
+    return find_ways(firsts, [_cut] * len(drawn), [_nowhere] * len(drawn), network, judge, None)
 
 
-def _cut_before(drawn: DrawnNumber, _: Seen) -> list[Seen]:
-    return [] if drawn.cut is None else [drawn.cut]
+def _cut(way: Way) -> list[Seen]:
+    return cut_further(way.seen, sure_pieces(way)) if way.seen.line is not None else []
+
+
+def _nowhere(_: Way) -> list[Seen]:
+    return []
 
 
 def _fit(features: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
