@@ -37,8 +37,6 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-import numpy as np
-from PIL import Image
 from rich.console import Console
 
 from digit_classification.cli.interruption import ending_in_order
@@ -53,17 +51,16 @@ from digit_classification.commands.detect.resuming import command_to_go_on
 from digit_classification.commands.detect.run import DetectorRun
 from digit_classification.config import Settings, load_settings
 from digit_classification.detection.destinations import write_normalized
-from digit_classification.detection.numbers import check_reads_numbers
+from digit_classification.detection.numbers import number_network, read_number
 from digit_classification.detection.reading import Reader, ReadingOptions, ThisMachine, results_as
 from digit_classification.detection.session import Session, run_info, run_settings, with_names
 from digit_classification.detection.sorting import Sorter
 from digit_classification.detection.summary import NAMED, Summary
 from digit_classification.detection.writers import as_text
 from digit_classification.network.model_file import load_model
-from digit_classification.network.number import NumberReading, read_numbers
-from digit_classification.pictures import images
-from digit_classification.pictures.decode import Limits, Picture, check_picture, decode
-from digit_classification.pictures.prepare import Prepared, look_at, prepare
+from digit_classification.network.number import NumberReading
+from digit_classification.pictures.decode import Limits, Picture, decode
+from digit_classification.pictures.prepare import Prepared, prepare_picture
 from digit_classification.pictures.sources import Source, find_sources
 from digit_classification.reports.review import Review
 from digit_classification.results.opening import Database
@@ -102,7 +99,7 @@ class DigitPredictor:
         path = Path(model) if model is not None else self.settings.model.path
         self.model = load_model(path, notice=self.messages.print)
         if self.settings.detection.read == "number":
-            check_reads_numbers(self.model)
+            number_network(self.model)  # or it says why there is none
         self.database = database
         self.session: Session | None = None  # the run that is open, or was closed last
 
@@ -110,35 +107,13 @@ class DigitPredictor:
         """Load one picture and bring it to the form that the network was trained on.
 
         Returns it with `digit`, (28, 28) uint8, light ink on dark; or without, and why in `error`.
-
         Raises TypeError if it is nothing that could hold a picture.
         """
         return self._prepare(picture)
 
     def _prepare(self, picture: Picture, *, whole: bool = False) -> Prepared:
-        """Load one picture and normalise it, or keep it as it is, `whole` and grey."""
         invert, proposing = self.settings.detection.invert, self.model.judge is not None
-        if isinstance(picture, np.ndarray | Image.Image):
-            check_picture(picture)
-            prepared = Prepared(Source(name="", path="", explicit=True))
-            try:
-                decoded = decode(picture, self.limits)
-                prepared.note = decoded.note
-                if whole:
-                    prepared.grey = images.grey_from_array(decoded.pixels)
-                else:
-                    look_at(prepared, decoded.pixels, invert, proposing=proposing)
-            except images.ImageError as error:
-                prepared.error = str(error)
-            return prepared
-        if isinstance(picture, str | os.PathLike):
-            path = os.fspath(picture)
-            source = Source(name=path, path=path, explicit=True)
-        else:
-            check_picture(picture)
-            content = picture if isinstance(picture, bytes) else picture.read()
-            source = Source(name="", path="", explicit=True, content=content)
-        return prepare(source, invert, self.limits, proposing=proposing, whole=whole)
+        return prepare_picture(picture, invert, self.limits, proposing=proposing, whole=whole)
 
     @overload
     def predict(self, picture: Picture) -> Result: ...
@@ -170,11 +145,11 @@ class DigitPredictor:
     def read_number(self, picture: Picture, constraint: str | None = None) -> NumberReading:
         """Read the number in a picture; all of it must fit the `constraint`, a regular expression.
 
-        Raises ImageError if the picture cannot be read, TypeError if it is none.
+        Raises ImageError if the picture cannot be read, TypeError if it is none, ModelError if the
+        model has no judge.
         """
-        grey, model = images.grey_from_array(decode(picture, self.limits).pixels), self.model
-        invert = self.settings.detection.invert
-        return read_numbers([grey], invert, model.network, model.judge, constraint)[0]
+        pixels, invert = decode(picture, self.limits).pixels, self.settings.detection.invert
+        return read_number(self.model, pixels, invert, constraint)
 
     def classify_images(
         self,

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
+
 from digit_classification.network.inference import Network
 from digit_classification.network.judge import Judge, ReadingNetwork
 from digit_classification.network.model_file import Model, ModelError
@@ -13,13 +15,28 @@ from digit_classification.pictures.prepare import Prepared
 from digit_classification.results.records import LONGEST_NUMBER, Result, StoredDigit
 
 
-def check_reads_numbers(model: Model) -> None:
-    """Raise ModelError if a model cannot tell which part of a picture is a digit."""
+def number_network(model: Model) -> ReadingNetwork:
+    """Return what reads the digits of numbers.
+
+    Raises ModelError if a model cannot tell which part of a picture is a digit.
+    """
     if model.judge is None:
         raise ModelError(
             f"The model '{model.path}' has no judge, which numbers are read with: train one with "
             "the trainer, or leave out --read number."
         )
+    assert isinstance(model.network, ReadingNetwork)  # or there could be no judge
+    return model.network
+
+
+def read_number(
+    model: Model, pixels: np.ndarray, invert: images.Invert, constraint: str | None
+) -> NumberReading:
+    """Read the number in decoded pixels; raises ModelError as `number_network`."""
+    network = number_network(model)
+    return read_numbers([images.grey_from_array(pixels)], invert, network, model.judge, constraint)[
+        0
+    ]
 
 
 def results_of_numbers(

@@ -11,6 +11,7 @@ import functools
 import hashlib
 import io
 import itertools
+import os
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,7 +22,13 @@ from PIL import Image
 
 from digit_classification.parallel import ATTEMPTS, map_in_parts
 from digit_classification.pictures import images
-from digit_classification.pictures.decode import DEFAULT_LIMITS, Limits, decode
+from digit_classification.pictures.decode import (
+    DEFAULT_LIMITS,
+    Limits,
+    Picture,
+    check_picture,
+    decode,
+)
 from digit_classification.pictures.proposals import Proposal, propose, ready
 from digit_classification.pictures.sources import Source, SourceError, SourceUnavailable, TooLarge
 
@@ -135,22 +142,53 @@ def prepare_many(
             if prepared and enough():
                 break
             image, pixels = _decode(source, content, limits, side)
-            if pixels is not None and whole:
-                image.grey = images.grey_from_array(pixels)
-            elif pixels is not None and images.is_small(pixels):
+            if pixels is not None and images.is_small(pixels) and not whole:
                 small.append((image, pixels))
             elif pixels is not None:
-                look_at(image, pixels, invert, proposing=proposing)
+                _look_at(image, pixels, invert, proposing=proposing, whole=whole)
             prepared.append(image)
         _look_at_small(small, invert, proposing)
     return prepared
 
 
-def look_at(
-    image: Prepared, pixels: np.ndarray, invert: images.Invert, *, proposing: bool = False
+def prepare_picture(
+    picture: Picture,
+    invert: images.Invert,
+    limits: Limits,
+    *,
+    proposing: bool = False,
+    whole: bool = False,
+) -> Prepared:
+    """Do as `prepare` with what a program holds: a path, a file's bytes, pixels.
+
+    Raises TypeError if it is nothing that could hold a picture.
+    """
+    if isinstance(picture, str | os.PathLike):
+        path = os.fspath(picture)
+        source = Source(name=path, path=path, explicit=True)
+        return prepare(source, invert, limits, proposing=proposing, whole=whole)
+    check_picture(picture)
+    if not isinstance(picture, np.ndarray | Image.Image):
+        content = picture if isinstance(picture, bytes) else picture.read()
+        source = Source(name="", path="", explicit=True, content=content)
+        return prepare(source, invert, limits, proposing=proposing, whole=whole)
+    prepared = Prepared(Source(name="", path="", explicit=True))
+    try:
+        decoded = decode(picture, limits)
+        prepared.note = decoded.note
+        _look_at(prepared, decoded.pixels, invert, proposing=proposing, whole=whole)
+    except images.ImageError as error:
+        prepared.error = str(error)
+    return prepared
+
+
+def _look_at(
+    image: Prepared, pixels: np.ndarray, invert: images.Invert, *, proposing: bool, whole: bool
 ) -> None:
     """Fill in what is seen in a picture's decoded pixels."""
-    if proposing:
+    if whole:
+        image.grey = images.grey_from_array(pixels)
+    elif proposing:
         stages = propose(images.grey_from_array(pixels), invert)
         image.proposal, image.others = next(stages)[0], stages
         image.digit, image.rejection = image.proposal.digit, image.proposal.rejection
@@ -166,7 +204,7 @@ def _look_at_small(
     digits = images.normalize_ready([pixels for _, pixels in pictures], invert)
     for (image, pixels), digit in zip(pictures, digits, strict=True):
         if digit is None:
-            look_at(image, pixels, invert, proposing=proposing)
+            _look_at(image, pixels, invert, proposing=proposing, whole=False)
             continue
         image.digit = digit
         if proposing:

@@ -17,7 +17,7 @@ from digit_classification.commands.detect.paths import (
     with_stdin,
 )
 from digit_classification.commands.detect.resuming import run_to_go_on_with
-from digit_classification.detection.numbers import check_reads_numbers
+from digit_classification.detection.numbers import number_network
 from digit_classification.detection.truth import read_truth
 from digit_classification.names import printable
 from digit_classification.network.model_file import load_model
@@ -40,7 +40,7 @@ def print_plan(
     numbers = settings.detection.read == "number"
     if numbers:
         check_asked_of_numbers(arguments)
-        check_reads_numbers(model)
+        number_network(model)
     resumed = arguments.resume is not None
     check_destinations(arguments, settings, paths, resumed=resumed)
     check_database(settings.database)

@@ -23,7 +23,7 @@ from digit_classification.pictures.numbers.candidates import (
     all_candidates,
     single_candidates,
 )
-from digit_classification.pictures.numbers.line import Line, find_line
+from digit_classification.pictures.numbers.line import Line, find_line, product
 from digit_classification.pictures.numbers.segments import Segments, cut_pieces, whole_pieces
 from digit_classification.pictures.proposals.regions import find_regions
 
@@ -58,7 +58,7 @@ class Seen:
             [[left, right, left, right], [top, top, bottom, bottom], [1, 1, 1, 1]], float
         )
         corners[:2] -= 0.5  # the outer edges of the pixels
-        places = (self.line.back @ corners + 0.5) / [[shape[1]], [shape[0]]]
+        places = (product(self.line.back, corners) + 0.5) / [[shape[1]], [shape[0]]]
         low, high = np.clip(places.min(axis=1), 0, 1), np.clip(places.max(axis=1), 0, 1)
         return float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1])
 

@@ -29,9 +29,9 @@ class Candidate:
         first, last: the segments.
         proposal: it alone, in MNIST's form: as if cut out of the number.
         place: height and width in heights of the line, width over height, where its middle is from
-            the line's top (0) to its foot (1), how many segments it has, 1 for its left and its right
-            side where a cut bounds it, 0 where paper does; of the connected pieces that it is of
-            how many they are, how wide the widest is in heights of the line, and which share of
+            the line's top (0) to its foot (1), how many segments it has, 1 for its left and its
+            right side where a cut bounds it, 0 where paper does; of the connected pieces that it
+            is of how many they are, how wide the widest is in heights of the line, which share of
             their ink it holds.
     """
 

@@ -1,7 +1,8 @@
-"""Where in a picture the one line of a number is, and that line straightened and seen from close by."""
+"""Where in a picture the one line of a number is; that line, straightened and from close by."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import cv2
@@ -68,7 +69,7 @@ class _Pieces:
 
 
 def find_line(grey: np.ndarray, dark_ink: bool) -> Line | str | None:
-    """Return the line of a grey picture, (h, w) uint8; what is said instead; None if it is blank."""
+    """Return the line of a grey picture, (h, w) uint8; what is said instead; None if blank."""
     work = reduce(grey, FIRST)
     scale = max(grey.shape) / max(work.shape)
     if min(work.shape) < _FINE:
@@ -234,12 +235,17 @@ def _belongs(pieces: _Pieces, row: list[int], main: list[int], height: float) ->
     return True
 
 
+def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the product of two small matrices, which no BLAS kernel rounds in its own way."""
+    return (a[:, :, None] * b[None]).sum(axis=1)
+
+
 def _closer(
     pieces: _Pieces, band: np.ndarray, height: float, slope: float, back: np.ndarray
 ) -> tuple[np.ndarray, tuple[int, int]]:
-    """Return the map from a view of the line alone, level and DIGIT high, to the picture; its size."""
-    turn = np.arctan(slope)
-    cos, sin = np.cos(turn), np.sin(turn)
+    """Return the map from a view of the line, level and DIGIT high, to the picture; its size."""
+    turn = math.atan(slope)
+    cos, sin = math.cos(turn), math.sin(turn)
     x0, x1 = pieces.x[band], (pieces.x + pieces.w)[band]
     y0, y1 = pieces.y[band], (pieces.y + pieces.h)[band]
     corners = np.array([[x0, x1, x0, x1], [y0, y0, y1, y1]]).reshape(2, -1)
@@ -250,8 +256,8 @@ def _closer(
     step = height / DIGIT
     size = np.maximum(8, np.rint(size / step)).astype(int)
     turned = np.array([[cos, -sin], [sin, cos]])
-    linear = back[:, :2] @ turned
-    offset = linear @ np.array([left, top]) + back[:, 2]
+    linear = product(back[:, :2], turned)
+    offset = product(linear, np.array([[left], [top]]))[:, 0] + back[:, 2]
     view = np.concatenate([linear * step, offset[:, None]], axis=1)
     return view, (int(size[0]), int(size[1]))
 
@@ -260,10 +266,10 @@ def _seen_through(
     grey: np.ndarray, view: np.ndarray, size: tuple[int, int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the picture as a view shows it, uint8, and the view."""
-    scale = float(np.hypot(view[0, 0], view[1, 0]))
+    scale = math.sqrt(view[0, 0] ** 2 + view[1, 0] ** 2)
     height, width = grey.shape
     reach = np.array([[0, size[0], 0, size[0]], [0, 0, size[1], size[1]], [1, 1, 1, 1]])
-    seen = view @ reach
+    seen = product(view, reach)
     left, top = np.floor(np.clip(seen.min(axis=1) - 2, 0, [width - 1, height - 1])).astype(int)
     right, bottom = np.ceil(np.clip(seen.max(axis=1) + 2, 1, [width, height])).astype(int)
     part = np.ascontiguousarray(grey[top : max(bottom, top + 1), left : max(right, left + 1)])
@@ -312,5 +318,5 @@ def _upright(
     sheared = cv2.warpAffine(mask * 255, shear, size, flags=flags)
     sheared_ink = cv2.warpAffine(ink, shear, size, flags=flags)
     whole = np.concatenate([shear, [[0, 0, 1]]])
-    exact = back @ whole
+    exact = product(back, whole)
     return (sheared > 127).astype(np.uint8), sheared_ink, exact

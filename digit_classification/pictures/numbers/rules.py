@@ -62,7 +62,7 @@ def without_rules(mask: np.ndarray) -> tuple[np.ndarray, float | None]:
 
 
 def _around_others(stats: np.ndarray) -> np.ndarray:
-    """Return which pieces are sparse, and have others inside, as a box around a digit, (n,) bool."""
+    """Return which pieces are sparse, and have others inside, as a box does, (n,) bool."""
     x, y, width, height, area = stats.T
     inside = (x[None] > x[:, None]) & (y[None] > y[:, None])
     inside &= (x + width)[None] < (x + width)[:, None]
@@ -114,9 +114,16 @@ def _flat_lines(piece: np.ndarray) -> list[_Line]:
         if len(columns) < 0.4 * length:
             continue
         rows = (pixels[:, columns] * np.arange(height)[:, None]).sum(axis=0) / depth[columns]
-        slope, middle = np.polyfit(columns, rows, 1)
-        lines.append(_Line(pixels, float(slope), float(middle), thickness))
+        lines.append(_Line(pixels, *_straight(columns, rows), thickness))
     return sorted(lines, key=lambda line: line.at(width / 2))
+
+
+def _straight(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Return slope and height at 0 of the line nearest to points, (n,) each, by least squares."""
+    x_mean, y_mean = float(x.mean()), float(y.mean())
+    spread = float(((x - x_mean) ** 2).sum())
+    slope = float(((x - x_mean) * (y - y_mean)).sum()) / spread if spread else 0.0
+    return slope, y_mean - slope * x_mean
 
 
 def _opened(piece: np.ndarray, kernel: np.ndarray) -> np.ndarray:

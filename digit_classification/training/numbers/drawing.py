@@ -108,15 +108,16 @@ def draw_number(rng: Rng, digits: Digits, layout: Layout) -> NumberPicture:
         places = _places(rng, written, text, height, layout)
         sheet, places = _on_paper(rng, written, places, height, layout)
     owner = _lay_down(rng, sheet, written, places, papers.pen_for(rng, sheet))
-    if layout.paper == "desk":
+    on_desk = layout.paper == "desk"
+    if on_desk:
         desk = papers.wood(rng, round(1.5 * sheet.height), round(1.25 * sheet.width))
-        sheet, owner = cameras.lay_on(rng, sheet, desk, 0.6, float(rng.normal(0, 2))), None
+        sheet = cameras.lay_on(rng, sheet, desk, 0.6, float(rng.normal(0, 2)))
     if layout.real:
         _take_picture(rng, sheet, height)
     pixels = np.clip(sheet.pixels + 0.5, 0, 255).astype(np.uint8)
     if rng.random() < 0.35:
         pixels = cv2.cvtColor(pixels, cv2.COLOR_RGB2GRAY)
-    return NumberPicture(pixels, text, owner)
+    return NumberPicture(pixels, text, None if on_desk else owner)
 
 
 def _take_picture(rng: Rng, sheet: Sheet, height: float) -> None:
@@ -245,7 +246,9 @@ def _with_margins(
     written: list[np.ndarray], places: list[tuple[int, int]], margins: tuple[int, int, int, int]
 ) -> tuple[int, int, list[tuple[int, int]]]:
     """Return width, height and places of what gets such margins: left, top, right, bottom."""
-    boxes = [(x, y, x + i.shape[1], y + i.shape[0]) for (x, y), i in zip(places, written)]
+    boxes = [
+        (x, y, x + i.shape[1], y + i.shape[0]) for (x, y), i in zip(places, written, strict=True)
+    ]
     left, top = min(b[0] for b in boxes), min(b[1] for b in boxes)
     right, bottom = max(b[2] for b in boxes), max(b[3] for b in boxes)
     moved = [(x - left + margins[0], y - top + margins[1]) for x, y in places]
@@ -305,16 +308,16 @@ def _in_cells(
     left, top = float(margins[0]), float(margins[1])
     size = round(cell + top + margins[3]), round(frames[-1][1] + left + margins[2])
     sheet = papers.light_paper(rng, *size)
-    ink = papers.printed_on(rng, sheet, float(rng.uniform(0.4, 1)))
+    printed = papers.printed_on(rng, sheet, float(rng.uniform(0.4, 1)))
     line = max(0.8, height * float(rng.uniform(0.015, 0.05)))
     teeth = float(rng.uniform(0.25, 0.6)) if layout.paper == "comb" else 1.0
     if layout.paper == "comb":
         whole = (left, top + cell * (1 - teeth), left + frames[-1][1], top + cell)
-        lines.frame(rng, sheet, whole, line, ink, sides="lrb")
+        lines.frame(rng, sheet, whole, line, printed, sides="lrb")
     for begin, end in frames:
         box = (left + begin, top + cell * (1 - teeth), left + end, top + cell)
         sides = "lr" if layout.paper == "comb" else "ltrb"
-        lines.frame(rng, sheet, box, line, ink, sides=sides)
+        lines.frame(rng, sheet, box, line, printed, sides=sides)
     return sheet, [(round(x + left), round(y + top)) for x, y in places]
 
 
