@@ -62,7 +62,7 @@ from digit_classification.training.checkpoint import (
     load_checkpoint,
     settings_to_keep,
 )
-from digit_classification.training.dataset import CLASSES, DatasetError
+from digit_classification.training.datasets.dataset import CLASSES, DatasetError
 from digit_classification.training.epochs import Scores, TrainingLoop
 from digit_classification.training.judging import JudgeTraining, train_judge
 from digit_classification.training.learner import Learner, TrainingError, check_size

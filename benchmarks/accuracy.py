@@ -51,7 +51,7 @@ from digit_classification.parallel import default_workers  # noqa: E402
 from digit_classification.pictures.images import SIDE  # noqa: E402
 from digit_classification.pictures.prepare import prepare_all  # noqa: E402
 from digit_classification.pictures.sources import Source, SourceError, find_sources  # noqa: E402
-from digit_classification.training.dataset import DatasetError  # noqa: E402
+from digit_classification.training.datasets.dataset import DatasetError  # noqa: E402
 from digit_classification.training.scores import calibration_error  # noqa: E402
 from digit_classification_detector import DigitPredictor  # noqa: E402
 from digit_classification_model_trainer import DigitClassifier  # noqa: E402

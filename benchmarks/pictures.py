@@ -52,7 +52,7 @@ from digit_classification.config import (  # noqa: E402
 from digit_classification.network.model_file import ModelError  # noqa: E402
 from digit_classification.pictures.sources import SourceError  # noqa: E402
 from digit_classification.results.records import Result  # noqa: E402
-from digit_classification.training.dataset import DatasetError  # noqa: E402
+from digit_classification.training.datasets.dataset import DatasetError  # noqa: E402
 from digit_classification.training.scenes import Digits, Kind, Scene  # noqa: E402
 from digit_classification.training.scenes.letters import FontError  # noqa: E402
 from digit_classification.training.scenes.strokes import Hand, from_picture, write  # noqa: E402

@@ -10,7 +10,7 @@ from rich.console import Console
 from digit_classification.cli.terminal import confusion_table, make_table
 from digit_classification.cli.wording import counted
 from digit_classification.names import printable
-from digit_classification.training.dataset import CLASSES, Dataset
+from digit_classification.training.datasets.dataset import CLASSES, Dataset
 
 
 def print_evaluation(

@@ -39,7 +39,7 @@ from digit_classification.reports.training_record import (
     left_out,
     open_picture,
 )
-from digit_classification.training.dataset import CLASSES
+from digit_classification.training.datasets.dataset import CLASSES
 
 TEMPLATE = Path(__file__).with_suffix(".html")
 STYLE = Path(__file__).with_suffix(".css")

@@ -13,7 +13,7 @@ from PIL import Image
 from digit_classification.pictures import images
 from digit_classification.pictures.decode import DEFAULT_LIMITS, ImageError, Limits, decode
 from digit_classification.pictures.sources import Source, SourceError, find_named, is_zip
-from digit_classification.training.dataset import Dataset
+from digit_classification.training.datasets.dataset import Dataset
 from digit_classification.training.epochs import best_epoch
 from digit_classification.training.parts import Parts
 from digit_classification.training.scores import (

@@ -41,7 +41,7 @@ from digit_classification.reports.training_record import (
     measure,
     open_picture,
 )
-from digit_classification.training.dataset import Dataset
+from digit_classification.training.datasets.dataset import Dataset
 from digit_classification.training.scores import reliability
 
 CAPTIONS = {

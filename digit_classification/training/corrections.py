@@ -34,7 +34,7 @@ from digit_classification.pictures.images import SIDE
 from digit_classification.pictures.png import decode_plain_png
 from digit_classification.pictures.prepare import Prepared, prepare_all
 from digit_classification.pictures.sources import find_named
-from digit_classification.training.dataset import CLASSES, Dataset, DatasetError, Findings
+from digit_classification.training.datasets.dataset import CLASSES, Dataset, DatasetError, Findings
 
 COLUMNS = ("path", "digit", "sha256")
 NUMBER_COLUMNS = ("number", "place", "image")

@@ -20,7 +20,7 @@ from digit_classification.names import printable
 from digit_classification.pictures.decode import Limits
 from digit_classification.settings import Settings
 from digit_classification.training.corrections import only_new, read_corrections, relabel
-from digit_classification.training.dataset import (
+from digit_classification.training.datasets.dataset import (
     CLASSES,
     Dataset,
     DatasetError,

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from digit_classification.training.dataset import CLASSES
+from digit_classification.training.datasets.dataset import CLASSES
 
 BINS = 15  # of the calibration error
 THRESHOLDS = (0.0, 0.5, 0.6, 0.8, 0.9, 0.95, 0.99, 0.999)

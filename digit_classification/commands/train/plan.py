@@ -10,7 +10,7 @@ from digit_classification.commands.train.export import export_destination
 from digit_classification.pictures import images
 from digit_classification.settings import Settings
 from digit_classification.training.checkpoint import Checkpoint
-from digit_classification.training.dataset import CLASSES
+from digit_classification.training.datasets.dataset import CLASSES
 from digit_classification.training.learner import steps_per_epoch
 from digit_classification.training.parts import Parts
 

@@ -24,7 +24,7 @@ from digit_classification.pictures.decode import DEFAULT_LIMITS, Limits
 from digit_classification.pictures.images import SIDE
 from digit_classification.pictures.prepare import Prepared, prepare_all
 from digit_classification.pictures.sources import Source, SourceError, is_zip, list_folder, list_zip
-from digit_classification.training import dataset_cache
+from digit_classification.training.datasets import cache as dataset_cache
 from digit_classification.urls import OBJECT_STORES
 
 CLASSES = tuple("0123456789")

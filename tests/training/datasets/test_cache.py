@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from digit_classification.pictures import images
-from digit_classification.training import dataset as dataset_module
-from digit_classification.training import dataset_cache
-from digit_classification.training.dataset import Dataset, DatasetError, read_dataset
+from digit_classification.training.datasets import cache as dataset_cache
+from digit_classification.training.datasets import dataset as dataset_module
+from digit_classification.training.datasets.dataset import Dataset, DatasetError, read_dataset
 from tests.drawing import draw_digit, png, write_dataset, zip_folder
 
 

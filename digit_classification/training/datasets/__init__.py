@@ -1,0 +1,1 @@
+"""What the networks learn from, as people have it: folders, zips, arrays and tables."""
