@@ -99,12 +99,7 @@ class Archive(zipfile.ZipFile):
 
         Raises ArchiveError with a short reason, KeyError if there is no such member, and OSError.
         """
-        info = self.getinfo(name)
-        if info.flag_bits & 0x1:
-            raise ArchiveError("encrypted")
-        # Of the others, bzip2 and LZMA, zipfile unpacks a portion whatever it grows to.
-        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-            raise ArchiveError("compressed in another way than deflate: pack the zip again")
+        info = self._checked(name)
         if info.file_size > limit:
             raise ArchiveError(f"larger than {limit / 2**20:,.0f} MiB")
         content = io.BytesIO()
@@ -116,3 +111,20 @@ class Archive(zipfile.ZipFile):
         except DAMAGED as error:
             raise ArchiveError(f"damaged in the zip ({error})") from None
         return content.getvalue()
+
+    def start_of(self, name: str, size: int) -> bytes:
+        """Return the first `size` bytes of a member, or all; raises what `read_member` does."""
+        try:
+            with self.open(self._checked(name)) as member:
+                return member.read(size)
+        except DAMAGED as error:
+            raise ArchiveError(f"damaged in the zip ({error})") from None
+
+    def _checked(self, name: str) -> zipfile.ZipInfo:
+        info = self.getinfo(name)
+        if info.flag_bits & 0x1:
+            raise ArchiveError("encrypted")
+        # Of the others, bzip2 and LZMA, zipfile unpacks a portion whatever it grows to.
+        if info.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            raise ArchiveError("compressed in another way than deflate: pack the zip again")
+        return info

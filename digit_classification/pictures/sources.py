@@ -5,6 +5,7 @@ A `Source` is cheap to list and to send to another process; nothing is opened be
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import glob
 import itertools
@@ -15,6 +16,7 @@ import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
+from typing import BinaryIO
 
 from digit_classification.names import printable, unescape_undecodable
 from digit_classification.pictures import object_store
@@ -100,6 +102,23 @@ class Source:
         except ValueError:  # what Python says of a path with a NUL
             raise SourceError("no path: it holds a NUL") from None
 
+    def start(self, size: int) -> bytes:
+        """Return the first `size` bytes of a file on disk or in a zip, or all of it.
+
+        Raises SourceError with a short reason.
+        """
+        try:
+            if self.member is not None:
+                return _archive(self.path).start_of(self.member, size)
+            with self._open() as file:
+                return file.read(size)
+        except KeyError:
+            raise SourceError("no such file in the zip") from None
+        except ArchiveError as error:
+            raise SourceError(str(error)) from None
+        except OSError as error:
+            raise SourceError(_reason(error)) from None
+
     def _read_object(self, at_most: int) -> bytes:
         try:
             return object_store.read_url(self.path, at_most)
@@ -110,19 +129,24 @@ class Source:
         except StoreError as error:
             raise SourceError(str(error)) from None
 
-    def _read_file(self, at_most: int) -> bytes:
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[BinaryIO]:
         _check_regular(os.stat(self.path))  # merely opening a device may do something
         with open(self.path, "rb", opener=_open_at_once) as file:
-            status = os.fstat(file.fileno())
-            _check_regular(status)  # whoever may write to the folder could have changed it
-            if status.st_size > at_most:
+            # Whoever may write to the folder could have changed it.
+            _check_regular(os.fstat(file.fileno()))
+            yield file
+
+    def _read_file(self, at_most: int) -> bytes:
+        with self._open() as file:
+            size = os.fstat(file.fileno()).st_size
+            if size > at_most:
                 raise _too_large(at_most)
-            return file.read(status.st_size)  # asked for more, Python makes room for all of that
+            return file.read(size)  # asked for more, Python makes room for all of that
 
     def _read_member(self, member: str, at_most: int) -> bytes:
         try:
-            archive = _open_zip(self.path, os.stat(self.path).st_mtime_ns, os.getpid())
-            return archive.read_member(member, at_most)
+            return _archive(self.path).read_member(member, at_most)
         except KeyError:
             raise SourceError("no such file in the zip") from None
         except ArchiveError as error:
@@ -150,6 +174,10 @@ def _reason(error: OSError) -> str:
 
 def _cannot(verb: str, url: str, error: StoreError) -> str:
     return f"'{printable(url)}' cannot be {verb}: {error}."
+
+
+def _archive(path: str) -> Archive:
+    return _open_zip(path, os.stat(path).st_mtime_ns, os.getpid())
 
 
 @functools.lru_cache(maxsize=4)
@@ -217,7 +245,7 @@ def list_zip(path: str) -> Iterator[Source]:
     Raises SourceError with a short reason if it cannot be listed.
     """
     try:
-        archive = _open_zip(path, os.stat(path).st_mtime_ns, os.getpid())
+        archive = _archive(path)
     except OSError as error:
         raise SourceError(_reason(error)) from None
     except ArchiveError as error:
