@@ -7,8 +7,8 @@
     python digit_classification_model_trainer.py --report report
     python digit_classification_model_trainer.py --skip-training --export onnx
 
-A dataset is a folder or a zip with a folder of images for each digit, 0 to 9.  Without
-options, the settings in config.yaml apply: the bundled MNIST, and digit_classification.keras.
+A dataset is a folder or a zip with a folder of images for each digit, or another form that
+docs/datasets.md lists.  Without options, the settings in config.yaml apply: the bundled MNIST.
 
 In Python:
 
@@ -66,7 +66,7 @@ from digit_classification.training.datasets.dataset import CLASSES, DatasetError
 from digit_classification.training.epochs import Scores, TrainingLoop
 from digit_classification.training.judging import JudgeTraining, train_judge
 from digit_classification.training.learner import Learner, TrainingError, check_size
-from digit_classification.training.parts import Parts, read_parts
+from digit_classification.training.parts import ArrayPair, ArrayPairs, Parts, read_parts
 from digit_classification.training.scenes.letters import FontError
 from digit_classification.training.scores import score_test
 
@@ -86,16 +86,18 @@ USER_ERRORS = (
 
 
 class DigitClassifier:
-    """Trains a dense network on a folder-per-class dataset, from reading it to saving the model.
+    """Trains a dense network on a dataset, from reading it to saving the model.
 
-    `output` takes results, `messages` progress; both are rich consoles.  With `resume`, `train`
-    goes on where an interrupted training of the same settings and images stopped.
+    `dataset` replaces the settings' datasets by arrays: images and labels, or two such pairs, the
+    second for the test.  `output` takes results, `messages` progress; both are rich consoles.
+    With `resume`, `train` goes on where an interrupted training of the same stopped.
     """
 
     def __init__(
         self,
         settings: Settings | None = None,
         *,
+        dataset: ArrayPair | ArrayPairs | None = None,
         output: Console | None = None,
         messages: Console | None = None,
         quiet: bool = False,
@@ -107,6 +109,7 @@ class DigitClassifier:
             output or make_console(), messages or make_console(stderr=True), quiet, verbose
         )
         self.resume = resume
+        self.arrays = dataset
         self.parts: Parts | None = None  # of the dataset, once it is read
         self.model: Any = None  # a keras.Sequential, once built
         self.curve: list[Scores] = []  # the scores of each epoch
@@ -137,7 +140,7 @@ class DigitClassifier:
         Raises DatasetError if a dataset cannot be used.
         """
         if self.parts is None:
-            self.parts = read_parts(self.settings, self.terminal)
+            self.parts = read_parts(self.settings, self.terminal, self.arrays)
         return self.parts
 
     def _build_model(self) -> None:
@@ -196,7 +199,7 @@ class DigitClassifier:
         self.model.set_weights(loop.best_weights)
         logits = learner.read(parts.validation.digits)
         self.temperature = find_temperature(logits, parts.validation.labels)
-        self.model = build_saved_network(self.model, self.temperature)
+        self.model = build_saved_network(self.model, self.temperature, parts.digits)
         if training.scenes and not self.interrupted:
             self.judging = train_judge(self.model, parts, self.settings, self.terminal)
             self.interrupted_by = self.judging.interrupted_by
@@ -238,9 +241,9 @@ class DigitClassifier:
         Raises ModelError if it cannot be written, or if `folder` is there already.
         """
         check_report(folder)
-        parts, data = self._load_and_preprocess_data(), self.settings.dataset
+        parts = self._load_and_preprocess_data()
         # The first image of each digit: those drawn by the program come last.
-        first = [np.flatnonzero(parts.training.labels == digit)[0] for digit in range(10)]
+        first = [np.flatnonzero(parts.training.labels == digit)[0] for digit in parts.digits]
         examples = parts.training.digits[first]
         rng = np.random.default_rng(self.settings.training.seed)
         training = Training(
@@ -249,7 +252,6 @@ class DigitClassifier:
             settings=settings_text(self.settings, TRAINER_SECTIONS, absolute=True),
             parts=parts,
             limits=Limits(**self.settings.images.model_dump()),
-            test_path=data.test_path or data.path,
             probabilities=self.probabilities,
             examples=examples,
             # A call draws with one pen.
@@ -262,7 +264,7 @@ class DigitClassifier:
     def _card(self) -> dict[str, Any]:
         """Return what the model file says about itself."""
         return {
-            "classes": list(CLASSES),
+            "classes": [*map(str, self._load_and_preprocess_data().digits)],
             "datasets": {
                 name: {"path": str(data.path), "sha256": data.sha256, "counts": data.counts}
                 for name, data in self._load_and_preprocess_data().datasets.items()

@@ -55,7 +55,7 @@ YARDSTICKS = ROOT / "benchmarks" / "yardsticks.py"
 READ_60_000 = """
 import sys, time
 from pathlib import Path
-from digit_classification.training.datasets.dataset import read_dataset
+from digit_classification.training.datasets.reading import read_dataset
 if __name__ == "__main__":
     begin = time.perf_counter()
     read_dataset(Path(sys.argv[1]), cache=sys.argv[2] == "cache")

@@ -31,7 +31,7 @@ from digit_classification.cli.quiet import import_keras  # noqa: E402
 from digit_classification.cli.terminal import make_console  # noqa: E402
 from digit_classification.network.architecture import build_learning_network  # noqa: E402
 from digit_classification.settings import TrainingSettings  # noqa: E402
-from digit_classification.training.datasets.dataset import read_dataset  # noqa: E402
+from digit_classification.training.datasets.reading import read_dataset  # noqa: E402
 from digit_classification.training.epochs import images_by_epoch  # noqa: E402
 from digit_classification.training.learner import Learner  # noqa: E402
 from digit_classification.training.parts import Part  # noqa: E402

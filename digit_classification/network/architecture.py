@@ -7,7 +7,7 @@ saved computes the same with plain dense layers, and its probabilities are calib
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -20,6 +20,7 @@ DIGITS = 10
 # Where the temperature is looked for.  A small validation set may be read without a mistake,
 # and then no temperature would be too low.
 TEMPERATURES = (0.5, 5.0)
+NEVER = -10_000.0  # the logit of a digit that was not learned: far below any other's
 
 
 def build_learning_network(hidden_units: Sequence[int]) -> Any:
@@ -37,12 +38,14 @@ def build_learning_network(hidden_units: Sequence[int]) -> Any:
     return _sequential([*hidden, layers.Dense(DIGITS)])
 
 
-def build_saved_network(learned: Any, temperature: float) -> Any:
+def build_saved_network(
+    learned: Any, temperature: float, digits: Collection[int] = range(DIGITS)
+) -> Any:
     """Return the keras.Sequential to save: (n, 28, 28) pixels -> (n, 10) probabilities.
 
     Each batch normalisation becomes part of the dense layer before it, and the temperature part
     of the last one, so that nothing but dense layers is left.  The first kernel is rounded as the
-    detector will compute with it.
+    detector will compute with it.  It answers with the `digits` that it has learned and no other.
     """
     layers = import_keras().layers
     dense = [layer for layer in learned.layers if isinstance(layer, layers.Dense)]
@@ -59,7 +62,10 @@ def build_saved_network(learned: Any, temperature: float) -> Any:
         gamma, beta, mean, variance = norm.get_weights()
         scale = gamma / np.sqrt(variance + norm.epsilon)
         weights += [layer.get_weights()[0] * scale, beta - mean * scale]
-    weights += [array / temperature for array in last.get_weights()]
+    kernel, bias = (array / temperature for array in last.get_weights())
+    never = [digit for digit in range(DIGITS) if digit not in digits]
+    kernel[:, never], bias[never] = 0, NEVER
+    weights += [kernel, bias]
     weights[0] = rounded_for_pixels(weights[0])
     saved.set_weights(weights)
     return saved

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from digit_classification.training.scores import Bin
+from digit_classification.training.scores import FEW, Bin
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -151,7 +151,8 @@ def confusion_matrix(matrix: np.ndarray, *, normalised: bool) -> Draw:
 
     Only mistakes are coloured: beside the diagonal, they would all look like nothing.
     """
-    shares = 100 * matrix / matrix.sum(axis=1, keepdims=True)
+    of_each = matrix.sum(axis=1)
+    shares = 100 * matrix / np.maximum(matrix.sum(axis=1, keepdims=True), 1)
     values = shares if normalised else matrix
 
     def draw(theme: Theme) -> Figure:
@@ -169,13 +170,13 @@ def confusion_matrix(matrix: np.ndarray, *, normalised: bool) -> Draw:
             value = values[true, read]
             if true == read:
                 axes.add_patch(_cell(read, true, theme.grid))
-            elif value == 0:
+            if not of_each[true] or (true != read and value == 0):
                 continue
             strong = true != read and value > 0.5 * strongest
             axes.text(
                 read,
                 true,
-                _share(value) if normalised else f"{value:,}",
+                _share(value, matrix[true, read], of_each[true]) if normalised else f"{value:,}",
                 ha="center",
                 va="center",
                 fontsize=8.5,
@@ -202,7 +203,10 @@ def _cell(x: int, y: int, colour: str) -> Any:
     return Rectangle((x - 0.5, y - 0.5), 1, 1, color=colour, lw=0)
 
 
-def _share(value: float) -> str:
+def _share(value: float, images: int, of_all: int) -> str:
+    """Return a percentage; of few images, how many they are."""
+    if of_all < FEW:
+        return f"{images}/{of_all}"
     return "100" if value == 100 else f"{value:.1f}" if value >= 0.05 else f"{value:.2f}"
 
 

@@ -11,6 +11,9 @@ from digit_classification.cli.terminal import confusion_table, make_table
 from digit_classification.cli.wording import counted
 from digit_classification.names import printable
 from digit_classification.training.datasets.dataset import CLASSES, Dataset
+from digit_classification.training.scores import FEW, DigitScores, Share, scores_by_digit
+
+OF_FEW = f"In brackets, of fewer than {FEW} images: the 95 % confidence interval (Wilson)."
 
 
 def print_evaluation(
@@ -22,8 +25,10 @@ def print_evaluation(
     tables: bool = True,
 ) -> None:
     """Print the scores of the test and of the judge, and whether `corrections` were learned."""
+    total = evaluation["images"]
+    accuracy = Share(round(evaluation["accuracy"] * total), total)
     line = (
-        f"Test accuracy: {evaluation['accuracy']:.2%} of {evaluation['images']:,} images, "
+        f"Test accuracy: {share_in_words(accuracy)} of {total:,} images, "
         f"loss {evaluation['loss']:.4f}"
     )
     if corrections is not None:
@@ -33,19 +38,33 @@ def print_evaluation(
     if not tables:
         return
     per_digit = make_table("digit", "precision", "recall", "F1", "images")
-    for name, scores in evaluation["digits"].items():
-        per_digit.add_row(
-            name,
-            f"{scores['precision']:.2%}",
-            f"{scores['recall']:.2%}",
-            f"{scores['f1']:.2%}",
-            f"{scores['support']:,}",
-        )
+    rows = scores_by_digit(evaluation)
+    for row in rows:
+        per_digit.add_row(*digit_in_words(row))
     output.print(per_digit)
+    if any(row.f1 is None for row in rows):
+        output.print(OF_FEW)
     output.print("Confusion matrix: rows are the true digits, columns what was read.")
     output.print(confusion_table(CLASSES, evaluation["confusion_matrix"]))
     if judge is not None:
         output.print(judge_in_words(judge))
+
+
+def digit_in_words(row: DigitScores) -> list[str]:
+    """Return the digit, its precision, recall and F1, and its images."""
+    f1 = "–" if row.f1 is None else f"{row.f1:.2%}"
+    shares = [share_in_words(share) for share in (row.precision, row.recall)]
+    return [row.digit, *shares, f1, f"{row.images:,}"]
+
+
+def share_in_words(share: Share) -> str:
+    """Return a percentage, with its interval if it is of few images."""
+    if share.value is None:
+        return "–"
+    if share.interval is None:
+        return f"{share.value:.2%}"
+    low, high = share.interval
+    return f"{share.value:.2%} ({low:.0%} to {high:.0%})"
 
 
 def judge_in_words(scores: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ from digit_classification.cli.wording import counted, duration
 from digit_classification.names import printable
 from digit_classification.pictures import images
 from digit_classification.pictures.decode import Limits
-from digit_classification.reports.evaluation import judge_in_words
+from digit_classification.reports.evaluation import OF_FEW, judge_in_words
 from digit_classification.reports.markup import (
     html_table,
     percent,
@@ -40,6 +40,12 @@ from digit_classification.reports.training_record import (
     open_picture,
 )
 from digit_classification.training.datasets.dataset import CLASSES
+from digit_classification.training.scores import (
+    DigitScores,
+    Share,
+    scores_by_digit,
+    share_of,
+)
 
 TEMPLATE = Path(__file__).with_suffix(".html")
 STYLE = Path(__file__).with_suffix(".css")
@@ -76,14 +82,15 @@ def _datasets_in_words(training: Training) -> str:
     def shown(path: Path) -> str:
         return f'<span class="path">{safe(path.as_posix())}</span>'
 
-    dataset, *others = training.datasets
-    corrections = [data for data in others if data.path != training.test_path]
-    words = shown(dataset.path)
-    for data in corrections:
-        words += f" with {counted(len(data), 'correction')} of {shown(data.path)}"
-    if training.test_path == dataset.path:
+    datasets = training.parts.datasets
+    words = shown(datasets["dataset"].path)
+    if (corrections := datasets.get("corrections")) is not None:
+        words += f" with {counted(len(corrections), 'correction')} of {shown(corrections.path)}"
+    if (tested := datasets.get("test_dataset")) is None:
         return f"{words}; a part was held back for the test"
-    return f"{words}, tested on {shown(training.test_path)}"
+    if tested.path == datasets["dataset"].path:
+        return f"{words}, tested on the test set there"
+    return f"{words}, tested on {shown(tested.path)}"
 
 
 def _how_good(training: Training, metrics: Mapping[str, Any]) -> str:
@@ -91,9 +98,9 @@ def _how_good(training: Training, metrics: Mapping[str, Any]) -> str:
     mistakes, total = metrics["mistakes"], metrics["images"]
     one_in = f", one in {total / mistakes:,.0f}" if 0 < mistakes < total / 3 else ""
     planned = metrics["epochs_planned"]
-    name, hardest = min(metrics["digits"].items(), key=lambda item: item[1]["recall"])
+    hardest = min(scores_by_digit(metrics), key=lambda row: row.recall.value or 0)
     tiles = {
-        "Hardest digit": (name, f"{percent(hardest['recall'])} of them are read right"),
+        "Hardest digit": (hardest.digit, f"{_share(hardest.recall)} of them are read right"),
         "Loss": (f"{metrics['loss']:.4f}", "cross-entropy on the test images"),
         "Calibration error": (percent(metrics["calibration_error"]), "of confidence; 0 is best"),
         "Best epoch": (
@@ -137,7 +144,7 @@ def _notes(training: Training, metrics: Mapping[str, Any]) -> list[str]:
             f"With {metrics['images']:,} test images the accuracy is only known to lie between "
             f"{percent(low, 1)} and {percent(high, 1)}. More of them would tell more."
         )
-    if len(training.datasets) == 1:
+    if "test_dataset" not in training.parts.datasets:
         notes.append(
             "The test images are of the same dataset as those learned from, and so perhaps of the "
             "same writers: on other people's digits expect more mistakes. --test-dataset names a "
@@ -163,7 +170,7 @@ def _most_confused(metrics: Mapping[str, Any]) -> str:
         [
             f"{pair['digit']} read as {pair['read_as']}",
             f"{pair['images']:,}",
-            percent(pair["share"]),
+            _share(share_of(pair)),
             f'<td class="text"><progress max="{top}" value="{pair["images"]}"></progress></td>',
         ]
         for pair in pairs[:PAIRS]
@@ -174,22 +181,36 @@ def _most_confused(metrics: Mapping[str, Any]) -> str:
 
 
 def _each_digit(metrics: Mapping[str, Any]) -> str:
-    lowest = min(row["f1"] for row in metrics["digits"].values())
+    digits = scores_by_digit(metrics)
+    lowest = min((row.f1 for row in digits if row.f1 is not None), default=1)
 
-    def f1(row: Mapping[str, Any]) -> str:
-        worst = row["f1"] == lowest < 1
-        return f"<td{' class=worst' * worst}>{percent(row['f1'])}</td>"
+    def f1(row: DigitScores) -> str:
+        if row.f1 is None:
+            return "–"
+        return f"<td{' class=worst' * (row.f1 == lowest < 1)}>{percent(row.f1)}</td>"
 
     rows = [
-        [name, percent(row["precision"]), percent(row["recall"]), f1(row), f"{row['support']:,}"]
-        for name, row in metrics["digits"].items()
+        [row.digit, _share(row.precision), _share(row.recall), f1(row), f"{row.images:,}"]
+        for row in digits
     ]
+    of_few = f" {OF_FEW}" if any(row.f1 is None for row in digits) else ""
     return (
         "<h3>Each digit</h3>"
         + html_table(["digit", "precision", "recall", "F1", "images"], rows)
         + '<p class="small muted">Precision: of the images read as this digit, so many are it. '
-        "Recall: of the images of this digit, so many are read as it. F1: their harmonic mean.</p>"
+        "Recall: of the images of this digit, so many are read as it. F1: their harmonic mean."
+        f"{of_few}</p>"
     )
+
+
+def _share(share: Share) -> str:
+    """Return a percentage, with its interval if it is of few images."""
+    if share.value is None:
+        return "–"
+    if share.interval is None:
+        return percent(share.value)
+    low, high = share.interval
+    return f"{percent(share.value)} ({100 * low:.0f} to {percent(high, 0)})"
 
 
 def _worst_mistakes(training: Training) -> str:
@@ -210,7 +231,7 @@ def _worst_mistakes(training: Training) -> str:
 
 
 def _mistake(training: Training, index: int) -> str:
-    dataset, name = training.test_path, training.parts.test.names[index]
+    dataset, name = training.tested.path, training.parts.test.names[index]
     truth, read = training.truth[index], training.read[index]
     seen = training.parts.test.digits[index]
     views = f'<img class="raw" src="{png_url(seen)}" alt="as the network sees it">'

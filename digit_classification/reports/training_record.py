@@ -38,10 +38,9 @@ class Training:
     settings: str  # those in effect, as YAML
     parts: Parts
     limits: Limits  # of the pictures that are opened
-    test_path: Path  # of the dataset that the test images are of
     probabilities: np.ndarray  # (n, 10), of the test images
-    examples: np.ndarray  # (10, 28, 28) uint8: one training image of each digit
-    distorted: np.ndarray  # (10, k, 28, 28) uint8: the same as the network learned from them
+    examples: np.ndarray  # (d, 28, 28) uint8: one training image of each digit that is learned
+    distorted: np.ndarray  # (d, k, 28, 28) uint8: the same as the network learned from them
 
     @property
     def truth(self) -> np.ndarray:
@@ -50,6 +49,12 @@ class Training:
     @property
     def datasets(self) -> list[Dataset]:
         return [*self.parts.datasets.values()]
+
+    @property
+    def tested(self) -> Dataset:
+        """The dataset that the test images are of."""
+        of_all = self.parts.datasets
+        return of_all.get("test_dataset", of_all["dataset"])
 
     @property
     def counts(self) -> dict[str, np.ndarray]:
@@ -133,6 +138,12 @@ def left_out(datasets: Sequence[Dataset]) -> list[Kind]:
             gather(
                 lambda data: [(name, f"copy of {kept}") for name, kept in data.findings.duplicates]
             ),
+        ),
+        Kind(
+            "no digit",
+            "Left out: of no digit",
+            "Their labels are no digits, are missing, or contradict each other.",
+            gather(lambda data: data.findings.unlabelled),
         ),
         Kind(
             "no image",

@@ -28,7 +28,12 @@ from digit_classification.files import check_creatable, folder_beside, put_in_pl
 from digit_classification.names import defused, escape_undecodable, printable
 from digit_classification.network.model_file import ModelError
 from digit_classification.reports import charts
-from digit_classification.reports.evaluation import judge_in_words
+from digit_classification.reports.evaluation import (
+    OF_FEW,
+    digit_in_words,
+    judge_in_words,
+    share_in_words,
+)
 from digit_classification.reports.markup import in_both_themes
 from digit_classification.reports.page import make_page
 from digit_classification.reports.training_record import (
@@ -42,7 +47,7 @@ from digit_classification.reports.training_record import (
     open_picture,
 )
 from digit_classification.training.datasets.dataset import Dataset
-from digit_classification.training.scores import reliability
+from digit_classification.training.scores import reliability, scores_by_digit, share_of
 
 CAPTIONS = {
     "loss": "Loss after each epoch, on the training images (distorted anew each time) and on the "
@@ -152,7 +157,7 @@ def _mistakes_csv(training: Training) -> str:
         ("path", "digit", "read_as", "confidence", "probability_of_digit"),
         (
             (
-                full_name(training.test_path, training.parts.test.names[index]),
+                full_name(training.tested.path, training.parts.test.names[index]),
                 training.truth[index],
                 training.read[index],
                 f"{training.confidences[index]:.6f}",
@@ -174,9 +179,19 @@ def _left_out_csv(datasets: Sequence[Dataset]) -> str:
     )
 
 
+def _columns(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return lines of columns, two blanks apart, each aligned to the right."""
+    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
+    return [
+        "  ".join(cell.rjust(width) for cell, width in zip(row, widths, strict=True))
+        for row in (header, *rows)
+    ]
+
+
 def _as_text(training: Training, metrics: Mapping[str, Any]) -> str:
     """Return the report in words, at most 100 columns wide but for the paths."""
     low, high = metrics["accuracy_interval_95"]
+    rows = scores_by_digit(metrics)
     lines = [
         f"Training report of {training.model}",
         "",
@@ -188,17 +203,16 @@ def _as_text(training: Training, metrics: Mapping[str, Any]) -> str:
         + (" (interrupted)" if metrics["interrupted"] else ""),
         f"Training time      {duration(metrics['training_seconds'])}",
         "",
-        "digit  precision   recall       F1   images",
-        *(
-            f"{name:>5}  {row['precision']:>9.2%}  {row['recall']:>7.2%}  {row['f1']:>7.2%}"
-            f"  {row['support']:>7,}"
-            for name, row in metrics["digits"].items()
+        *_columns(
+            ["digit", "precision", " recall", "     F1", " images"],
+            [digit_in_words(row) for row in rows],
         ),
+        *([OF_FEW] if any(row.f1 is None for row in rows) else []),
         "",
         "Most confused",
         *(
             f"  {pair['digit']} read as {pair['read_as']}: {pair['images']:,} times,"
-            f" {pair['share']:.2%} of the images of {pair['digit']}"
+            f" {share_in_words(share_of(pair))} of the images of {pair['digit']}"
             for pair in metrics["most_confused"][:PAIRS]
         ),
         "",
@@ -206,7 +220,7 @@ def _as_text(training: Training, metrics: Mapping[str, Any]) -> str:
         *(
             f"  {training.truth[index]} read as {training.read[index]},"
             f" {training.confidences[index]:.1%} confident: "
-            + printable(full_name(training.test_path, training.parts.test.names[index]))
+            + printable(full_name(training.tested.path, training.parts.test.names[index]))
             for index in training.mistakes[:MISTAKES]
         ),
         "",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,6 +10,7 @@ import numpy as np
 
 from digit_classification.training.datasets.dataset import CLASSES
 
+FEW = 30  # images, below which a share is told with its interval
 BINS = 15  # of the calibration error
 THRESHOLDS = (0.0, 0.5, 0.6, 0.8, 0.9, 0.95, 0.99, 0.999)
 
@@ -16,8 +18,8 @@ THRESHOLDS = (0.0, 0.5, 0.6, 0.8, 0.9, 0.95, 0.99, 0.999)
 def score_test(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
     """Return the scores of probabilities, (n, 10), for images with these labels, (n,).
 
-    `images`, `accuracy` and `loss`; `digits`, for each digit its precision, recall, f1 and
-    support; `confusion_matrix`, rows the true digit, columns the digit read.
+    `images`, `accuracy` and `loss`; `digits`, for each digit with images its precision, recall,
+    f1 and support; `confusion_matrix`, rows the true digit, columns the digit read.
     """
     from sklearn.metrics import confusion_matrix, log_loss, precision_recall_fscore_support
 
@@ -36,9 +38,54 @@ def score_test(probabilities: np.ndarray, labels: np.ndarray) -> dict[str, Any]:
                 "support": int(support),
             }
             for name, precision, recall, f1, support in zip(CLASSES, *of_each, strict=True)
+            if support
         },
         "confusion_matrix": confusion_matrix(labels, read, labels=digits).tolist(),
     }
+
+
+@dataclass(frozen=True)
+class Share:
+    """So many of so many images."""
+
+    right: int
+    total: int
+
+    @property
+    def value(self) -> float | None:
+        return self.right / self.total if self.total else None
+
+    @property
+    def interval(self) -> tuple[float, float] | None:
+        """The 95 % confidence interval, if there are so few images that it must be told."""
+        return interval(self.right, self.total) if 0 < self.total < FEW else None
+
+
+@dataclass(frozen=True)
+class DigitScores:
+    """How well the images of one digit are read."""
+
+    digit: str
+    precision: Share
+    recall: Share
+    f1: float | None  # none of few images: it has no interval that is as simple
+    images: int
+
+
+def scores_by_digit(evaluation: Mapping[str, Any]) -> list[DigitScores]:
+    """Return what `score_test` found for each digit that has test images."""
+    matrix = np.array(evaluation["confusion_matrix"])
+    found = []
+    for name, scores in evaluation["digits"].items():
+        digit = int(name)
+        right = int(matrix[digit, digit])
+        precision = Share(right, int(matrix[:, digit].sum()))
+        recall = Share(right, int(matrix[digit].sum()))
+        few = precision.interval or recall.interval
+        found.append(
+            DigitScores(name, precision, recall, None if few else scores["f1"], recall.total)
+        )
+    return found
 
 
 def interval(right: int, total: int) -> tuple[float, float]:
@@ -106,6 +153,11 @@ def most_confused(matrix: np.ndarray) -> list[dict[str, Any]]:
         if true != read
     ]
     return sorted(pairs, key=lambda pair: (-pair["images"], -pair["share"], pair["digit"]))
+
+
+def share_of(pair: Mapping[str, Any]) -> Share:
+    """Return how many of a digit's images one of `most_confused` is."""
+    return Share(pair["images"], round(pair["images"] / pair["share"]))
 
 
 def by_threshold(confidences: np.ndarray, right: np.ndarray) -> list[dict[str, Any]]:

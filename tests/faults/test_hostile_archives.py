@@ -24,7 +24,8 @@ from digit_classification.pictures import archive, images
 from digit_classification.pictures.archive import Archive, ArchiveError
 from digit_classification.pictures.prepare import Prepared, prepare
 from digit_classification.pictures.sources import find_sources
-from digit_classification.training.datasets.dataset import DatasetError, read_dataset
+from digit_classification.training.datasets.dataset import DatasetError
+from digit_classification.training.datasets.reading import read_dataset
 from tests.drawing import draw_digit, png, write_dataset, zip_folder
 from tests.faults.hostile import as_zip, members, sound_model
 

@@ -24,7 +24,8 @@ from digit_classification.pictures import images
 from digit_classification.pictures.decode import ImageError, Limits, decode
 from digit_classification.pictures.prepare import Prepared, prepare, prepare_all
 from digit_classification.pictures.sources import Source, find_sources, list_folder
-from digit_classification.training.datasets.dataset import DatasetError, read_dataset
+from digit_classification.training.datasets.dataset import DatasetError
+from digit_classification.training.datasets.reading import read_dataset
 from tests.documents import ROOT
 from tests.drawing import draw_digit, png, write_dataset
 from tests.faults.hostile import in_mode

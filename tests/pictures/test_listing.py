@@ -11,7 +11,7 @@ import pytest
 
 from digit_classification.pictures import sources
 from digit_classification.pictures.sources import list_folder
-from digit_classification.training.datasets.dataset import read_dataset
+from digit_classification.training.datasets.reading import read_dataset
 from tests.drawing import write_dataset
 
 

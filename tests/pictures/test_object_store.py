@@ -33,7 +33,8 @@ from digit_classification.pictures.sources import (
 )
 from digit_classification.results.database import ResultsDatabase
 from digit_classification.results.records import StoredResult
-from digit_classification.training.datasets.dataset import DatasetError, read_dataset
+from digit_classification.training.datasets.dataset import DatasetError
+from digit_classification.training.datasets.reading import read_dataset
 from digit_classification.urls import in_object_store
 from tests.conftest import Bucket
 from tests.documents import ROOT

@@ -20,7 +20,8 @@ from digit_classification.network.model_file import CARD
 from digit_classification.pictures import images
 from digit_classification.pictures.decode import Limits
 from digit_classification.training.corrections import only_new, read_corrections, relabel
-from digit_classification.training.datasets.dataset import DatasetError, read_dataset
+from digit_classification.training.datasets.dataset import DatasetError
+from digit_classification.training.datasets.reading import read_dataset
 from digit_classification.training.parts import Parts
 from digit_classification_model_trainer import DigitClassifier
 from tests.drawing import draw_digit, png, write_dataset, zip_folder

@@ -31,6 +31,7 @@ def build_parser() -> CommandLine:
     add_setting(data, "--test-dataset", "dataset.test_path", metavar="PATH")
     add_setting(data, "--corrections", "dataset.corrections", metavar="FILE")
     add_setting(data, "--strict", "dataset.strict", action="store_true")
+    add_setting(data, "--lenient", "dataset.lenient", action="store_true")
     add_setting(
         data,
         "--no-cache",

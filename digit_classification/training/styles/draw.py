@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import numpy as np
 
@@ -38,6 +38,11 @@ def draw_digits(
     digits = list(map_in_order(work, pairs))
     labels = np.array([styles[number].digit for number in chosen], np.uint8)
     return np.array(digits, np.uint8).reshape(-1, images.SIDE, images.SIDE), labels
+
+
+def styles_of(digits: Collection[int]) -> list[Style]:
+    """Return the styles of the book that are of these digits."""
+    return [style for style in read_book() if style.digit in digits]
 
 
 def choose(count: int, styles: Sequence[Style]) -> np.ndarray:

@@ -11,8 +11,9 @@ import pytest
 
 from digit_classification.pictures import images
 from digit_classification.training.datasets import cache as dataset_cache
-from digit_classification.training.datasets import dataset as dataset_module
-from digit_classification.training.datasets.dataset import Dataset, DatasetError, read_dataset
+from digit_classification.training.datasets import reading as dataset_module
+from digit_classification.training.datasets.dataset import Dataset, DatasetError
+from digit_classification.training.datasets.reading import read_dataset
 from tests.drawing import draw_digit, png, write_dataset, zip_folder
 
 

@@ -8,12 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from digit_classification.training.datasets.dataset import (
-    Dataset,
-    DatasetError,
-    Findings,
-    read_dataset,
-)
+from digit_classification.training.datasets.dataset import Dataset, DatasetError, Findings
+from digit_classification.training.datasets.reading import read_dataset
 from tests.drawing import draw_digit, png, write_dataset, zip_folder
 
 
