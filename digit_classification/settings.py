@@ -30,13 +30,13 @@ class Section(BaseModel):
 class DatasetSettings(Section):
     path: Path = Field(
         Path("dataset/mnist-train.zip"),
-        description="training images: a folder or zip with a folder for each digit (0 to 9), or "
-        "another form that docs/datasets.md lists",
+        description="training images: a folder for each digit (0 to 9), or another form of "
+        "docs/datasets.md",
     )
     test_path: Path | None = Field(
         Path("dataset/mnist-test.zip"),
-        description="test images, in any such form; null takes those that `path` holds as well, or "
-        "test_fraction of it",
+        description="test images; null takes those that `path` holds as well, or test_fraction of "
+        "it",
     )
     test_fraction: float = Field(
         0.2, gt=0, lt=1, description="part of the dataset held back as test set"
@@ -52,8 +52,8 @@ class DatasetSettings(Section):
     strict: bool = Field(False, description="an unreadable image ends the training")
     lenient: bool = Field(
         False,
-        description="leave out images whose label is no digit, or is contradicted, and train "
-        "without the digits that have none",
+        description="leave out images whose label is no digit or has another beside it; train "
+        "without digits that have none",
     )
     cache: bool = Field(
         True, description="keep the prepared images in a file beside the dataset for the next time"

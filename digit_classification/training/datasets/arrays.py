@@ -142,12 +142,12 @@ def find_pair(arrays: Sequence[Array], part: Part) -> Found | None:
     if pair is None:
         raise DatasetError(_no_pair(arrays))
     images, labels = pair
-    used = {*pair, *(training or ()), *(test or ())}
+    used = [*(training or ()), *(test or ())]
     return Found(
         f"{images.form} '{images.name}' and '{labels.name}'",
         lambda: _load(images, labels),
         stray=[array.name for array in arrays if array not in used],
-        beside=[images.source, labels.source],
+        beside=[array.source for array in used],
         holds_test=training is not None and test is not None,
     )
 

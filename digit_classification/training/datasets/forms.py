@@ -139,9 +139,8 @@ def _in_parts(
 
 def _with_strays(found: Found, files: Sequence[File]) -> Found:
     """Add the files of a folder that are not those that a form uses."""
-    used = {source.path for source in found.beside}
-    stray = [name_of(file) for file in files if file[1].path not in used]
-    return replace(found, stray=stray) if stray else found
+    used = {name for source in found.beside for name in (source.name, source.path)}
+    return replace(found, stray=[name_of(file) for file in files if file[1].name not in used])
 
 
 def _arrays(files: Sequence[File]) -> list[Array]:
@@ -218,9 +217,13 @@ def _with_neighbour(path: Path, array: Array) -> Found:
     files: list[File] = [
         ((file.name,), Source(str(file), str(file)))
         for file in sorted(path.parent.iterdir())
-        if file.is_file() and file.suffix.lower() in (path.suffix.lower(), ".gz", ".npy")
+        if file.is_file() and file.suffix.lower() != ".npz"
     ]
-    same_use = [file for file in files if role_of(file[0][0]) == role_of(path.name)]
+    same_use = [
+        file
+        for file in files
+        if role_of(file[0][0]) == role_of(path.name) and not is_picture(file[1])
+    ]
     others = [other for other in _arrays(same_use[:_MOST_FILES]) if other.name != array.name]
     fitting = [
         other

@@ -148,7 +148,7 @@ def find_table(tables: Sequence[Table], part: Part) -> Found | None:
         f"table of {len(table.first):,} columns '{table.name}'",
         lambda: _read(table),
         stray=[other.name for other in tables if other not in (*training, *test)],
-        beside=[table.source],
+        beside=[other.source for other in (*training, *test)],
         holds_test=len(test) == 1,
     )
 
