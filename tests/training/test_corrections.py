@@ -291,7 +291,7 @@ def test_the_one_line_of_a_quiet_training_says_that_they_were_used(
     path = write("path,digit\nscans/4.png,9\n")
     small = ["--dataset", dataset, "--epochs", 1, "--hidden-units", 16, "--batch-size", 16]
     quiet = [str(option) for option in [*small, "--model", "m.keras", "--quiet"]]
-    figures = r"Test accuracy: \d+\.\d\d% of 20 images, loss \d+\.\d{4}"
+    figures = r"Test accuracy: \d+\.\d\d% \(\d+% to \d+%\) of 20 images, loss \d+\.\d{4}"
     assert trainer.main([*quiet, "--corrections", str(path)]) == 0
     said = capsys.readouterr()
     assert re.fullmatch(rf"{figures}, with 1 correction of c\.csv\n", said.out)

@@ -241,7 +241,7 @@ def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
     [
         (
             ["--dataset", "missing"],
-            "Error: There is no dataset 'missing': name a folder or a zip with --dataset.\n",
+            "Error: There is no dataset 'missing': name a folder or a file with --dataset.\n",
         ),
         (
             ["--config", "missing.yaml"],

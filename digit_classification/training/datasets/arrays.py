@@ -140,7 +140,7 @@ def find_pair(arrays: Sequence[Array], part: Part) -> Found | None:
     training, test = _pair(roles["training"]), _pair(roles["test"])
     pair = (test or training) if part == "test" else (training or test)
     if pair is None:
-        raise DatasetError(_no_pair(arrays))
+        raise _no_pair(arrays)
     images, labels = pair
     used = [*(training or ()), *(test or ())]
     return Found(
@@ -176,9 +176,9 @@ def _pair(arrays: Sequence[Array]) -> Pair | None:
     return pairs[0] if len(pairs) == 1 else None
 
 
-def _no_pair(arrays: Sequence[Array]) -> str:
+def _no_pair(arrays: Sequence[Array]) -> DatasetError:
     found = ", ".join(f"'{array.name}' of {_dimensions(array.shape)}" for array in arrays[:6])
-    return (
+    return DatasetError(
         f"There are arrays, but no images with as many labels ({found}): put the file of the "
         "labels beside that of the images, or both into one with numpy.savez('digits.npz', "
         "images=…, labels=…)."

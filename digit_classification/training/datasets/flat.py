@@ -160,7 +160,7 @@ def _label_column(table: Table, rows: Sequence[Sequence[str]], paths: int) -> in
     if len(mostly) != 1:
         raise DatasetError(
             f"'{table.name}' names pictures, but {len(mostly) or 'none'} of its columns may hold "
-            "their digits: give the one that does the name `label`."
+            "their digits: give the one that does the name label."
         )
     return mostly[0]
 
@@ -184,7 +184,7 @@ def labelled_by_names(files: Sequence[File]) -> Found | None:
         raise DatasetError(
             f"The names of the pictures hold a digit in two places, as '{pictures[0][0][-1]}' does "
             f"({' and '.join(found)}): write the right ones into a labels.csv beside them, "
-            "with the columns `path` and `digit`."
+            "with the columns path and digit."
         )
     place, labels = next(iter(found.items()))
     sources = [source for _, source in pictures]

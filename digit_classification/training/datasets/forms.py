@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from digit_classification.cli.wording import counted
 from digit_classification.pictures.sources import Source, SourceError, is_zip, list_zip
 from digit_classification.training.datasets.arrays import Array, find_pair, open_npy
 from digit_classification.training.datasets.dataset import DatasetError, quoted
@@ -73,7 +74,7 @@ def recognise(path: Path, part: Part) -> Found:
         files = list_files(path)
         found = _in_tree(files, 0, part)
         if found is None:
-            raise DatasetError(_why_not(path, files))
+            raise _why_not(path, files)
         return found
     if path.is_file():
         return _in_file(path, part)
@@ -268,10 +269,10 @@ def _foreign(source: Source) -> tuple[str, str] | None:
     return None
 
 
-def _why_not(path: Path, files: Sequence[File]) -> str:
+def _why_not(path: Path, files: Sequence[File]) -> DatasetError:
     """Say what is there instead of a dataset."""
     if not files:
-        return f"'{path}' is empty: put a folder of pictures for each digit into it."
+        return DatasetError(f"'{path}' is empty: put a folder of pictures for each digit into it.")
     for file in [file for file in files if not is_picture(file[1])][:_MOST_FILES]:
         try:
             foreign = _foreign(file[1])
@@ -279,12 +280,12 @@ def _why_not(path: Path, files: Sequence[File]) -> str:
             continue
         if foreign is not None:
             kind, cure = foreign
-            return f"'{name_of(file)}' in '{path}' is {kind}: {cure}."
+            return DatasetError(f"'{name_of(file)}' in '{path}' is {kind}: {cure}.")
     folders = folders_in(files, 0)
-    pictures = sum(is_picture(source) for _, source in files)
-    found = f"the folders {quoted(folders)}" if folders else f"{pictures:,} pictures in one folder"
-    return (
+    pictures = counted(sum(is_picture(source) for _, source in files), "picture")
+    found = f"the folders {quoted(folders)}" if folders else f"{pictures} in one folder"
+    return DatasetError(
         f"Nothing in '{path}' says which digits its pictures show (found {found}): sort them into "
-        "folders named 0 to 9, or write a labels.csv beside them with the columns `path` and "
-        "`digit`."
+        "folders named 0 to 9, or write a labels.csv beside them with the columns path and "
+        "digit."
     )

@@ -269,6 +269,6 @@ def _first_or_last(values: np.ndarray, name: str) -> int:
     if best is None or kinds[best][1] < 2 or [*kinds.values()].count(kinds[best]) > 1:
         raise DatasetError(
             f"Neither the first nor the last column of '{name}' holds labels of 0 to 9 for certain:"
-            " give the columns names in a first line, that of the labels `label`."
+            " give the columns names in a first line, that of the labels label."
         )
     return best

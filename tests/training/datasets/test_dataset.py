@@ -107,8 +107,8 @@ def test_an_image_in_two_class_folders(folder: Path) -> None:
     with pytest.raises(DatasetError) as caught:
         read_dataset(folder)
     assert str(caught.value) == (
-        f"'1/000.png' and '7/one.png' in '{folder}' are the same image in two class folders: "
-        "delete the wrong one."
+        f"'1/000.png' and '7/one.png' in '{folder}' are the same image, labelled 1 and 7: delete "
+        "the wrong one, or leave both out with --lenient."
     )
 
 
@@ -131,16 +131,16 @@ def message(path: Path) -> str:
 
 def test_no_dataset() -> None:
     assert message(Path("missing")) == (
-        "There is no dataset 'missing': name a folder or a zip with --dataset."
+        "There is no dataset 'missing': name a folder or a file with --dataset."
     )
 
 
-def test_neither_folder_nor_zip(tmp_path: Path) -> None:
+def test_a_file_of_no_known_form(tmp_path: Path) -> None:
     file = tmp_path / "digits.txt"
     file.write_text("0123456789")
-    assert (
-        message(file)
-        == f"The dataset '{file}' is neither a folder nor a .zip file: check --dataset."
+    assert message(file) == (
+        f"The dataset '{file}' is neither a folder nor a file of a known form: name a folder with "
+        "a folder of pictures for each digit, or a form of docs/datasets.md."
     )
 
 
@@ -159,21 +159,25 @@ def test_a_missing_class(folder: Path) -> None:
             file.unlink()
     (folder / "8").rmdir()
     assert message(folder) == (
-        f"'{folder}' has no images in the class folders '3', '8' "
-        "(found '0', '1', '2', '4', '5', '6', '7', '9'): each of 0 to 9 needs some."
+        f"'{folder}' has no images of the digits 3, 8 "
+        "(found '0', '1', '2', '4', '5', '6', '7', '9'): add some, or train without with --lenient."
     )
 
 
 def test_no_class_folders(tmp_path: Path) -> None:
     (tmp_path / "photo.png").write_bytes(png(draw_digit(1)))
-    assert "(found no class folder): each of 0 to 9 needs some." in message(tmp_path)
+    assert message(tmp_path) == (
+        f"Nothing in '{tmp_path}' says which digits its pictures show (found 1 picture in one "
+        "folder): sort them into folders named 0 to 9, or write a labels.csv beside them with the "
+        "columns path and digit."
+    )
 
 
 def test_an_unknown_class_folder(folder: Path) -> None:
     (folder / "ten").mkdir()
     (folder / "ten/1.png").write_bytes(png(draw_digit(1, seed=99)))
     assert message(folder) == (
-        f"'{folder}' has the unknown class folder 'ten': the folders should be named 0 to 9."
+        f"'{folder}' has the class folder 'ten', which is no digit: leave it out with --lenient."
     )
 
 
@@ -181,8 +185,8 @@ def test_a_class_without_a_readable_image(folder: Path) -> None:
     for file in (folder / "3").iterdir():
         file.write_bytes(b"")
     assert message(folder) == (
-        f"'{folder}' has no readable image in the class folder '3' "
-        "(3 files could not be read): each of 0 to 9 needs some."
+        f"'{folder}' has no readable image of the digit 3 (3 files could not be read): add some, "
+        "or train without with --lenient."
     )
 
 

@@ -510,7 +510,7 @@ def test_a_table_whose_labels_could_be_in_two_columns(tmp_path: Path) -> None:
     np.savetxt(tmp_path / "digits.csv", rows, "%d", ",")
     assert message(tmp_path / "digits.csv") == (
         "Neither the first nor the last column of 'digits.csv' holds labels of 0 to 9 for certain: "
-        "give the columns names in a first line, that of the labels `label`."
+        "give the columns names in a first line, that of the labels label."
     )
 
 
@@ -607,7 +607,7 @@ def test_a_table_with_two_columns_of_digits(flat: Path) -> None:
     (flat / "labels.csv").write_text("path,first,second\n" + rows("scan{0:04}.png,{1},{1}"))
     assert message(flat) == (
         "'labels.csv' names pictures, but 2 of its columns may hold their digits: give the one "
-        "that does the name `label`."
+        "that does the name label."
     )
 
 
@@ -641,8 +641,8 @@ def test_names_with_two_digits_are_ambiguous(flat: Path) -> None:
         (flat / f"scan{number:04}.png").rename(flat / f"{number % 3}_{number:02}_{label}.png")
     assert message(flat) == (
         "The names of the pictures hold a digit in two places, as '0_00_0.png' does (first and "
-        "last): write the right ones into a labels.csv beside them, with the columns `path` and "
-        "`digit`."
+        "last): write the right ones into a labels.csv beside them, with the columns path and "
+        "digit."
     )
 
 
@@ -650,7 +650,7 @@ def test_names_that_say_nothing(flat: Path) -> None:
     assert message(flat) == (
         f"Nothing in '{flat}' says which digits its pictures show (found 30 pictures in one "
         "folder): sort them into folders named 0 to 9, or write a labels.csv beside them with the "
-        "columns `path` and `digit`."
+        "columns path and digit."
     )
 
 
