@@ -61,6 +61,7 @@ VARIABLE = (
     (r"\d{4}-\d\d-\d\dT[\d:+]+", "TIME"),
     (r"\b\d+(\.\d+)? (s|a second|MB)\b", r"N \2"),
     (r"\b\d+\.\d+%", "N%"),  # confidence or accuracy
+    (r" \(\d+% to \d+%\)(?= of [\d,]+ images)", ""),  # of few test images
     (r", \d N%", ", D N%"),  # --top-k: which digits are the runners-up
     (r",[01]\.\d{6},", ",N,"),  # confidence in CSV
     (r"of [\d,]+ images, loss \d+\.\d+", "of N images, loss N"),
