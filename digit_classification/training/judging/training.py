@@ -30,7 +30,7 @@ from digit_classification.training.judging.learner import Layers, learn, number_
 from digit_classification.training.numbers.calibration import fit_numbers
 from digit_classification.training.parts import Part, Parts
 from digit_classification.training.scenes import Digits
-from digit_classification.training.styles.draw import draw_digits, styles_of
+from digit_classification.training.styles.draw import draw_digits
 
 # Of the pictures, drawn of other digits, for the calibration; so many are enough for it.
 HELD_OUT, HELD_OUT_AT_MOST = 0.2, 1000
@@ -137,7 +137,8 @@ def _train(model: Any, parts: Parts, settings: Settings, progress: _Progress) ->
     training, seed = settings.training, settings.training.seed
     network = inference.network_of(model)
     rng = np.random.default_rng(seed)
-    others = Digits(*draw_digits(DRAWN + DRAWN_HELD_OUT, rng, styles_of(parts.digits)))
+    # All ten digits: of one that the network has not learned, it should learn to be unsure.
+    others = Digits(*draw_digits(DRAWN + DRAWN_HELD_OUT, rng))
     hands = _hands(parts.training, others, slice(DRAWN), rng)
     kept_back = min(max(1, round(HELD_OUT * training.scenes)), HELD_OUT_AT_MOST)
     count = max(1, training.scenes - kept_back)
