@@ -6,17 +6,20 @@ same, which are written in C and C++ and trust sizes.  So
 - of the archive only Keras's own three members are used, each bounded, copied to a new file;
 - its configuration may name the layers below, and nothing else;
 - it is built without weights first, to see how large it is;
+- in which form it expects its pixels is tried out (`input_forms`);
 - all of this happens in a process that may crash, or be ended when it hangs, without harm.
 """
 
 from __future__ import annotations
 
+import functools
 import json
 import multiprocessing
 import os
 import signal
 import tempfile
 import zipfile
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -25,6 +28,7 @@ import numpy as np
 
 from digit_classification.cli.quiet import import_keras
 from digit_classification.network.inference import MAX_PARAMETERS, Network, NetworkError
+from digit_classification.network.input_forms import TRIALS, InputForm, find_form
 from digit_classification.pictures import images
 from digit_classification.pictures.archive import Archive, ArchiveError
 from digit_classification.processes import starting_processes
@@ -60,8 +64,8 @@ _ALLOWED: dict[str | None, frozenset[str] | None] = {
 }
 
 
-def load_foreign(archive: Archive, path: Path) -> Network:
-    """Return the network in the .keras archive at `path`.
+def load_foreign(archive: Archive, path: Path, notice: Callable[[str], None]) -> Network:
+    """Return the network in the .keras archive at `path`; `notice` hears what its input is.
 
     Raises NetworkError with a short reason.
     """
@@ -79,11 +83,13 @@ def load_foreign(archive: Archive, path: Path) -> Network:
         raise NetworkError(answer["problem"])
     _check_shapes(tuple(answer["inputs"]), tuple(answer["outputs"]))
 
-    def network(digits: np.ndarray) -> np.ndarray:
+    def compute(digits: np.ndarray, form: InputForm) -> np.ndarray:
         portions = [digits[i : i + BATCH] for i in range(0, len(digits), BATCH)]
-        return np.concatenate([_ask(parent, process, portion) for portion in portions])
+        return np.concatenate([_ask(parent, process, portion, form) for portion in portions])
 
-    return network
+    form, count = find_form(compute, rescales=answer["rescales"])
+    notice(f"It reads {count} of {TRIALS} trial digits with pixels of {form.name}.")
+    return functools.partial(compute, form=form)
 
 
 def _copy_bounded(archive: Archive, copy: Path) -> None:
@@ -146,9 +152,9 @@ def _check_shapes(inputs: tuple[int, ...], outputs: tuple[int, ...]) -> None:
         )
 
 
-def _ask(connection: Connection, process: Any, digits: np.ndarray) -> np.ndarray:
+def _ask(connection: Connection, process: Any, digits: np.ndarray, form: InputForm) -> np.ndarray:
     try:
-        connection.send_bytes(digits.astype(np.uint8).tobytes())
+        connection.send_bytes(form(digits).tobytes())
     except OSError:
         raise NetworkError("Keras's process has ended") from None
     answer = _receive(connection, process)
@@ -186,22 +192,24 @@ def _serve(connection: Connection, path: str) -> None:
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
     try:
-        compute, inputs, outputs = _load(path)
+        compute, rescales, inputs, outputs = _load(path)
     except Exception as error:  # Keras raises whatever the archive makes it stumble over
         lines = str(error).strip().splitlines() or [type(error).__name__]
         problem = f"Keras cannot load it: {lines[0][:200].rstrip('.')}"
         connection.send_bytes(json.dumps({"problem": problem}).encode())
         return
-    connection.send_bytes(json.dumps({"inputs": inputs, "outputs": outputs}).encode())
+    about = {"inputs": inputs, "outputs": outputs, "rescales": rescales}
+    connection.send_bytes(json.dumps(about).encode())
     while True:
         try:
-            digits = np.frombuffer(connection.recv_bytes(), np.uint8)
+            pixels = np.frombuffer(connection.recv_bytes(), np.float32)
         except EOFError:  # the parent is done
             return
-        connection.send_bytes(compute(digits).astype(np.float32).tobytes())
+        connection.send_bytes(compute(pixels).astype(np.float32).tobytes())
 
 
-def _load(path: str) -> tuple[Any, tuple[int | None, ...], tuple[int | None, ...]]:
+def _load(path: str) -> tuple[Any, bool, tuple[int | None, ...], tuple[int | None, ...]]:
+    """Return the function that computes, whether the model rescales, and its shapes."""
     keras = import_keras()
     with zipfile.ZipFile(path) as archive:
         config = json.loads(archive.read(CONFIG))
@@ -211,14 +219,12 @@ def _load(path: str) -> tuple[Any, tuple[int | None, ...], tuple[int | None, ...
     keras.backend.clear_session()
     model = keras.models.load_model(path, compile=False, safe_mode=True)
     inputs, outputs = tuple(model.input_shape), tuple(model.output_shape)
-    # A model without a Rescaling layer expects what tutorials feed it: pixels from 0 to 1.
     rescales = any(isinstance(layer, keras.layers.Rescaling) for layer in model.layers)
-    scale = np.float32(1 if rescales else 1 / 255)
 
-    def compute(digits: np.ndarray) -> np.ndarray:
-        return np.asarray(model.predict_on_batch(digits.reshape(-1, *inputs[1:]) * scale))
+    def compute(pixels: np.ndarray) -> np.ndarray:
+        return np.asarray(model.predict_on_batch(pixels.reshape(-1, *inputs[1:])))
 
-    return compute, inputs, outputs
+    return compute, rescales, inputs, outputs
 
 
 def _check_size(keras: Any, model: Any) -> None:

@@ -205,7 +205,8 @@ def _read_model(archive: Archive, path: Path, notice: Callable[[str], None]) -> 
             notice(
                 f"'{path}' was not made by the trainer: loading it with Keras, which takes longer."
             )
-            return Model(path, sha256, None, CheckedNetwork(load_foreign(archive, path), path))
+            foreign = CheckedNetwork(load_foreign(archive, path, notice), path)
+            return Model(path, sha256, None, foreign)
         card = _read_card(archive, path)
         weights = archive.read_member(WEIGHTS, inference.packed_size(card["widths"]))
         network = inference.unpack(card["widths"], weights)
@@ -287,8 +288,10 @@ def _why_no_archive(path: Path, error: ArchiveError) -> str:
         start = file.read(16)
     if start.startswith(HDF5_START):
         return (
-            f"'{path}' is an HDF5 model, which can run code when it is loaded: "
-            "save it as .keras with Keras, or train a new one."
+            f"'{path}' is an HDF5 model, which can run code when it is loaded. If you trust it, "
+            "save it as .keras in Python, and name that with --model:\n"
+            "    import keras\n"
+            f"    keras.models.load_model({str(path)!r}).save({str(path.with_name('new.keras'))!r})"
         )
     if start.startswith(PICKLE_STARTS) or path.suffix.lower() in PICKLE_SUFFIXES:
         return _why_no_pickle(path)

@@ -21,12 +21,14 @@ from PIL import Image
 import digit_classification_detector as detector
 from digit_classification.cli.terminal import make_console
 from digit_classification.config import Settings
+from digit_classification.network.model_file import ModelError
 from digit_classification.pictures.prepare import Prepared
 from digit_classification.results.database import ResultsDatabase
 from digit_classification.results.records import StoredResult
 from digit_classification_detector import DigitPredictor
 from tests.documents import ROOT
 from tests.drawing import draw_digit, png, write_dataset, zip_folder
+from tests.foreign import save_linear_model
 
 SCRIPT = ROOT / "digit_classification_detector.py"
 
@@ -474,27 +476,57 @@ def test_a_run_that_is_left_early_is_interrupted(
         assert database.runs()[0].state == "interrupted"
 
 
+@pytest.mark.parametrize(
+    ("offset", "factor", "dark", "form"),
+    [
+        (0, 1 / 255, False, "0 to 1"),
+        (0, 1, False, "0 to 255"),
+        (127.5, 1 / 127.5, False, "-1 to 1"),
+        (0, 1 / 255, True, "0 to 1 inverted"),
+    ],
+    ids=["0 to 1", "0 to 255", "-1 to 1", "dark on light"],
+)
 def test_a_keras_model_made_elsewhere(
-    tmp_path: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+    offset: float,
+    factor: float,
+    dark: bool,
+    form: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    path = tmp_path / "foreign.keras"
+    save_linear_model(path, offset, factor, dark=dark)
+    predictor = DigitPredictor(path)
+    first, second = capsys.readouterr().err.splitlines()
+    assert first == (
+        f"'{path}' was not made by the trainer: loading it with Keras, which takes longer."
+    )
+    assert re.fullmatch(
+        rf"It reads (\d\d) of 50 trial digits with pixels of {re.escape(form)}\.", second
+    )
+    result = predictor.predict(ROOT / "samples/0-light-on-dark-28x28.png")
+    assert result.digit == 0
+    assert result.probabilities is not None
+    assert sum(result.probabilities) == pytest.approx(1, abs=1e-4)
+
+
+def test_a_model_made_elsewhere_that_reads_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     import keras
 
-    layers = [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10)]
-    path = tmp_path / "foreign.keras"
+    layers = [keras.Input((28, 28)), keras.layers.Flatten(), keras.layers.Dense(10)]
     network = keras.Sequential(layers)
-    network.save(path)
-    predictor = DigitPredictor(path)
-    assert capsys.readouterr().err == (
-        f"'{path}' was not made by the trainer: loading it with Keras, which takes longer.\n"
+    network.set_weights([np.zeros((784, 10)), np.eye(10)[3]])  # everything is a 3
+    network.save(tmp_path / "foreign.keras")
+    with pytest.raises(ModelError) as caught:
+        DigitPredictor(tmp_path / "foreign.keras")
+    assert str(caught.value) == (
+        f"The network in '{tmp_path / 'foreign.keras'}' cannot be used (it reads 5 of 50 trial "
+        "digits at best: 0 to 1: 5, -1 to 1: 5, standardised: 5, 0 to 255: 5, 0 to 1 inverted: 5, "
+        "0 to 255 inverted: 5, -1 to 1 inverted: 5, standardised inverted: 5): train the model "
+        "again, or name another with --model."
     )
-    result = predictor.predict(folder / "7/000.png")
-    assert result.probabilities is not None
-    assert sum(result.probabilities) == pytest.approx(1, abs=1e-4)
-    digit = predictor.preprocess_image(folder / "7/000.png").digit
-    assert digit is not None
-    pixels = digit / np.float32(255)
-    logits = network.predict(pixels.reshape(1, 28, 28, 1), verbose=0)[0]
-    assert result.digit == int(logits.argmax())
 
 
 def test_the_default_path_imports_no_tensorflow(model: Path, folder: Path) -> None:
@@ -590,8 +622,10 @@ def test_a_reading_process_computes_on_one_thread(tmp_path: Path) -> None:
         (
             ["7.png", "--model", "old.h5"],
             2,
-            "'old.h5' is an HDF5 model, which can run code when it is loaded: "
-            "save it as .keras with Keras, or train a new one.",
+            "'old.h5' is an HDF5 model, which can run code when it is loaded. If you trust it, "
+            "save it as .keras in Python, and name that with --model:\n"
+            "    import keras\n"
+            "    keras.models.load_model('old.h5').save('new.keras')",
         ),
         (
             ["7.png", "--output", "7.png"],

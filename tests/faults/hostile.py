@@ -304,8 +304,8 @@ def try_foreign_model(seed: int, folder: Path) -> str:
     try:
         with Archive(path) as archive:
             made_elsewhere._copy_bounded(archive, copy)
-        compute, _, _ = made_elsewhere._load(str(copy))
-        compute(np.zeros((1, 28, 28), np.uint8))
+        compute, *_ = made_elsewhere._load(str(copy))
+        compute(np.zeros((1, 28, 28), np.float32))
     except Exception:  # whatever Keras raises is a refusal
         return "refused"
     return "read"
@@ -319,7 +319,7 @@ TRIALS: dict[str, Callable[[int, Path], str]] = {
 }
 
 
-def _without_keras(archive: Archive, path: Path) -> Any:
+def _without_keras(archive: Archive, path: Path, notice: object) -> Any:
     """Stand in for Keras's process, which takes seconds to start."""
     with tempfile.TemporaryDirectory() as folder:
         made_elsewhere._copy_bounded(archive, Path(folder) / "copy.keras")

@@ -223,8 +223,10 @@ def test_an_hdf5_model_is_refused_unread(tmp_path: Path) -> None:
     path = tmp_path / "model.h5"
     path.write_bytes(b"\x89HDF\r\n\x1a\n" + b"\0" * 1000)
     assert refusal(path) == (
-        f"'{path}' is an HDF5 model, which can run code when it is loaded: "
-        "save it as .keras with Keras, or train a new one."
+        f"'{path}' is an HDF5 model, which can run code when it is loaded. If you trust it, "
+        "save it as .keras in Python, and name that with --model:\n"
+        "    import keras\n"
+        f"    keras.models.load_model({str(path)!r}).save({str(tmp_path / 'new.keras')!r})"
     )
 
 

@@ -20,6 +20,7 @@ from digit_classification.network.model_file import ModelError
 from digit_classification.pictures import images
 from tests.documents import ROOT
 from tests.drawing import draw_digit, write_dataset
+from tests.foreign import save_linear_model
 from tests.trainer import run
 
 # Drawn digits, and noise, which is where networks differ first.
@@ -159,11 +160,8 @@ def test_no_model_to_export(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 
 def test_a_model_made_elsewhere_is_refused(tmp_path: Path) -> None:
-    import keras
-
     path = tmp_path / "foreign.keras"
-    layers = [keras.Input((28, 28)), keras.layers.Flatten(), keras.layers.Dense(10)]
-    keras.Sequential(layers).save(path)
+    save_linear_model(path)
     with pytest.raises(ModelError) as caught:
         export_model(path, "onnx", tmp_path / "foreign.onnx")
     assert str(caught.value) == (
