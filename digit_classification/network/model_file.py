@@ -118,7 +118,7 @@ def save_model(path: Path, model: Any, card: Mapping[str, Any], judge: Judge | N
         whole_card = {**stamped(card), "widths": widths}
         if judge is not None:
             judge_card, judge_weights = judge.pack()
-            whole_card["judge"] = {**judge_card, **(card.get("judge") or {})}
+            whole_card["judge"] = {**(card.get("judge") or {}), **judge_card}
             if judge.numbers is not None:
                 whole_card["numbers"] = judge.numbers.pack()
         with zipfile.ZipFile(whole, "a") as archive:  # stored: packing gains 8 %, costs 20 ms

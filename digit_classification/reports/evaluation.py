@@ -80,4 +80,8 @@ def judge_in_words(scores: Mapping[str, Any]) -> str:
             f"of {scores['without_digit']:,} without one {scores['read_as_digit']:.1%} are read as "
             "one"
         )
-    return f"Judge: {'; '.join(words)}, the others are uncertain or rejected."
+    said = f"Judge: {'; '.join(words)}, the others are uncertain or rejected."
+    if "drawn_numbers" in scores:
+        numbers = scores["drawn_numbers"]
+        said += f" Of {numbers['numbers']:,} numbers {numbers['right']:.1%} are read rightly."
+    return said

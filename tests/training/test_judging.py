@@ -122,7 +122,8 @@ def test_what_the_judge_lets_pass_is_printed(
         f"Judge: of {stored['with_digit']} simulated pictures with a digit "
         f"{stored['right']:.1%} are read rightly and {stored['wrong']:.1%} wrongly; of "
         f"{stored['without_digit']} without one {stored['read_as_digit']:.1%} are read as one, "
-        "the others are uncertain or rejected."
+        f"the others are uncertain or rejected. Of {stored['drawn_numbers']['numbers']} numbers "
+        f"{stored['drawn_numbers']['right']:.1%} are read rightly."
     )
     assert words in (tmp_path / "report/report.txt").read_text()
     assert words in (tmp_path / "report/index.html").read_text()

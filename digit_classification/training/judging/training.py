@@ -160,7 +160,7 @@ def _train(model: Any, parts: Parts, settings: Settings, progress: _Progress) ->
     simulated = slice(0, len(scenes))
     certainties = held_out(features, outcomes)[simulated]
     shares = scores(outcomes[simulated], certainties, settings.detection.min_confidence)
-    return JudgeTraining(judge, {**shares, "numbers": numbers} if numbers else shares)
+    return JudgeTraining(judge, {**shares, "drawn_numbers": numbers} if numbers else shares)
 
 
 def _hands(part: Part, others: Digits, those: slice, rng: np.random.Generator) -> Digits:
