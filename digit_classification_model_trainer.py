@@ -36,6 +36,7 @@ from digit_classification.cli.quiet import import_keras
 from digit_classification.cli.terminal import Terminal, error_text, make_console, waiting
 from digit_classification.commands.train.checks import check_destinations
 from digit_classification.commands.train.export import export
+from digit_classification.commands.train.fine_tuning import run_fine_tuning
 from digit_classification.commands.train.metrics import write_metrics
 from digit_classification.commands.train.options import build_parser, check_combination
 from digit_classification.commands.train.plan import print_plan, without_cache
@@ -298,6 +299,9 @@ def main(argv: list[str] | None = None) -> int:
             terminal.tell(settings_text(settings, TRAINER_SECTIONS))
         if arguments.skip_training:
             export(arguments, settings, terminal)
+            return 0
+        if arguments.fine_tune:
+            run_fine_tuning(arguments, settings, terminal)
             return 0
         check_size(settings.training)
         check_destinations(arguments, settings)

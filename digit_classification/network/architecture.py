@@ -51,12 +51,6 @@ def build_saved_network(
     dense = [layer for layer in learned.layers if isinstance(layer, layers.Dense)]
     norms = [layer for layer in learned.layers if isinstance(layer, layers.BatchNormalization)]
     *hidden, last = dense
-    saved = _sequential(
-        [
-            *(layers.Dense(layer.units, activation="relu") for layer in hidden),
-            layers.Dense(DIGITS, activation="softmax"),
-        ]
-    )
     weights = []
     for layer, norm in zip(hidden, norms, strict=True):
         gamma, beta, mean, variance = norm.get_weights()
@@ -65,10 +59,22 @@ def build_saved_network(
     kernel, bias = (array / temperature for array in last.get_weights())
     never = [digit for digit in range(DIGITS) if digit not in digits]
     kernel[:, never], bias[never] = 0, NEVER
-    weights += [kernel, bias]
-    weights[0] = rounded_for_pixels(weights[0])
-    saved.set_weights(weights)
-    return saved
+    return plain_network([*weights, kernel, bias])
+
+
+def plain_network(weights: Sequence[np.ndarray], *, learning: bool = False) -> Any:
+    """Return a network of plain dense layers with these kernels and biases.
+
+    It is the one to save, its first kernel rounded as the detector computes with it; or, with
+    `learning`, one that goes on from there, and gives logits.
+    """
+    layers = import_keras().layers
+    *hidden, last = [len(bias) for bias in weights[1::2]]
+    dense = [layers.Dense(units, activation="relu") for units in hidden]
+    network = _sequential([*dense, layers.Dense(last, activation=None if learning else "softmax")])
+    first, *others = weights
+    network.set_weights([first if learning else rounded_for_pixels(first), *others])
+    return network
 
 
 def _sequential(dense: Sequence[Any]) -> Any:

@@ -82,12 +82,12 @@ def export_model(path: Path, format_name: str, destination: Path) -> None:
     with _exporting(destination), folder_beside(destination) as folder:
         new = folder / destination.name
         if format_name == "tflite":
-            new.write_bytes(_to_tflite(_load_keras(path)))
+            new.write_bytes(_to_tflite(load_keras(path)))
         elif format_name == "onnx":
-            new.write_bytes(_to_onnx(_load_keras(path), card["preparation"]))
+            new.write_bytes(_to_onnx(load_keras(path), card["preparation"]))
         else:
             with native_output_discarded():
-                _load_keras(path).export(new, format="tf_saved_model", verbose=False)
+                load_keras(path).export(new, format="tf_saved_model", verbose=False)
         check_export(format_name, destination)  # a training takes long; somebody may have come
         put_in_place(new, destination)
 
@@ -104,7 +104,7 @@ def _exporting(destination: Path) -> Iterator[None]:
         ) from None
 
 
-def _load_keras(path: Path) -> Any:
+def load_keras(path: Path) -> Any:
     return import_keras().models.load_model(path, compile=False, safe_mode=True)
 
 

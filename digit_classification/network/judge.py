@@ -18,7 +18,7 @@ from __future__ import annotations
 import itertools
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -144,6 +144,21 @@ class Judge:
         content = b"".join(np.asarray(each).astype("<f4").tobytes() for each in numbers)
         hidden_width = widths[0] - inputs_width(0)
         return cls.unpack({"widths": widths, "numbers": list(NUMBERS)}, content, hidden_width)
+
+    def with_layers(self, layers: Sequence[tuple[np.ndarray, np.ndarray]]) -> Judge:
+        """Return this judge with other layers of the same widths, in the form that `of` takes."""
+        take = _Taker(np.frombuffer(self.content, "<f4"))
+        bounds = take(2, len(NUMBERS))
+        for rows, columns in itertools.pairwise(self.widths):
+            take(rows + 1, columns)
+        certainty = take(FEATURES, len(OUTCOMES)), take(len(OUTCOMES))
+        return replace(Judge.of(layers, bounds, certainty), numbers=self.numbers)
+
+    @property
+    def layers(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """Kernels and biases, float32, in the form that `of` takes."""
+        take = _Taker(np.frombuffer(self.content, "<f4")[2 * len(NUMBERS) :])
+        return [(take(*shape), take(shape[1])) for shape in itertools.pairwise(self.widths)]
 
     def pack(self) -> tuple[dict[str, Any], bytes]:
         """Return what `unpack` makes this judge of: what a model's card says, and the numbers.

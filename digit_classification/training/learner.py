@@ -54,7 +54,7 @@ class Learner:
         self.steps = steps_per_epoch(training, images_per_epoch)  # of one epoch
         self.optimizer = _make_optimizer(training, training.epochs * self.steps)
         self.optimizer.build(model.trainable_variables)
-        self._learn_batches = _learning(model, self.optimizer, self.batch_size)
+        self._learn_batches = learning(model, self.optimizer, self.batch_size)
         self._read_batch = _reading(model)
 
     def learn(self, epoch: EpochImages, advance: Callable[[int], None]) -> dict[str, float]:
@@ -94,7 +94,7 @@ def _make_optimizer(training: TrainingSettings, steps: int) -> Any:
     return keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True, weight_decay=WEIGHT_DECAY)
 
 
-def _learning(model: Any, optimizer: Any, batch_size: int) -> Callable[..., tuple[Any, Any]]:
+def learning(model: Any, optimizer: Any, batch_size: int) -> Callable[..., tuple[Any, Any]]:
     """Return a function that learns from one batch after the other, in TensorFlow.
 
     With digits, returning to Python after each step would take longer than the step.

@@ -103,11 +103,11 @@ def read_parts(
     data, seed = settings.dataset, settings.training.seed
     corrections = None
     if data.corrections is not None:
-        corrections = read_corrections(data.corrections, limits=_limits(settings))
-    datasets = _read_all(settings, terminal, arrays)
+        corrections = read_corrections(data.corrections, limits=limits_of(settings))
+    datasets = read_datasets(settings, terminal, arrays)
     new = None
     if corrections is not None:
-        new = _correct(datasets, corrections, terminal)
+        new = correct_labels(datasets, corrections, terminal)
         datasets["corrections"] = corrections
 
     training = _whole(datasets["dataset"])
@@ -131,12 +131,12 @@ def read_parts(
     return parts
 
 
-def _limits(settings: Settings) -> Limits:
+def limits_of(settings: Settings) -> Limits:
     return Limits(**settings.images.model_dump())
 
 
-def _read_all(
-    settings: Settings, terminal: Terminal, arrays: ArrayPair | ArrayPairs | None
+def read_datasets(
+    settings: Settings, terminal: Terminal, arrays: ArrayPair | ArrayPairs | None = None
 ) -> dict[str, Dataset]:
     """Return the dataset, and that of the test if there is one."""
     data = settings.dataset
@@ -163,7 +163,7 @@ def _read(path: Path, part: DatasetPart, settings: Settings, terminal: Terminal)
             part,
             strict=settings.dataset.strict,
             lenient=settings.dataset.lenient,
-            limits=_limits(settings),
+            limits=limits_of(settings),
             cache=settings.dataset.cache,
             progress=progress,
         )
@@ -181,7 +181,7 @@ def _hand_over(pair: ArrayPair, settings: Settings, terminal: Terminal) -> Datas
             labels,
             strict=settings.dataset.strict,
             lenient=settings.dataset.lenient,
-            limits=_limits(settings),
+            limits=limits_of(settings),
             progress=progress,
         )
     terminal.tell(f"Took {len(dataset):,} images of an array")
@@ -202,7 +202,9 @@ def _of_digits(test: Part, learned: set[int], terminal: Terminal) -> Part:
     return test.take(np.flatnonzero(known))
 
 
-def _correct(datasets: dict[str, Dataset], corrections: Dataset, terminal: Terminal) -> Dataset:
+def correct_labels(
+    datasets: dict[str, Dataset], corrections: Dataset, terminal: Terminal
+) -> Dataset:
     """Correct the labels in `datasets`; return what of the corrections they do not hold."""
     changed: set[str] = set()
     for name, dataset in datasets.items():

@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from digit_classification.cli.command_line import CommandLine
+from digit_classification.commands.train.fine_tuning import check_fine_tuning
 from digit_classification.config import add_setting
 from digit_classification.network.export import FORMATS
 
@@ -61,6 +62,13 @@ def build_parser() -> CommandLine:
         action="store_true",
         help="go on with the interrupted training whose checkpoint lies beside the model",
     )
+    training.add_argument(
+        "--fine-tune",
+        type=Path,
+        metavar="MODEL",
+        help="go on from this trained model, and learn the pictures of --dataset or --corrections "
+        "beside the digits that it knows; --model names the new one",
+    )
     result = parser.add_group("result", example="--model mine.keras --report report")
     add_setting(result, "--model", "model.path", metavar="FILE")
     result.add_argument(
@@ -92,6 +100,8 @@ def build_parser() -> CommandLine:
 
 def check_combination(parser: CommandLine, arguments: argparse.Namespace) -> None:
     """Refuse options that make no sense together; exits with status 2."""
+    if arguments.fine_tune:
+        check_fine_tuning(parser, arguments)
     if arguments.skip_training:
         if arguments.export is None:
             parser.error(

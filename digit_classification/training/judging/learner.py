@@ -73,7 +73,7 @@ def learn(
     model = _build(inputs_width(len(digit_layers[-1][0])))
     batch = min(BATCH_SIZE, len(examples))
     steps = len(examples) // batch  # of an epoch; a smaller batch would unbalance the normalisation
-    learn_batches = _learning(model, digit_layers, scale, batch, EPOCHS * steps)
+    learn_batches = learning(model, digit_layers, batch, EPOCHS * steps, LEARNING_RATE, scale)
     of_each = [np.flatnonzero(digits.labels == digit) for digit in range(10)]
     for epoch in range(EPOCHS):
         order = rng.permutation(len(examples))
@@ -131,16 +131,25 @@ def _scale_of_hidden(digit_layers: Layers, images: np.ndarray) -> float:
     return 3 * max(float(values.mean()), 1e-3)
 
 
-def _learning(
-    model: Any, digit_layers: Layers, scale: float, batch_size: int, steps: int
+def learning(
+    model: Any, digit_layers: Layers, batch_size: int, steps: int, rate: float, scale: float = 1.0
 ) -> Callable[..., Any]:
-    """Return a function that learns from one batch after the other, in TensorFlow."""
+    """Return a function that learns from one batch after the other, in TensorFlow.
+
+    Args:
+        model: gives logits of CLASSES for the judge's inputs.
+        digit_layers: the digit network's, which make some of these of the images.
+        batch_size: of the batches that a call's examples are cut into.
+        steps: of the whole training, for the learning rate.
+        rate: the largest learning rate.
+        scale: what the last hidden layer is divided by.
+    """
     import keras
     import tensorflow as tf
 
     warmup = max(1, steps // 10)
     schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, steps - warmup), warmup_target=LEARNING_RATE, warmup_steps=warmup
+        0.0, max(1, steps - warmup), warmup_target=rate, warmup_steps=warmup
     )
     optimizer = keras.optimizers.AdamW(schedule, weight_decay=WEIGHT_DECAY)
     optimizer.build(model.trainable_variables)
