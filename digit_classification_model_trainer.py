@@ -5,6 +5,8 @@
     python digit_classification_model_trainer.py
     python digit_classification_model_trainer.py --dataset my_digits --model my_digits.keras
     python digit_classification_model_trainer.py --report report
+    python digit_classification_model_trainer.py --fine-tune digit_classification.keras \
+        --dataset my_digits --model mine.keras
     python digit_classification_model_trainer.py --skip-training --export onnx
 
 A dataset is a folder or a zip with a folder of images for each digit, or another form that
@@ -34,21 +36,21 @@ from rich.console import Console
 from digit_classification.cli.interruption import ending_in_order, exit_status
 from digit_classification.cli.quiet import import_keras
 from digit_classification.cli.terminal import Terminal, error_text, make_console, waiting
-from digit_classification.commands.train.checks import check_destinations
+from digit_classification.commands.train.checks import USER_ERRORS, check_destinations
 from digit_classification.commands.train.export import export
 from digit_classification.commands.train.fine_tuning import run_fine_tuning
 from digit_classification.commands.train.metrics import write_metrics
 from digit_classification.commands.train.options import build_parser, check_combination
 from digit_classification.commands.train.plan import print_plan, without_cache
-from digit_classification.config import Settings, SettingsError, load_settings
-from digit_classification.files import PlaceError, folder_beside
+from digit_classification.config import Settings, load_settings
+from digit_classification.files import folder_beside
 from digit_classification.network import inference
 from digit_classification.network.architecture import (
     build_learning_network,
     build_saved_network,
     find_temperature,
 )
-from digit_classification.network.model_file import ModelError, save_model, saving, stamped
+from digit_classification.network.model_file import save_model, saving, stamped
 from digit_classification.pictures.decode import Limits
 from digit_classification.reports.evaluation import print_evaluation
 from digit_classification.reports.training_record import Training
@@ -57,33 +59,20 @@ from digit_classification.settings import settings_text
 from digit_classification.training.augmentation import augment
 from digit_classification.training.checkpoint import (
     Checkpoint,
-    CheckpointError,
     check_same_images,
     checkpoint_path,
     load_checkpoint,
     settings_to_keep,
 )
-from digit_classification.training.datasets.dataset import CLASSES, DatasetError
+from digit_classification.training.datasets.dataset import CLASSES
 from digit_classification.training.epochs import Scores, TrainingLoop
 from digit_classification.training.judging import JudgeTraining, train_judge
-from digit_classification.training.learner import Learner, TrainingError, check_size
+from digit_classification.training.learner import Learner, check_size
 from digit_classification.training.parts import ArrayPair, ArrayPairs, Parts, read_parts
-from digit_classification.training.scenes.letters import FontError
 from digit_classification.training.scores import score_test
 
 TRAINER_SECTIONS = ("dataset", "model", "training")
 DISTORTED = 8  # of each digit, in the report
-
-# What the user can put right on the command line.
-USER_ERRORS = (
-    CheckpointError,
-    DatasetError,
-    FontError,
-    ModelError,
-    PlaceError,
-    SettingsError,
-    TrainingError,
-)
 
 
 class DigitClassifier:

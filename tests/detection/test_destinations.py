@@ -666,7 +666,7 @@ def test_the_trainer_replaces_what_it_made(train: Run, capsys: pytest.CaptureFix
 def test_a_dry_run_of_the_trainer_keeps_no_cache(
     dataset: Path, train: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("digit_classification.training.datasets.dataset.CACHED_FROM", 0.0)
+    monkeypatch.setattr("digit_classification.training.datasets.reading.CACHED_FROM", 0.0)
     before = sorted(dataset.parent.iterdir())
     words = ["--dataset", dataset, "--model", "a/b/m.keras", "--quiet", "--dry-run"]
     assert trainer.main([*map(str, words)]) == 0

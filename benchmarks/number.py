@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Measure how numbers of several digits are read, written and set in many ways.
 
-    python benchmarks/numbers.py --model digit_classification.keras
-    python benchmarks/numbers.py --model digit_classification.keras --count 500
-    python benchmarks/numbers.py --model digit_classification.keras --peers
+    python benchmarks/number.py --model digit_classification.keras
+    python benchmarks/number.py --model digit_classification.keras --count 500
+    python benchmarks/number.py --model digit_classification.keras --peers
 
 The numbers are drawn, always the same ones, of MNIST's test digits, which no training sees.  With
 --peers tesseract (digits only, one line) and rapidocr read the same pictures, as far as they are
