@@ -24,7 +24,7 @@ help:
 
 venv: $(READY)
 
-$(READY): requirements.txt requirements-dev.txt
+$(READY): $(wildcard requirements*.txt)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || \
 		{ echo "Python 3.10 to 3.13 is needed: name one with make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' || \
