@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 from pathlib import Path
 
 from digit_classification.cli.command_line import CommandLine
@@ -16,6 +17,8 @@ exit status:
   130  interrupted with Ctrl-C; the first one saves the best epoch so far
   143  the same with SIGTERM, 129 with SIGHUP (a closed terminal)
 """
+# What requirements-train.txt installs, as it is imported.
+TRAINING_PACKAGES = ("tensorflow", "keras", "scipy", "sklearn", "matplotlib")
 # Without a number: as patient as it takes to lose nothing by it, measured in docs/training.md.
 PATIENCE = 20
 
@@ -91,7 +94,12 @@ def build_parser() -> CommandLine:
 
 
 def check_combination(parser: CommandLine, arguments: argparse.Namespace) -> None:
-    """Refuse options that make no sense together; exits with status 2."""
+    """Refuse options that make no sense together, or here; exits with status 2."""
+    for package in TRAINING_PACKAGES:
+        if importlib.util.find_spec(package) is None:
+            parser.error(
+                f"training needs {package}, which is not installed: pip install -r requirements.txt"
+            )
     if arguments.skip_training:
         if arguments.export is None:
             parser.error(
