@@ -91,8 +91,8 @@ def test_a_model_made_elsewhere_needs_keras(
     with pytest.raises(ModelError) as caught:
         load_model(made_elsewhere)
     assert str(caught.value) == (
-        f"'{made_elsewhere}' was not made by the trainer, and Keras, which computes such models, is "
-        "not installed: pip install -r requirements.txt."
+        f"'{made_elsewhere}' was not made by the trainer, and Keras, which computes such models, "
+        "is not installed: pip install -r requirements.txt."
     )
 
 
