@@ -85,6 +85,7 @@ def test_the_model_that_comes_along_is_the_one_that_its_page_describes() -> None
     page = (folder / "README.md").read_text(encoding="utf-8")
     assert f"`{checksum}`" in page
     model = load_model(DEFAULT_MODEL)
+    assert model.card is not None
     assert model.card == json.loads((folder / "card.json").read_text(encoding="utf-8"))
     assert model.card["preparation"] == images.PREPARATION
     assert f"{model.card['test']['accuracy']:.2%} of 10,000 images" in page
