@@ -6,7 +6,10 @@
 # make soak   runs the tests of faults in full, which takes about 20 minutes; with
 #             requirements-cluster.txt installed, those of a cluster, too
 # make bench  measures              make clean  removes what the other targets made
-# make venv   only installs
+# make venv   only installs             make lock   writes the versions with hashes
+# make reader installs only what reading needs into an empty environment, and reads samples/;
+#             for each Python that is found; then does so with the package
+# make default-model   trains the model that comes with the program, and puts it in place
 #
 # PYTHON=python3.12 make demo   takes another Python; EPOCHS=2 SCENES=2500 make demo trains briefly;
 # BENCH="--photos DIR" make bench   also measures pictures of your own (benchmarks/README.md).
@@ -17,14 +20,14 @@ READY := .venv/ready
 # A file stays with one process; they take the files in the order of tests/conftest.py.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help venv demo compare test test-kernels lint bench soak clean
+.PHONY: help venv lock reader default-model demo compare test test-kernels lint bench soak clean
 
 help:
 	@sed -n '/^$$/q;s/^# \{0,1\}//p' Makefile
 
 venv: $(READY)
 
-$(READY): requirements.txt requirements-dev.txt
+$(READY): $(wildcard requirements*.txt)
 	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' || \
 		{ echo "Python 3.10 to 3.13 is needed: name one with make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' || \
@@ -32,6 +35,21 @@ $(READY): requirements.txt requirements-dev.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
 	touch $(READY)
+
+# Of all that is installed, on each system and Python; pip checks the hashes if there are any.
+lock: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv==0.13.9
+	for name in requirements requirements-detector; do \
+		UV_CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/uv pip compile --quiet --universal \
+			--python-version 3.10 --generate-hashes $$name.txt --output-file $$name.lock || exit 1; \
+	done
+
+reader:
+	$(PYTHON) benchmarks/installing.py
+	$(PYTHON) benchmarks/installing.py --package --python $(PYTHON)
+
+default-model: $(READY)
+	$(BIN)/python benchmarks/default_model.py
 
 demo: $(READY)
 	$(BIN)/python digit_classification_model_trainer.py $(if $(EPOCHS),--epochs $(EPOCHS)) $(if $(SCENES),--scenes $(SCENES))

@@ -57,6 +57,7 @@ from digit_classification.detection.session import Session, run_info, run_settin
 from digit_classification.detection.sorting import Sorter
 from digit_classification.detection.summary import NAMED, Summary
 from digit_classification.detection.writers import as_text
+from digit_classification.network.default_model import model_to_read
 from digit_classification.network.model_file import load_model
 from digit_classification.network.number import NumberReading
 from digit_classification.pictures.decode import Limits, Picture, decode
@@ -77,8 +78,10 @@ class DigitPredictor:
     """Reads digits with a saved model, and stores the results.
 
     `database` is where `classify_images` and `save_to_database` store; None stores nothing.
-    Without `settings` those of config.yaml and the environment apply.  `output` and `messages` are
-    rich consoles: `predict` prints digit and confidence on `output`, if there is one.
+    Without `settings` those of config.yaml and the environment apply.  The model that comes with
+    the program reads if none is named, and there is none at the path of the settings.
+
+    `output` and `messages` are rich consoles: `predict` prints digit and confidence on `output`.
 
     Raises SettingsError if a setting is wrong, ModelError if the model cannot be used.
     """
@@ -96,8 +99,9 @@ class DigitPredictor:
         self.output = output
         self.messages = messages or make_console(stderr=True)
         self.limits = Limits(**self.settings.images.model_dump())
-        path = Path(model) if model is not None else self.settings.model.path
-        self.model = load_model(path, notice=self.messages.print)
+        notice = self.messages.print
+        path = Path(model) if model is not None else model_to_read(self.settings.model, notice)
+        self.model = load_model(path, notice=notice)
         if self.settings.detection.read == "number":
             number_network(self.model)  # or it says why there is none
         self.database = database

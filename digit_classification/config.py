@@ -60,6 +60,8 @@ VARIABLES: dict[str, str] = {
     ENVIRONMENT_PREFIX + key.replace(".", "_").upper(): key for key in FIELDS
 }
 CONFIG_NAME = "config.yaml"
+PACKAGE = Path(__file__).resolve().parent
+INSTALLED_DATASET = PACKAGE / "dataset"  # in a checkout it is beside the package: see setup.py
 
 # Where pydantic's own words are for programmers.
 REASONS = {
@@ -103,12 +105,14 @@ def load_settings(
 
     `config` names the file; without it, config.yaml in the working directory is read, or else
     the one beside the scripts.  Relative paths in the file are relative to the file.
+    `model.path` as config.yaml comes names no model: `model_fields_set` then lacks it.
 
     Raises SettingsError with one sentence that names the value and where it came from.
     """
     file = _find_config(config)
     flags = vars(arguments) if arguments is not None else {}
     layers = [
+        _bundled_dataset(),
         _read_config(file) if file is not None else {},
         _read_environment(os.environ if environment is None else environment),
         {key: Origin(flags[key], "the command line") for key in FIELDS if key in flags},
@@ -119,7 +123,27 @@ def load_settings(
         if "dataset.path" in layer:
             values["dataset.test_path"] = Origin(None, layer["dataset.path"].source)
         values.update(layer)
-    return _validate(values)
+    settings = _validate(values)
+    if "model.path" in values and _is_as_it_comes(values["model.path"], file):
+        settings.model.model_fields_set.remove("path")
+    return settings
+
+
+def _bundled_dataset() -> dict[str, Origin]:
+    """Return where the MNIST that comes along is, if this package was installed."""
+    if not INSTALLED_DATASET.is_dir():
+        return {}  # in a checkout, config.yaml tells
+    names = {key: FIELDS[key].default.name for key in ("dataset.path", "dataset.test_path")}
+    return {
+        key: Origin(str(INSTALLED_DATASET / name), "the package") for key, name in names.items()
+    }
+
+
+def _is_as_it_comes(model: Origin, file: Path | None) -> bool:
+    """Whether the settings file gives the path of the model, and as its default."""
+    if file is None or model.source != f"'{file}'":
+        return False
+    return model.value == str(file.parent / FIELDS["model.path"].default)
 
 
 def _find_config(config: Path | None) -> Path | None:
@@ -127,8 +151,9 @@ def _find_config(config: Path | None) -> Path | None:
         if not config.is_file():
             raise SettingsError(f"There is no settings file '{config}': check --config.")
         return config
-    beside_the_scripts = Path(__file__).resolve().parent.parent
-    for folder in (Path(), beside_the_scripts):
+    # Beside an installed package is what other packages have installed.
+    beside_the_scripts = [] if INSTALLED_DATASET.is_dir() else [PACKAGE.parent]
+    for folder in (Path(), *beside_the_scripts):
         if (folder / CONFIG_NAME).is_file():
             return folder / CONFIG_NAME
     return None

@@ -63,7 +63,8 @@ class DatasetSettings(Section):
 class ModelSettings(Section):
     path: Path = Field(
         Path("digit_classification.keras"),
-        description="the model file: written by the trainer, read by the detector",
+        description="the model file: written by the trainer, read by the detector, which uses "
+        "the one that comes with the program until there is one",
     )
 
 

@@ -83,7 +83,8 @@ MAKES_MODELS = (
     "digit_classification/pictures",
     "digit_classification/training",
     "digit_classification_model_trainer.py",
-    "requirements.txt",
+    "requirements-detector.txt",
+    "requirements-train.txt",
     DATASET,
 )
 

@@ -15,6 +15,7 @@ from a stranger, so every member is bounded before it is unpacked, and nothing i
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import json
 import platform
 import zipfile
@@ -200,6 +201,11 @@ def _read_model(archive: Archive, path: Path, notice: Callable[[str], None]) -> 
         raise ModelError(f"'{path}' is a zip, but no Keras model: name a .keras file.")
     try:
         if CARD not in names:
+            if not all(map(importlib.util.find_spec, ("keras", "tensorflow"))):
+                raise ModelError(
+                    f"'{path}' was not made by the trainer, and Keras, which computes such models, "
+                    "is not installed: pip install -r requirements.txt."
+                )
             from digit_classification.network.made_elsewhere import load_foreign  # what few need
 
             notice(

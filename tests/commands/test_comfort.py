@@ -22,6 +22,7 @@ from rich.console import Console
 
 import digit_classification_detector as detector
 import digit_classification_model_trainer as trainer
+from digit_classification.cli import console
 from digit_classification.cli.command_line import CommandLine
 from digit_classification.cli.terminal import counter, progress_bar
 from digit_classification.commands.detect.paths import count_meanwhile
@@ -157,7 +158,7 @@ def test_completion_of_flags_and_values(
     assert complete(script, words, tmp_path / "answers", shell) == expected
 
 
-@pytest.mark.parametrize("script", SCRIPTS)
+@pytest.mark.parametrize("script", [*SCRIPTS, console])  # and in what the commands begin with
 def test_argcomplete_finds_its_mark_in_the_scripts(script: ModuleType) -> None:
     assert script.__file__ is not None
     assert "PYTHON_ARGCOMPLETE_OK" in Path(script.__file__).read_text(encoding="utf-8")[:1024]

@@ -387,7 +387,7 @@ def test_every_page_is_linked_from_the_readme() -> None:
 @pytest.mark.parametrize("page", TEXTS)
 def test_a_page_names_no_flag_and_no_setting_that_does_not_exist(page: str) -> None:
     parsers = [module.build_parser() for module in (detector, trainer, accuracy, speed)]
-    known = set().union(*map(flags, parsers)) | {"--upgrade"}  # pip's
+    known = set().union(*map(flags, parsers)) | {"--upgrade", "--require-hashes"}  # pip's
     known |= {"--head", "--port", "--address"}  # Ray's
     known |= {"--dest"}  # argcomplete's
     assert named_flags(TEXTS[page]) <= known

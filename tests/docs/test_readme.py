@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import argparse
+import os
 import re
 import shlex
 import shutil
+import subprocess
+import sysconfig
 from pathlib import Path
 
 import pytest
@@ -21,6 +24,7 @@ from tests.drawing import write_dataset
 
 MODEL = "digit_classification.keras"
 README = documents.README.read_text(encoding="utf-8")
+START, _, AFTER = README.partition("\n## Train\n")
 
 
 def test_the_readme_names_no_flag_that_does_not_exist() -> None:
@@ -87,7 +91,7 @@ def stop_a_run() -> None:
 
 @pytest.mark.parametrize(
     ("command", "output"),
-    [pair for pair in commands(README) if pair[0].startswith("python") and "mysql:" not in pair[0]],
+    [pair for pair in commands(AFTER) if pair[0].startswith("python") and "mysql:" not in pair[0]],
 )
 @pytest.mark.usefixtures("desk")
 def test_a_command_does_what_the_readme_says(command: str, output: str) -> None:
@@ -100,6 +104,30 @@ def test_a_command_does_what_the_readme_says(command: str, output: str) -> None:
     if output:
         sure = re.sub(r"(?m)^uncertain: \d+\n", "", output)  # here all are sure enough
         assert masked(shown) == masked(sure)
+
+
+@pytest.mark.skipif(shutil.which("bash") is None, reason="needs bash")
+def test_the_first_commands_lead_to_a_first_result(tmp_path: Path) -> None:
+    """As whoever has just cloned it does; pip finds what it is asked for in this environment."""
+    for name in ("samples", "digit_classification"):
+        shutil.copytree(ROOT / name, tmp_path / name)
+    for name in ("digit_classification_detector.py", "config.yaml", "requirements-detector.txt"):
+        shutil.copy(ROOT / name, tmp_path)
+    make_venv, *others = [pair for pair in commands(START) if not pair[0].startswith("make ")]
+    assert run(f"cd {shlex.quote(str(tmp_path))} && {make_venv[0]}") == (0, "")
+    (packages,) = (tmp_path / ".venv").glob("lib/python*/site-packages")
+    (packages / "here.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
+    done = subprocess.run(
+        ["bash", "-ec", "\n".join(command for command, _ in others)],
+        cwd=tmp_path,
+        env={**os.environ, "PIP_QUIET": "1", "PIP_NO_INDEX": "1"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert masked(done.stdout) == masked(others[-1][1])
 
 
 @pytest.mark.usefixtures("desk")

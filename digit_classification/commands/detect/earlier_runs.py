@@ -29,6 +29,7 @@ from digit_classification.detection.session import reads_numbers
 from digit_classification.detection.truth import Score, read_truth
 from digit_classification.detection.writers import COUNTS, RUN_COLUMNS, TextStream
 from digit_classification.names import defused, escape_undecodable, printable
+from digit_classification.network.default_model import model_to_read
 from digit_classification.network.model_file import load_model
 from digit_classification.pictures.decode import Limits
 from digit_classification.reports.stored_review import review_run
@@ -98,7 +99,9 @@ def _show(
                 numbers_again=numbers_again(
                     run,
                     settings,
-                    lambda: load_model(settings.model.path, notice=messages.print),
+                    lambda: load_model(
+                        model_to_read(settings.model, messages.print), notice=messages.print
+                    ),
                 ),
             )
         messages.print(f"Review page: {printable(str(arguments.report))}")

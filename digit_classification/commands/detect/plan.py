@@ -20,6 +20,7 @@ from digit_classification.commands.detect.resuming import run_to_go_on_with
 from digit_classification.detection.numbers import number_network
 from digit_classification.detection.truth import read_truth
 from digit_classification.names import printable
+from digit_classification.network.default_model import model_to_read
 from digit_classification.network.model_file import load_model
 from digit_classification.pictures.sources import find_sources
 from digit_classification.pictures.standard_input import read_stdin
@@ -36,7 +37,7 @@ def print_plan(
     Raises what the run would raise before it reads the first picture.
     """
     paths = expand_all(given) if arguments.resume is None else []
-    model = load_model(settings.model.path, notice=messages.print)
+    model = load_model(model_to_read(settings.model, messages.print), notice=messages.print)
     numbers = settings.detection.read == "number"
     if numbers:
         check_asked_of_numbers(arguments)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 from pathlib import Path
 
 from digit_classification.cli.command_line import CommandLine
@@ -17,6 +18,8 @@ exit status:
   130  interrupted with Ctrl-C; the first one saves the best epoch so far
   143  the same with SIGTERM, 129 with SIGHUP (a closed terminal)
 """
+# What requirements-train.txt installs, as it is imported.
+TRAINING_PACKAGES = ("tensorflow", "keras", "scipy", "sklearn", "matplotlib")
 # Without a number: as patient as it takes to lose nothing by it, measured in docs/training.md.
 PATIENCE = 20
 
@@ -99,7 +102,12 @@ def build_parser() -> CommandLine:
 
 
 def check_combination(parser: CommandLine, arguments: argparse.Namespace) -> None:
-    """Refuse options that make no sense together; exits with status 2."""
+    """Refuse options that make no sense together, or here; exits with status 2."""
+    for package in TRAINING_PACKAGES:
+        if importlib.util.find_spec(package) is None:
+            parser.error(
+                f"training needs {package}, which is not installed: pip install -r requirements.txt"
+            )
     if arguments.fine_tune:
         check_fine_tuning(parser, arguments)
     if arguments.skip_training:

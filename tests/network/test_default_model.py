@@ -1,0 +1,123 @@
+"""The model that comes with the program reads for whoever has none, and names none."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+import digit_classification_detector as detector
+from benchmarks import default_model
+from digit_classification.config import ModelSettings, Settings, load_settings
+from digit_classification.network.default_model import DEFAULT_MODEL, model_to_read
+from digit_classification.network.model_file import ModelError, load_model
+from digit_classification_detector import DigitPredictor
+from tests.documents import ROOT
+
+SAMPLE = str(ROOT / "samples/3-one-bit.png")
+NOTICE = (
+    "No model at 'digit_classification.keras' yet: reading with the one that comes with the "
+    "program.\n"
+)
+NOT_THERE = (
+    "Error: There is no model at '{}': train one with digit_classification_model_trainer.py, or "
+    "name another with --model.\n"
+)
+
+
+@pytest.fixture(autouse=True)
+def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with config.yaml as it comes."""
+    shutil.copy(ROOT / "config.yaml", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("DIGITS_MODEL_PATH", raising=False)
+    return tmp_path
+
+
+def read(*options: str) -> int:
+    return detector.main([SAMPLE, "--database", "none", *options])
+
+
+def test_it_reads_until_there_is_one(model: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert read() == 0
+    shown = capsys.readouterr()
+    assert shown.out.startswith("3 ")
+    assert shown.err == NOTICE
+    shutil.copy(model, "digit_classification.keras")
+    assert read() == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_a_rehearsal_says_so_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert read("--dry-run") == 0
+    shown = capsys.readouterr()
+    assert f"with the model {DEFAULT_MODEL}, made " in shown.out
+    assert shown.err == NOTICE
+
+
+@pytest.mark.parametrize("name", ["mine.keras", "digit_classification.keras"])
+def test_it_never_reads_in_the_place_of_one_that_is_named(
+    name: str, desk: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert read("--model", name) == 2
+    assert capsys.readouterr().err == NOT_THERE.format(name)
+    monkeypatch.setenv("DIGITS_MODEL_PATH", name)
+    assert read() == 2
+    assert capsys.readouterr().err == NOT_THERE.format(name)
+    with pytest.raises(ModelError, match="There is no model at"):
+        DigitPredictor(name)
+
+
+def test_nor_of_one_that_the_settings_file_names(
+    desk: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (desk / "mine.yaml").write_text("model: {path: mine.keras}\n")
+    assert read("--config", "mine.yaml") == 2
+    assert capsys.readouterr().err == NOT_THERE.format("mine.keras")
+
+
+def test_who_names_a_model_in_python_gets_that_one() -> None:
+    assert model_to_read(Settings().model) == DEFAULT_MODEL
+    assert model_to_read(load_settings().model) == DEFAULT_MODEL
+    named = ModelSettings(path=Path("digit_classification.keras"))
+    assert model_to_read(named) == named.path
+
+
+def test_a_model_made_elsewhere_needs_keras(
+    made_elsewhere: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ModelError) as caught:
+        load_model(made_elsewhere)
+    assert str(caught.value) == (
+        f"'{made_elsewhere}' was not made by the trainer, and Keras, which computes such models, "
+        "is not installed: pip install -r requirements.txt."
+    )
+
+
+@pytest.fixture
+def made_elsewhere(tmp_path: Path) -> Path:
+    """The beginning of a Keras archive without a card, which is all that is looked at."""
+    import zipfile
+
+    path = tmp_path / "foreign.keras"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("metadata.json", "{}")
+    return path
+
+
+def test_putting_it_in_place_again_changes_nothing(tmp_path: Path) -> None:
+    assert default_model.main(["--from", str(DEFAULT_MODEL), "--to", str(tmp_path)]) == 0
+    for name in ("default.keras", "card.json", "README.md", "SHA256SUMS"):
+        assert (tmp_path / name).read_bytes() == (DEFAULT_MODEL.parent / name).read_bytes()
+
+
+def test_a_model_of_other_digits_does_not_come_along(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert default_model.main(["--from", str(model), "--to", str(tmp_path / "place")]) == 2
+    assert capsys.readouterr().err == (
+        f"'{model}' was not trained and tested on the bundled MNIST.\n"
+    )
+    assert not (tmp_path / "place").exists()
