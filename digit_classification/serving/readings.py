@@ -118,8 +118,7 @@ class Readings:
             question.answer.set_exception(refused)
         except DatabaseError as error:
             tell(f"Error: {error}")
-            refused = Refused(f"{error}", HTTPStatus.SERVICE_UNAVAILABLE)
-            question.answer.set_exception(refused)
+            question.answer.set_exception(Refused(str(error), HTTPStatus.SERVICE_UNAVAILABLE))
         except Exception as error:  # one picture must not end the service of all others
             tell(traceback.format_exc())
             question.answer.set_exception(
@@ -136,7 +135,7 @@ class Readings:
             try:
                 number_network(self.model)
             except ModelError as error:
-                raise Refused(f"{error}", HTTPStatus.BAD_REQUEST) from None
+                raise Refused(str(error), HTTPStatus.BAD_REQUEST) from None
         is_stored = question.store and self.run_id is not None
         prepared = prepare_many(
             [self._source(picture, is_stored=is_stored) for picture in question.pictures],

@@ -141,7 +141,7 @@ def pictures_of_form(body: bytes, content_type: str) -> list[SentPicture]:
 
     Python's own parser of messages would hold the body several times over, as text.
     """
-    pictures = []
+    pictures: list[SentPicture] = []
     for head, content in _parts(body, content_type):
         if len(pictures) == MAX_PICTURES:
             raise Refused(
