@@ -54,6 +54,7 @@ def serve(arguments: argparse.Namespace, settings: Settings, messages: Console) 
                 stored_in=None if database is None else database.url,
             )
             with session.running(), server.listening(about):
+                readings.warm_up()
                 make_console().print(server.url)
                 sys.stdout.flush()
                 if not arguments.quiet:

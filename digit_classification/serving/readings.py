@@ -7,6 +7,7 @@ what they have to say for the whole process, and SQLite wants to be spoken to by
 from __future__ import annotations
 
 import base64
+import io
 import queue
 import time
 import traceback
@@ -17,6 +18,7 @@ from http import HTTPStatus
 from typing import Any
 
 import numpy as np
+from PIL import Image
 
 from digit_classification.cli.interruption import asking_first
 from digit_classification.detection.numbers import number_network
@@ -34,7 +36,7 @@ from digit_classification.results.records import (
     result_values,
     text_time,
 )
-from digit_classification.serving.requests import Refused, SentPicture, What
+from digit_classification.serving.requests import UNNAMED, Refused, SentPicture, What
 
 WAYS = 8  # that are shown of those that a picture was seen in
 _LOOK = 0.5  # seconds after which Windows has a look whether Ctrl-C was pressed
@@ -70,6 +72,15 @@ class Readings:
     def run_id(self) -> str | None:
         """The run in the database, once that is open; None if nothing is stored."""
         return self._session.run_id
+
+    def warm_up(self) -> None:
+        """Read a picture for nobody, so that the first that counts finds everything loaded."""
+        stream = io.BytesIO()
+        picture = Image.new("RGB", (100, 100), "white")
+        picture.paste("black", (45, 20, 55, 80))
+        picture.save(stream, "PNG")
+        sent = [SentPicture(UNNAMED, stream.getvalue())]
+        self._read(Question(sent, read=None, store=False, with_images=True))
 
     def ask(self, question: Question) -> list[dict[str, Any]]:
         """Return what is known of each picture, in order, once all are read and stored.
