@@ -266,8 +266,9 @@ class _Handler(BaseHTTPRequestHandler):
         return body
 
     def _announces_a_body(self) -> bool:
-        headers = self.headers
-        return "Transfer-Encoding" in headers or headers.get("Content-Length", "0") != "0"
+        unsaid = "0" if self.command in ("GET", "HEAD") else "unknown"
+        length = self.headers.get("Content-Length", unsaid)
+        return "Transfer-Encoding" in self.headers or length != "0"
 
     def _send(self, answer: Answer, *, has_more: bool) -> None:
         """Send an answer, and close the connection if `has_more` of the request is to come."""
