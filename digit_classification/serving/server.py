@@ -192,11 +192,12 @@ class _Handler(BaseHTTPRequestHandler):
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
         """Say, as all else is said here, what Python finds wrong with a request."""
         self.close_connection = True
-        sentence = (
+        refused = Refused(
             f"The request is not understood, {printable(message or explain or str(code))}: ask as "
-            "browsers and curl do."
+            "browsers and curl do.",
+            HTTPStatus(code),
         )
-        self._send(Answer.of({"error": sentence}, HTTPStatus(code)), has_more=True)
+        self._send(Answer.of({"error": str(refused)}, refused.status), has_more=True)
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002
         """Print nothing: who asks is told."""
