@@ -20,11 +20,10 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.support.wait import WebDriverWait
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "docs")]  # run from a checkout, which is not installed
-
-from draw_review import GAP, GROUND, shoot  # noqa: E402
+sys.path.insert(0, str(ROOT))  # run from a checkout, which is not installed
 
 from benchmarks.browser import HOW_TO_GET_ONE, find_chromium, open_browser  # noqa: E402
+from docs.draw_review import GAP, GROUND, shoot  # noqa: E402
 
 SCREEN, PHONE = (1120, 1000), (390, 1000)
 # Strokes in shares of the pad: a four, and in a number a seven, a one and a four.
