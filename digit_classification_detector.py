@@ -9,6 +9,7 @@
     find . -name '*.png' -print0 | python digit_classification_detector.py - --database none
     python digit_classification_detector.py --resume
     python digit_classification_detector.py scans/ --sort-into sorted
+    python digit_classification_detector.py --serve
 
 Results go to the database that config.yaml names, an SQLite file unless that is changed.
 The pictures themselves are left alone, unless you say --move.
@@ -49,6 +50,7 @@ from digit_classification.commands.detect.paths import given_paths
 from digit_classification.commands.detect.plan import print_plan
 from digit_classification.commands.detect.resuming import command_to_go_on
 from digit_classification.commands.detect.run import DetectorRun
+from digit_classification.commands.serve import serve
 from digit_classification.config import Settings, load_settings
 from digit_classification.detection.destinations import write_normalized
 from digit_classification.detection.numbers import number_network, read_number
@@ -287,6 +289,9 @@ def main(argv: list[str] | None = None) -> int:
             return 0
         if arguments.verbose:
             messages.print(settings_text(settings, DETECTOR_SECTIONS))
+        if arguments.serve is not None:
+            with ending_in_order(), standard_error_apart():
+                serve(arguments, settings, messages)
         given = given_paths(arguments, parser)
         if arguments.dry_run:
             print_plan(arguments, settings, given, messages)

@@ -19,8 +19,8 @@ PACKAGE = "digit_classification"
 PICTURE = ROOT / "docs" / "architecture.png"
 # From the top to the bottom: arrows go down.
 ROOMS = (
-    *("scripts", "commands", "detection", "reports", "training", "results", "network"),
-    *("pictures", "ground"),
+    *("scripts", "commands", "serving", "detection", "reports", "training", "results"),
+    *("network", "pictures", "ground"),
 )
 WIDTH, HEIGHT = 6.2, 0.5  # of a room, in inches
 DOTS_PER_INCH = 150

@@ -32,6 +32,7 @@ SAYING = {
     "Text",
     "TypeError",
     "ValueError",
+    "_broken",  # of forms
     "error",  # of the argument parser
     "error_text",
     "kind",  # where one of two exceptions is chosen

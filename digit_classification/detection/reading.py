@@ -138,7 +138,7 @@ def read_and_judge(
     )
     judged = results_of_each(prepared, network, judge, options)
     for picture, _ in judged:
-        picture.proposal, picture.others = None, ()  # nothing that should travel
+        picture.proposal, picture.others, picture.compared = None, (), ()  # should not travel
         if not options.with_pixels:  # only a page of pictures needs them
             picture.digit, picture.signs = None, ()
     return judged
@@ -231,6 +231,7 @@ def _choose(seen: Sequence[Prepared], network: Network, judge: Judge) -> list[Re
     choices = choose(firsts, [image.others for image in seen], network, judge)
     for image, choice in zip(seen, choices, strict=True):
         image.digit, image.rejection = choice.proposal.digit, choice.rejection
+        image.compared = choice.compared
         if choice.proposal.left_out and choice.rejection is None:
             without = "without " + " and ".join(choice.proposal.left_out)
             image.note = ", ".join(filter(None, (without, image.note)))

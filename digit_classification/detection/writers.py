@@ -66,8 +66,7 @@ def make_writer(
         )
     if format_name == "jsonl":
         return lambda result: print(
-            json.dumps(_json_object(result, top_k) | (_json_number(result) if numbers else {})),
-            file=stream,
+            json.dumps(json_record(result, top_k, numbers=numbers)), file=stream
         )
     return lambda result: print(as_text(result, top_k, with_path=with_path), file=stream)
 
@@ -149,7 +148,8 @@ def _are_texts(lines: Sequence[str]) -> bool:
     )
 
 
-def _json_object(result: Result, top_k: int) -> dict[str, object]:
+def json_record(result: Result, top_k: int = 1, *, numbers: bool = False) -> dict[str, object]:
+    """Return what a JSON line has of one result; with `numbers`, its number and signs as well."""
     best = [{"digit": digit, "confidence": share} for digit, share in ranked(result, top_k)]
     return {
         "path": escape_undecodable(result.path),
@@ -159,6 +159,7 @@ def _json_object(result: Result, top_k: int) -> dict[str, object]:
         "reason": result.reason,
         "probabilities": result.probabilities,
         **({"top": best} if top_k > 1 else {}),
+        **(_json_number(result) if numbers else {}),
     }
 
 

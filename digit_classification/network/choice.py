@@ -29,7 +29,7 @@ from digit_classification.network.judge import (
     inputs_of,
 )
 from digit_classification.pictures.images import BLANK
-from digit_classification.pictures.proposals import Proposal
+from digit_classification.pictures.proposals import Compared, Proposal
 
 CONVINCING = 0.9  # the judge's probability with which the preparation's own proposal stands
 OTHERS = 0.7  # how much the products of other proposals count beside that of the first
@@ -55,6 +55,7 @@ class Choice:
         features: (FEATURES,) float64, what speaks for it and against it.
         outcomes: (len(OUTCOMES),) float64, the probability of each; the first is the confidence.
         said: why the preparation alone would reject the picture, or None.
+        compared: the proposals that were looked at, the most believed first.
     """
 
     proposal: Proposal
@@ -62,6 +63,7 @@ class Choice:
     features: np.ndarray
     outcomes: np.ndarray
     said: str | None
+    compared: tuple[Compared, ...] = ()
 
     @property
     def confidence(self) -> float:
@@ -100,11 +102,25 @@ def choose(
     features = _features_alone(firsts, inputs, classes)
     outcomes = judge.outcomes(features)
     return [
-        Choice(firsts[i], inputs.probabilities[i], features[i], outcomes[i], firsts[i].rejection)
+        _alone(firsts[i], inputs.probabilities[i], features[i], outcomes[i], classes[i])
         if convinced[i]
         else _look_further([firsts[i], *itertools.chain.from_iterable(others[i])], network, judge)
         for i in range(len(firsts))
     ]
+
+
+def _alone(
+    first: Proposal,
+    probabilities: np.ndarray,
+    features: np.ndarray,
+    outcomes: np.ndarray,
+    classes: np.ndarray,
+) -> Choice:
+    """Return the choice of a proposal that was compared with no other."""
+    digit = int(probabilities.argmax())
+    weight = float(classes[_WHOLE] * probabilities[digit])
+    compared = Compared(first.digit, first.box, digit, weight)
+    return Choice(first, probabilities, features, outcomes, first.rejection, (compared,))
 
 
 def _convincing(first: Proposal) -> float:
@@ -165,6 +181,17 @@ def _look_further(proposals: list[Proposal], network: ReadingNetwork, judge: Jud
         features[0],
         judge.outcomes(features)[0],
         proposals[0].rejection,
+        _compared(seen, digits, products),
+    )
+
+
+def _compared(
+    seen: list[Proposal], digits: np.ndarray, products: np.ndarray
+) -> tuple[Compared, ...]:
+    """Return proposals with what they are read as, (n,), the best product, (n,), first."""
+    best_first = np.argsort(-products, kind="stable").tolist()
+    return tuple(
+        Compared(seen[i].digit, seen[i].box, int(digits[i]), float(products[i])) for i in best_first
     )
 
 

@@ -29,7 +29,7 @@ from digit_classification.pictures.decode import (
     check_picture,
     decode,
 )
-from digit_classification.pictures.proposals import Proposal, propose, ready
+from digit_classification.pictures.proposals import Compared, Proposal, propose, ready
 from digit_classification.pictures.sources import Source, SourceError, SourceUnavailable, TooLarge
 
 THUMBNAIL_SIDE = 96  # pixels
@@ -53,6 +53,7 @@ class Prepared:
     note: str | None = None  # what a person should know of how the picture was read
     proposal: Proposal | None = None  # the way to see it that gave `digit`; made only when asked
     others: Iterable[list[Proposal]] = ()  # further ones, made when they are iterated
+    compared: tuple[Compared, ...] = ()  # what was looked at, once one is chosen, that one first
     grey: np.ndarray | None = None  # (h, w) uint8, the whole picture; kept only when asked for
     # Of a number: each of its signs, (28, 28) uint8, None for one that is no digit.
     signs: tuple[np.ndarray | None, ...] = ()

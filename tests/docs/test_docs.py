@@ -45,6 +45,7 @@ from tests.faults import hostile
 from tests.faults.test_hostile_mutations import COUNTS
 from tests.interrupting import during_epoch, press_ctrl_c
 from tests.sentences import collect, not_understood, plain
+from tests.serving.running import running
 
 MODEL = "digit_classification.keras"
 SCENES = 50  # pictures that a page's judge learns from: more take a minute
@@ -148,6 +149,20 @@ def can_run(command: str) -> bool:
     return program in ("python", "make") or "=" in program or shutil.which(program) is not None
 
 
+SERVED_AT = "http://127.0.0.1:8000/"  # on the pages; here at a port that is free
+
+
+@contextlib.contextmanager
+def served(command: str) -> Iterator[tuple[str, str]]:
+    """Run a command that serves; yield its address, and what the terminal shows of it."""
+    options = re.sub(r"--serve( \d+)?", "", command.partition(".py")[2])
+    with running(Path(MODEL), Path.cwd(), *shlex.split(options)) as server:
+        assert server.process.stderr is not None
+        said = f"{SERVED_AT}\n{server.process.stderr.readline()}"
+        yield server.url, said
+        assert server.stop()[0] == 130
+
+
 def is_tried_before(page: str, command: str) -> bool:
     """Whether this is a training, which takes seconds, that an earlier page shows as well."""
     earlier = [text for name, text in TEXTS.items() if name < page]
@@ -158,10 +173,17 @@ def is_tried_before(page: str, command: str) -> bool:
 @pytest.mark.skipif(os.name == "nt", reason="the commands are for a POSIX shell")
 @pytest.mark.parametrize("page", [name for name, text in TEXTS.items() if commands(text)])
 def test_the_commands_of_a_page_do_what_it_says(page: str, desk: Path, trained: Path) -> None:
+    server, url = contextlib.ExitStack(), SERVED_AT
     for command, on_the_page in commands(TEXTS[page]):
         if not can_run(command) or is_tried_before(page, command):
             continue
         prepare(command)
+        if "--serve" in command:  # until the next one, or the end of the page
+            server.close()
+            url, output = server.enter_context(served(command))
+            assert is_as_shown(output, on_the_page)
+            continue
+        command = command.replace(SERVED_AT, url)
         code, output = run(re.sub(r"--scenes \d+", f"--scenes {SCENES}", command))
         assert code == expected_code(command), f"{command}\n{output}"
         # The tutorial's photos are hard on purpose, and its reader trains for minutes.
@@ -171,6 +193,7 @@ def test_the_commands_of_a_page_do_what_it_says(page: str, desk: Path, trained: 
             shutil.copy(trained, desk / MODEL)
         for written in re.findall(r"--(?:report|output|sort-into) (\S+)", command):
             assert Path(written).exists() or "--dry-run" in command
+    server.close()
 
 
 def test_the_mysql_command_works(
@@ -191,7 +214,11 @@ def test_the_python_examples_of_a_page_print_what_it_shows(page: str, desk: Path
     for example, output in examples:
         # Settings of a program's own do not look at the environment: a judge would take minutes.
         example = example.replace("TrainingSettings(", "TrainingSettings(scenes=0, ")
-        with contextlib.redirect_stdout(io.StringIO()) as printed:
+        with contextlib.ExitStack() as stack:
+            if SERVED_AT in example:
+                url, _ = stack.enter_context(served(".py --serve"))
+                example = example.replace(SERVED_AT, url)
+            printed = stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
             exec(compile(example, page, "exec"), {"__name__": "__main__"})
         assert masked(printed.getvalue()) == masked(output), example
 
@@ -390,6 +417,7 @@ def test_a_page_names_no_flag_and_no_setting_that_does_not_exist(page: str) -> N
     known = set().union(*map(flags, parsers)) | {"--upgrade", "--require-hashes"}  # pip's
     known |= {"--head", "--port", "--address"}  # Ray's
     known |= {"--dest"}  # argcomplete's
+    known |= {"--data-binary"}  # curl's
     assert named_flags(TEXTS[page]) <= known
     sections = "|".join({key.split(".")[0] for key in FIELDS})
     assert set(re.findall(rf"`((?:{sections})\.[a-z_]+)`", TEXTS[page])) <= set(FIELDS)

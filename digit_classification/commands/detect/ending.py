@@ -21,6 +21,7 @@ from digit_classification.network.model_file import ModelError
 from digit_classification.pictures.sources import SourceError
 from digit_classification.reports.review import ReviewError
 from digit_classification.results.errors import DatabaseError
+from digit_classification.serving.server import ServeError
 
 # What the user can put right on the command line.
 USER_ERRORS = (
@@ -31,6 +32,7 @@ USER_ERRORS = (
     PlaceError,
     ResumeError,
     ReviewError,
+    ServeError,
     SettingsError,
     SortingError,
     SourceError,

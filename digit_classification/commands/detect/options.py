@@ -12,6 +12,7 @@ from digit_classification.detection.named_runs import LATEST
 from digit_classification.detection.writers import FORMATS
 
 RUNS = 20  # that --runs lists without a number
+PORT = 8000  # of --serve without one
 
 EXIT_STATUS = """\
 exit status:
@@ -110,6 +111,16 @@ def build_parser() -> CommandLine:
         help="with --sort-into: instead of copies, second names of the same files where the file "
         "system can do that; a change to one is a change to both",
     )
+    serving = parser.add_group("a page to draw on", example="--serve 8080 --model mine.keras")
+    serving.add_argument(
+        "--serve",
+        nargs="?",
+        const=PORT,
+        type=_port,
+        metavar="PORT",
+        help="open a page on this machine to draw digits on and drop pictures on, which also reads "
+        f"pictures for other programs; without PORT, at {PORT}; stores only with --database",
+    )
     history = parser.add_group("earlier runs", example="--show latest --format csv")
     history.add_argument(
         "--resume",
@@ -143,6 +154,12 @@ def build_parser() -> CommandLine:
 def _number_of_runs(text: str) -> int:
     if not text.isdecimal() or not int(text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of runs, such as 50")
+    return int(text)
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or int(text) > 65_535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port, such as 8080")
     return int(text)
 
 

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -80,6 +81,22 @@ class Proposal:
     def fills_its_picture(self) -> bool:
         """Whether it reaches from one border to the opposite one, or nearly so."""
         return max(self.box[2:]) > _FILLING
+
+
+class Compared(NamedTuple):
+    """What the networks say of a proposal, and of it only what a person wants to see.
+
+    Attributes:
+        image: (28, 28) uint8, the proposal's digit.
+        box: where it is, as the proposal's.
+        digit: what it is read as.
+        weight: 0 to 1, how far that is believed.
+    """
+
+    image: np.ndarray
+    box: tuple[float, float, float, float]
+    digit: int
+    weight: float
 
 
 def propose(
