@@ -482,7 +482,11 @@ function secondBest(item) {
 function describe(item) {
   const correction = corrections.get(item.index);
   const parts = [];
-  if (item.digit !== null) parts.push(`read as ${item.digit} with ${percent(item.confidence)}`);
+  if (item.confidence !== null) {
+    parts.push(`read as ${item.digit} with ${percent(item.confidence)}`);
+  } else if (item.digit !== null) { // a person said so
+    parts.push(String(item.digit));
+  }
   if (item.status !== "ok") parts.push(item.status);
   if (item.reason) parts.push(visible(item.reason));
   if (item.isWrong) parts.push(`wrong: ${truthOf(item)}`);
@@ -663,14 +667,14 @@ function say(text, toTheEye = false, milliseconds = 6000) {
   silence = setTimeout(() => { byId("said").textContent = ""; }, milliseconds);
 }
 
-/** The corrections as CSV (RFC 4180), in the order of the page: path, digit, sha256. */
+/** The corrections as CSV (RFC 4180), in the order of the page. */
 function correctionsAsCsv() {
   if (NUMBERS) return numbersAsCsv();
   const lines = [...corrections].sort(([a], [b]) => a - b).map(([index, digit]) => {
     const { path, sha256 } = items[index];
-    return [cell(path), digit, sha256].join(",");
+    return [cell(path), digit, sha256, data.run].join(",");
   });
-  return ["path,digit,sha256", ...lines, ""].join("\n");
+  return ["path,digit,sha256,run", ...lines, ""].join("\n");
 }
 
 /**
@@ -683,12 +687,12 @@ function numbersAsCsv() {
     const seen = item.signs.length === number.length
       ? sheetOf(item).signs[index % data.perSheet] : [];
     const row = (digit, place, image) => (
-      [cell(item.path), digit, item.sha256, cell(number), place, image].join(","));
+      [cell(item.path), digit, item.sha256, data.run, cell(number), place, image].join(","));
     const rows = [...number].flatMap((sign, place) => (
       /[0-9]/.test(sign) && seen[place] ? [row(sign, place + 1, seen[place])] : []));
     return rows.length ? rows : [row("", "", "")];
   });
-  return ["path,digit,sha256,number,place,image", ...lines, ""].join("\n");
+  return ["path,digit,sha256,run,number,place,image", ...lines, ""].join("\n");
 }
 
 function cell(path) {
@@ -703,7 +707,10 @@ function download() {
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
   saved = true;
   byId("list").focus({ preventScroll: true });
-  say("Saved as corrections.csv, where your browser keeps downloads. Train on it: "
+  const stored = data.run
+    ? "Write it to the stored results: python digit_classification_detector.py"
+      + " --apply-corrections corrections.csv. " : "";
+  say(`Saved as corrections.csv, where your browser keeps downloads. ${stored}Train on it: `
     + "python digit_classification_model_trainer.py --corrections corrections.csv", true, 30_000);
 }
 
