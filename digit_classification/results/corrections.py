@@ -225,7 +225,8 @@ def _after(
     if str(before) == text:
         reason = "confirmed" + (f" by {by}" if by else "")
     else:
-        was = before if before is not None else f"{row.status}: {row.reason}"
+        without = ": ".join(filter(None, (row.status, row.reason)))
+        was = without if before is None else before
         reason = "corrected" + (f" by {by}" if by else "") + f", was {was}"
     return replace(
         row,

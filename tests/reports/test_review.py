@@ -23,6 +23,7 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
@@ -875,6 +876,22 @@ def test_corrections_that_are_not_downloaded_are_not_lost_in_silence(
     assert not browser.execute_script(guarded)
     browser.refresh()
     assert corrected(browser) == {"scans/u0.png": "7", "scans/u1.png": "8", "scans/u2.png": "9"}
+
+
+def test_a_page_that_may_keep_nothing_says_so(
+    browser: webdriver.Chrome, mixed: Path, tmp_path: Path
+) -> None:
+    frame = '<iframe sandbox="allow-scripts" src="r.html" width="1200" height="800"></iframe>'
+    (tmp_path / "frame.html").write_text(f"<title>frame</title>{frame}")
+    browser.get((tmp_path / "frame.html").as_uri())
+    browser.switch_to.frame(0)
+    with pytest.raises(WebDriverException, match="localStorage"):
+        browser.execute_script("localStorage.length")
+    browser.find_element(By.CSS_SELECTOR, ".card").click()
+    press(browser, "7")
+    assert corrected(browser) == {"scans/u0.png": "7"}
+    assert browser.find_element(By.ID, "unkept").is_displayed()
+    browser.switch_to.default_content()
 
 
 def corrected(browser: webdriver.Chrome) -> dict[str, str]:
