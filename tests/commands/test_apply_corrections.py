@@ -77,7 +77,7 @@ def test_each_way_to_see_a_run_has_the_corrected_value(
     untouched, four, _ = map(json.loads, show("--format", "jsonl").splitlines())
     assert "corrected_at" not in untouched
     assert (four["digit"], four["confidence"], four["status"]) == (9, None, "ok")
-    assert four["probabilities"][7] == 0.6  # what the network found
+    assert four["probabilities"][4] == 0.75  # what the network found
     assert four["corrected_at"] == four["corrected_at"][:19] > "2026"
     Path("truth.csv").write_text("path,digit\nscans/4.png,9\nscans/blank.png,4\n")
     score = show("--labels", "truth.csv")
