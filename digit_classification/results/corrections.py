@@ -17,7 +17,6 @@ from digit_classification.names import escape_undecodable
 from digit_classification.results.digits import SELECT_IMAGES, some_at_a_time, stored_images
 from digit_classification.results.errors import Deadlock
 from digit_classification.results.records import (
-    LONGEST_NUMBER,
     StoredResult,
     now,
     path_key,
@@ -41,20 +40,19 @@ CREATE TABLE corrected_images (
     reason_before TEXT,
     PRIMARY KEY (run_id, path_key, revision)
 ) WITHOUT ROWID"""
-_ASCII = "CHARACTER SET ascii COLLATE ascii_general_ci"
-MYSQL_TABLE = f"""
+MYSQL_TABLE = """
 CREATE TABLE IF NOT EXISTS corrected_images (
-    run_id VARCHAR(64) {_ASCII} NOT NULL,
-    path_key CHAR(64) {_ASCII} NOT NULL,
+    run_id VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+    path_key CHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
     revision INT NOT NULL,
     corrected_at DATETIME NOT NULL,
     corrected_by TEXT,
     digit INT,
-    number VARCHAR({LONGEST_NUMBER}) {_ASCII},
+    number VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci,
     digit_before INT,
-    number_before VARCHAR({LONGEST_NUMBER}) {_ASCII},
+    number_before VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci,
     confidence_before DOUBLE,
-    status_before VARCHAR(16) {_ASCII},
+    status_before VARCHAR(16) CHARACTER SET ascii COLLATE ascii_general_ci,
     reason_before MEDIUMTEXT,
     PRIMARY KEY (run_id, path_key, revision)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci"""

@@ -27,7 +27,8 @@ from digit_classification.results.schema import Store
 KEYS_PER_QUERY = 500  # SQLite before 3.32 binds 999 values at most
 
 IMAGE_COLUMNS = ("run_id", *RESULT_COLUMNS)
-SELECT_IMAGES = f"SELECT {', '.join(('id', *IMAGE_COLUMNS, 'corrected_at'))} FROM classified_images"
+_SELECTED = ", ".join(("id", *IMAGE_COLUMNS, "corrected_at"))
+SELECT_IMAGES = f"SELECT {_SELECTED} FROM classified_images"
 _COLUMNS = ("run_id", "path_key", *DIGIT_COLUMNS)
 _STORED_COLUMNS = ", ".join(("path_key", *DIGIT_COLUMNS))
 
