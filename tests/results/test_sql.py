@@ -114,7 +114,7 @@ def test_no_data_is_in_a_statement(sqlite_url: str, monkeypatch: pytest.MonkeyPa
         database.finish_run(run_id, "finished")
         (row,) = database.rows(run_id)
         database.runs()
-        database.correct([Correction(row.path, "7", None, evil)], evil)
+        database.correct([Correction(str(row.path), "7", None, evil)], evil)
         (corrected,) = database.rows(run_id)
     assert (row.path, row.reason) == (f"{evil}/{evil}.png", evil)
     assert corrected.reason == f"corrected by {evil}, was error: {evil}"
