@@ -10,6 +10,7 @@
     python digit_classification_detector.py --resume
     python digit_classification_detector.py scans/ --sort-into sorted
     python digit_classification_detector.py --serve
+    python digit_classification_detector.py --apply-corrections corrections.csv
 
 Results go to the database that config.yaml names, an SQLite file unless that is changed.
 The pictures themselves are left alone, unless you say --move.
@@ -43,7 +44,7 @@ from rich.console import Console
 from digit_classification.cli.interruption import ending_in_order
 from digit_classification.cli.native_messages import standard_error_apart
 from digit_classification.cli.terminal import make_console
-from digit_classification.commands.detect.earlier_runs import look_back
+from digit_classification.commands.detect.earlier_runs import apply_corrections, look_back
 from digit_classification.commands.detect.ending import end_early
 from digit_classification.commands.detect.options import build_parser
 from digit_classification.commands.detect.paths import given_paths
@@ -282,6 +283,8 @@ def main(argv: list[str] | None = None) -> int:
     predictor = None
     try:
         settings = load_settings(arguments, arguments.config)
+        if arguments.apply_corrections is not None:
+            return 0 if apply_corrections(arguments, settings, messages) else 1
         if arguments.runs is not None or arguments.show is not None:
             if arguments.dry_run:
                 parser.error("--dry-run is for a run: leave it out with --runs and --show")

@@ -27,6 +27,7 @@ RUNS_HEADING = re.compile(" +".join(("run", "state", *COUNTS)) + "( +sources)?")
 ERROR_LINE = re.compile(r"(.*: )?error: .+")
 TEXT_LINE = re.compile(
     r"(.*: )?((\d \d+\.\d%(, \d \d+\.\d%)*|-?\d[\d.,]* \d+\.\d%)( \(uncertain\))?( \(.+\))?"
+    r"|-?\d[\d.,]* \((corrected|confirmed).*\)"
     r"|(rejected|error): .+)"
 )
 
@@ -72,14 +73,20 @@ def make_writer(
 
 
 def ranked(result: Result, top_k: int) -> list[tuple[int, float]]:
-    """Return the `top_k` most probable digits with their probabilities; none without a digit."""
-    if result.digit is None or result.probabilities is None:
+    """Return the `top_k` most probable digits with their probabilities.
+
+    There are none without a digit, or where a person said which it is.
+    """
+    if result.digit is None or result.probabilities is None or result.corrected_at is not None:
         return []
     return sorted(enumerate(result.probabilities), key=lambda pair: -pair[1])[:top_k]
 
 
 def as_text(result: Result, top_k: int = 1, *, with_path: bool = True) -> str:
     """Return one line: `scans/7.png: 7 99.8%`, or why there is no digit or number."""
+    if result.corrected_at is not None:
+        text = f"{result.text} ({result.reason})"
+        return f"{printable(result.path)}: {text}" if with_path else text
     best: list[tuple[int | str, float]] = [*ranked(result, top_k)]
     if result.number is not None:
         best = [(result.number, result.confidence or 0.0)]
@@ -160,6 +167,7 @@ def json_record(result: Result, top_k: int = 1, *, numbers: bool = False) -> dic
         "probabilities": result.probabilities,
         **({"top": best} if top_k > 1 else {}),
         **(_json_number(result) if numbers else {}),
+        **({"corrected_at": result.corrected_at} if result.corrected_at else {}),
     }
 
 

@@ -81,7 +81,9 @@ class _Entry:
     def rank(self) -> tuple[int, bool, float, int]:
         """Orders the page: by status, what can be corrected first, the least certain first."""
         order = STATUSES.index(self.result.status)
-        return order, not self.has_ink, self.result.confidence or 0.0, self.number
+        corrected = self.result.corrected_at is not None  # by a person, who is sure
+        certainty = 1.0 if corrected else self.result.confidence or 0.0
+        return order, not self.has_ink, certainty, self.number
 
 
 class Review:
@@ -132,10 +134,11 @@ class Review:
 
     def _count(self, result: Result) -> None:
         self._statuses[result.status] += 1
-        if result.text is not None and result.confidence is not None:
+        if result.text is not None:
             read = result.digit if result.number is None else length_of(result.number)
             assert read is not None
             self._digits[read] += 1
+        if result.text is not None and result.confidence is not None:
             tenth = min(max(int(10 * result.confidence), TENTHS[0]), TENTHS[-1])
             self._tenths[tenth] += 1
 
@@ -194,6 +197,7 @@ class Review:
             "minConfidence": about.min_confidence,
             "finished": _moment(about.finished.astimezone()),
             "run": about.run,
+            "key": about.run or _digest(entries),
             "total": self._statuses.total(),
             "statuses": {status: self._statuses[status] for status in STATUSES},
             "digits": [self._digits[digit] for digit in range(10)],
@@ -319,6 +323,12 @@ def _json(value: object) -> str:
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     return text
+
+
+def _digest(entries: Sequence[_Entry]) -> str:
+    """Return what tells the page of a run that is not stored from others: its pictures."""
+    shown = ((escape_undecodable(e.result.path), e.result.image_sha256) for e in entries)
+    return hashlib.sha256(json.dumps(sorted(map(str, shown))).encode()).hexdigest()
 
 
 def _first(digits: np.ndarray) -> np.ndarray:

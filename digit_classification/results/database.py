@@ -13,9 +13,10 @@ r"""The results database: SQL that SQLite, MySQL and MariaDB share.
 
 Tables: `classified_images`, one row per image of a run, which keeps the columns of the ancestor
 program's table of that name; `classified_digits`, one row per sign of a number (`digits.py`);
-`classification_runs`, one row per run; `schema_migrations`. Times are UTC, except in rows that the
-ancestor wrote. A run and the SHA-256 of an image's path make a row unique, so that a batch whose
-commit was cut off can be sent again.
+`classification_runs`, one row per run; `corrected_images`, one row per correction
+(`corrections.py`); `schema_migrations`. Times are UTC, except in rows that the ancestor wrote. A
+run and the SHA-256 of an image's path make a row unique, so that a batch whose commit was cut off
+can be sent again.
 
 Names that are not valid Unicode are stored with each undecodable byte escaped, `\xff` for the byte
 255 (as Python's "backslashreplace"), and each lone surrogate as `\ud800`; `path_key` tells such a
@@ -30,11 +31,12 @@ from types import TracebackType
 from typing import Any, ClassVar, Literal, TypeVar
 
 from digit_classification.names import escape_undecodable
+from digit_classification.results.corrections import Corrected, Correction, correct_images
 from digit_classification.results.digits import (
-    IMAGE_COLUMNS,
+    SELECT_IMAGES,
     insert_images,
     some_at_a_time,
-    with_digits,
+    stored_images,
 )
 from digit_classification.results.errors import DatabaseError, until_available
 from digit_classification.results.mysql_server import VALID_URLS, MySQLServer
@@ -48,7 +50,6 @@ from digit_classification.results.records import (
     now,
     path_key,
     run_values,
-    stored_result,
     stored_run,
     text_time,
 )
@@ -59,8 +60,6 @@ T = TypeVar("T")
 
 ROWS_PER_PAGE = 1_000
 
-_STORED_COLUMNS = ", ".join(["id", *IMAGE_COLUMNS])
-_SELECT_IMAGES = f"SELECT {_STORED_COLUMNS} FROM classified_images"
 _SELECT_RUNS = (
     f"SELECT {', '.join(RUN_COLUMNS)}, finished_at, images, ok, uncertain, rejected, errors"
     " FROM classification_runs"
@@ -236,6 +235,22 @@ class ResultsDatabase:
             write=True,
         )
 
+    def correct(
+        self, corrections: Sequence[Correction], by: str | None = None, *, dry_run: bool = False
+    ) -> Corrected:
+        """Put what a person said in the place of what was read, in one transaction: all or nothing.
+
+        What is so already is left as it is, so the same corrections may be sent again.  With
+        `dry_run` nothing is changed.
+
+        Returns:
+            What became of them; rows count as unchanged if the connection was lost in the commit.
+        """
+        return self._transact(
+            lambda cursor: correct_images(self._store, cursor, corrections, by, dry_run=dry_run),
+            write=not dry_run,
+        )
+
     def finish_run(
         self,
         run_id: str,
@@ -296,7 +311,7 @@ class ResultsDatabase:
         """The rows of a run in the order of storing, read page by page: any size fits in memory."""
         last_id = 0
         while True:
-            statement = f"{_SELECT_IMAGES} WHERE run_id = ? AND id > ? ORDER BY id LIMIT ?"
+            statement = f"{SELECT_IMAGES} WHERE run_id = ? AND id > ? ORDER BY id LIMIT ?"
             page = self._rows(self._select(statement, run_id, last_id, ROWS_PER_PAGE))
             yield from page
             if len(page) < ROWS_PER_PAGE:
@@ -305,33 +320,29 @@ class ResultsDatabase:
 
     def find(self, run_id: str, paths: Sequence[str]) -> dict[str, StoredResult]:
         """The rows that a run has for these paths, by path; best a few hundred at a time."""
-        rows = self._rows(self._select_paths(_STORED_COLUMNS, run_id, paths))
+        rows = self._rows(self._select_paths(SELECT_IMAGES, run_id, paths))
         found = {row.path_key: row for row in rows}
         return {path: found[key] for path in paths if (key := path_key(path)) in found}
 
     def stored(self, run_id: str, paths: Sequence[str]) -> set[str]:
         """Those of these paths that the run has a row of; best a few hundred at a time."""
-        found = {key for (key,) in self._select_paths("path_key", run_id, paths)}
+        select = "SELECT path_key FROM classified_images"
+        found = {key for (key,) in self._select_paths(select, run_id, paths)}
         return {path for path in paths if path_key(path) in found}
 
     def _select_paths(
-        self, columns: str, run_id: str, paths: Sequence[str]
+        self, select: str, run_id: str, paths: Sequence[str]
     ) -> Iterator[Sequence[Any]]:
         for keys, places in some_at_a_time([path_key(path) for path in paths]):
-            statement = (
-                f"SELECT {columns} FROM classified_images WHERE run_id = ?"
-                f" AND path_key IN ({places})"
-            )
+            statement = f"{select} WHERE run_id = ? AND path_key IN ({places})"
             yield from self._select(statement, run_id, *keys)
 
     def latest(self, limit: int = 20) -> list[StoredResult]:
         """The rows stored last, of any run and of the ancestor, the newest first."""
-        return self._rows(self._select(f"{_SELECT_IMAGES} ORDER BY id DESC LIMIT ?", limit))
+        return self._rows(self._select(f"{SELECT_IMAGES} ORDER BY id DESC LIMIT ?", limit))
 
     def _rows(self, selected: Iterable[Sequence[Any]]) -> list[StoredResult]:
-        """The rows with these values of _STORED_COLUMNS, with the signs of their numbers."""
-        rows = [stored_result(id_, run_id, values) for id_, run_id, *values in selected]
-        return with_digits(rows, self._select)
+        return stored_images(selected, self._select)
 
     def _select(self, statement: str, *values: Any) -> list[Sequence[Any]]:
         def select(cursor: Any) -> list[Sequence[Any]]:

@@ -1,9 +1,9 @@
-"""`classified_digits`: the signs of numbers, stored and read with their pictures' rows."""
+"""Rows of `classified_images`, stored and read with the signs of numbers, `classified_digits`."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +19,7 @@ from digit_classification.results.records import (
     path_key,
     result_values,
     stored_digit,
+    stored_result,
     text_time,
 )
 from digit_classification.results.schema import Store
@@ -26,6 +27,8 @@ from digit_classification.results.schema import Store
 KEYS_PER_QUERY = 500  # SQLite before 3.32 binds 999 values at most
 
 IMAGE_COLUMNS = ("run_id", *RESULT_COLUMNS)
+_SELECTED = ", ".join(("id", *IMAGE_COLUMNS, "corrected_at"))
+SELECT_IMAGES = f"SELECT {_SELECTED} FROM classified_images"
 _COLUMNS = ("run_id", "path_key", *DIGIT_COLUMNS)
 _STORED_COLUMNS = ", ".join(("path_key", *DIGIT_COLUMNS))
 
@@ -78,10 +81,20 @@ def some_at_a_time(keys: Sequence[str]) -> Iterator[tuple[Sequence[str], str]]:
         yield some, ", ".join("?" * len(some))
 
 
-def with_digits(
+def stored_images(
+    selected: Iterable[Sequence[Any]], select: Callable[..., list[Sequence[Any]]]
+) -> list[StoredResult]:
+    """Return the rows that SELECT_IMAGES selected; `select` runs a statement with its values."""
+    rows = [
+        stored_result(id_, run_id, values, corrected_at=corrected_at)
+        for id_, run_id, *values, corrected_at in selected
+    ]
+    return _with_digits(rows, select)
+
+
+def _with_digits(
     rows: Sequence[StoredResult], select: Callable[..., list[Sequence[Any]]]
 ) -> list[StoredResult]:
-    """Return rows with the signs of their numbers; `select` runs a statement with its values."""
     wanted: defaultdict[str, list[str]] = defaultdict(list)  # path keys, by run
     for row in rows:
         if row.number is not None and row.run_id is not None and row.path_key is not None:

@@ -9,6 +9,7 @@ from contextlib import closing, contextmanager, suppress
 from functools import lru_cache
 from typing import Any
 
+from digit_classification.results import corrections
 from digit_classification.results.errors import DatabaseError, Unavailable
 from digit_classification.results.mysql_server import (
     UNKNOWN_DATABASE,
@@ -17,11 +18,7 @@ from digit_classification.results.mysql_server import (
     quote,
 )
 from digit_classification.results.records import LONGEST_NUMBER
-from digit_classification.results.schema import (
-    SCHEMA_VERSION,
-    check_ancestor_columns,
-    check_schema,
-)
+from digit_classification.results.schema import SCHEMA_VERSION, check_ancestor_columns, check_schema
 
 CONNECT_TIMEOUT_S = 10
 ANSWER_TIMEOUT_S = 180  # more than the 50 seconds that InnoDB waits for a lock
@@ -57,7 +54,12 @@ _IMAGE_INDEXES = {
     "run_path": "UNIQUE KEY run_path (run_id, path_key)",
     "run_rows": "KEY run_rows (run_id, id)",
 }
-_KEYS = {"classified_images": "id", "classification_runs": "id", "classified_digits": "position"}
+_KEYS = {
+    "classified_images": "id",
+    "classification_runs": "id",
+    "classified_digits": "position",
+    "corrected_images": "revision",
+}
 _RUNS_TABLE = """
 CREATE TABLE IF NOT EXISTS classification_runs (
     id VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL PRIMARY KEY,
@@ -312,9 +314,12 @@ class MySQLStore:
             self._extend_images_table(cursor)
         elif number == 3:
             self._set_image_column(cursor, "sorted_to", _TEXT)
-        else:
+        elif number == 4:
             self._set_image_column(cursor, "number", f"VARCHAR({LONGEST_NUMBER}) {_ASCII}")
             cursor.execute(_DIGITS_TABLE)
+        else:
+            self._set_image_column(cursor, "corrected_at", "DATETIME NULL")
+            cursor.execute(corrections.MYSQL_TABLE)
 
     def _set_image_column(self, cursor: Any, name: str, definition: str) -> None:
         change = "MODIFY" if name in _columns(cursor) else "ADD"

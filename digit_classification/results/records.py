@@ -97,7 +97,8 @@ class Result:
         image_sha256: 64 hex digits, of the image file's bytes.
         sorted_to: the path to which the image is copied or moved, or None.
         number: what was read, such as `47` or `-12,5`, where a number was looked for, or None.
-        digits: the signs of that number, in order.
+        digits: the signs of that number, in order, as they were read.
+        corrected_at: when a person said what it shows, UTC, or None; it has no confidence then.
 
     Raises:
         ValueError: an unknown status, not ten probabilities, or one that is not finite.
@@ -113,6 +114,7 @@ class Result:
     sorted_to: str | None = None
     number: str | None = None
     digits: tuple[StoredDigit, ...] = ()
+    corrected_at: str | None = None
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
@@ -143,8 +145,9 @@ class Result:
 class StoredResult:
     """A row of `classified_images` as read back.
 
-    A row that the ancestor wrote has no run, path, status or probabilities. `timestamp` is
-    `YYYY-MM-DD HH:MM:SS`, UTC in a row of a run. Undecodable bytes of names are escaped.
+    A row that the ancestor wrote has no run, path, status or probabilities. `timestamp` and
+    `corrected_at` are `YYYY-MM-DD HH:MM:SS`, UTC in a row of a run. Undecodable bytes of names are
+    escaped.
     """
 
     id: int
@@ -163,6 +166,7 @@ class StoredResult:
     sorted_to: str | None
     number: str | None = None
     digits: tuple[StoredDigit, ...] = ()
+    corrected_at: str | None = None
 
     def as_result(self) -> Result:
         """The result that was stored; undecodable bytes of its path stay escaped."""
@@ -177,6 +181,7 @@ class StoredResult:
             sorted_to=self.sorted_to,
             number=self.number,
             digits=self.digits,
+            corrected_at=self.corrected_at,
         )
 
 
@@ -223,7 +228,11 @@ def stored_digit(values: Sequence[Any]) -> StoredDigit:
 
 
 def stored_result(
-    id_: int, run_id: str | None, values: Sequence[Any], digits: Sequence[StoredDigit] = ()
+    id_: int,
+    run_id: str | None,
+    values: Sequence[Any],
+    digits: Sequence[StoredDigit] = (),
+    corrected_at: object = None,
 ) -> StoredResult:
     """The row with these values of RESULT_COLUMNS, as a store returns them, and its signs."""
     timestamp, digit, confidence, status, reason, folder_name, file_name, path = values[:8]
@@ -245,6 +254,7 @@ def stored_result(
         probabilities=None if None in probabilities else tuple(probabilities),
         number=number,
         digits=tuple(digits),
+        corrected_at=None if corrected_at is None else str(corrected_at),
     )
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from digit_classification.files import check_creatable, check_writable
+from digit_classification.results import corrections
 from digit_classification.results.errors import DatabaseError, Unavailable
 from digit_classification.results.schema import check_ancestor_columns, check_schema
 from digit_classification.urls import SQLITE
@@ -193,14 +194,17 @@ class SQLiteStore:
             cursor.execute(_RUNS_TABLE)
             self._extend_images_table(cursor)
         elif number == 3:
-            self._add_image_column(cursor, "sorted_to")
-        else:
-            self._add_image_column(cursor, "number")
+            self._add_image_column(cursor, "sorted_to TEXT")
+        elif number == 4:
+            self._add_image_column(cursor, "number TEXT")
             cursor.execute(_DIGITS_TABLE)
+        else:
+            self._add_image_column(cursor, "corrected_at DATETIME")
+            cursor.execute(corrections.SQLITE_TABLE)
 
-    def _add_image_column(self, cursor: sqlite3.Cursor, name: str) -> None:
-        if name not in self.image_columns(cursor):
-            cursor.execute(f"ALTER TABLE classified_images ADD COLUMN {name} TEXT")
+    def _add_image_column(self, cursor: sqlite3.Cursor, column: str) -> None:
+        if column.split()[0] not in self.image_columns(cursor):
+            cursor.execute(f"ALTER TABLE classified_images ADD COLUMN {column}")
 
     def _extend_images_table(self, cursor: sqlite3.Cursor) -> None:
         """Rebuild the ancestor's table, for SQLite cannot drop a NOT NULL; all rows are kept.

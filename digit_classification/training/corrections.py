@@ -2,17 +2,17 @@
 
 The review page of the detector writes them, as a CSV file with a row for each picture:
 
-    path,digit,sha256
-    scans/0017.png,7,9f86d081884c7d65…
+    path,digit,sha256,run
+    scans/0017.png,7,9f86d081884c7d65…,20261122-185501-a3f9cd21b
 
 The path is as the detector was given it, or archive.zip/member; the checksum, of the file's
-content, may be left out.
+content, and the run, which says where the result is stored, may be left out.
 
 Of numbers it has a row for each digit, with what the network saw of it, a PNG in base64; or, where
 no digits follow from the number, one row without a digit, which is left out:
 
-    path,digit,sha256,number,place,image
-    scans/0047.png,4,60303ae22b998861…,47,1,iVBORw0KGgoAAAANSUhEUgAAABwAAAAcCAAAAABXZoBIAAAA…
+    path,digit,sha256,run,number,place,image
+    scans/0047.png,4,60303ae22b998861…,20261122-185501-a3f9cd21b,47,1,iVBORw0KGgoAAAANSUhEUgAA…
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ from digit_classification.pictures.sources import find_named
 from digit_classification.training.datasets.dataset import CLASSES, Dataset, DatasetError, Findings
 
 COLUMNS = ("path", "digit", "sha256")
-NUMBER_COLUMNS = ("number", "place", "image")
+MORE_COLUMNS = ("run", "number", "place", "image")
 REQUIRED = frozenset(("path", "digit"))
 NO_DIGITS = "as many signs were not read"
 
 
 @dataclass(frozen=True)
-class _Row:
+class CorrectionRow:
     """A row of the file; `where` names it in an error."""
 
     where: str
@@ -51,6 +51,8 @@ class _Row:
     label: int | None  # None where no digit follows from the number
     sha256: str | None
     seen: np.ndarray | None = None  # (28, 28) uint8, the digit itself, of a number
+    number: str | None = None  # which all rows of the picture have
+    run: str | None = None
 
 
 def read_corrections(path: Path, *, workers: int = 0, limits: Limits = DEFAULT_LIMITS) -> Dataset:
@@ -59,13 +61,13 @@ def read_corrections(path: Path, *, workers: int = 0, limits: Limits = DEFAULT_L
     Raises DatasetError if the file is not as above, if a picture is gone, unreadable or another
     than was reviewed, or if the same picture has two labels.
     """
-    rows = list(_read_rows(path))
+    rows = list(read_rows(path))
     findings = Findings()
     findings.left_out += [(row.path, NO_DIGITS) for row in rows if row.label is None]
     rows = [row for row in rows if row.label is not None]
     pictures = _pictures(rows, workers, limits)
     digits, labels, names, checksums = [], [], [], []
-    first: dict[str, _Row] = {}  # by the checksum of the picture
+    first: dict[str, CorrectionRow] = {}  # by the checksum of the picture
     for row, picture in zip(rows, pictures, strict=True):
         shown = f"{row.where}: '{printable(row.path)}'"
         if picture.digit is None or picture.sha256 is None:
@@ -99,7 +101,7 @@ def read_corrections(path: Path, *, workers: int = 0, limits: Limits = DEFAULT_L
     return Dataset(path, np.stack(digits), np.array(labels, np.uint8), names, findings, checksums)
 
 
-def _pictures(rows: Sequence[_Row], workers: int, limits: Limits) -> Iterator[Prepared]:
+def _pictures(rows: Sequence[CorrectionRow], workers: int, limits: Limits) -> Iterator[Prepared]:
     """Yield what each row is about: its picture, read and prepared, or the digit that it holds."""
     sources = (find_named(row.path) for row in rows if row.seen is None)
     pictures = prepare_all(sources, workers=workers, limits=limits)
@@ -136,26 +138,25 @@ def only_new(corrections: Dataset, datasets: Iterable[Dataset]) -> Dataset:
     )
 
 
-def _read_rows(path: Path) -> Iterator[_Row]:
+def read_rows(path: Path) -> Iterator[CorrectionRow]:
+    """Yield the rows of the CSV file at `path`; raises DatasetError if it is not as above."""
     try:
         with open(path, encoding="utf-8-sig", newline="") as file:
             yield from _parse(path, csv.reader(file, strict=True))
     except FileNotFoundError:
-        raise DatasetError(
-            f"There is no file of corrections '{path}': check --corrections."
-        ) from None
+        raise DatasetError(f"There is no file of corrections '{path}': check its name.") from None
     except OSError as error:
         raise DatasetError(
-            f"'{path}' cannot be read: {error.strerror}: check --corrections."
+            f"'{path}' cannot be read: {error.strerror}: check its name and its permissions."
         ) from None
     except (UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"'{path}' is no CSV file in UTF-8: {error}: save it as one.") from None
 
 
-def _parse(path: Path, lines: Any) -> Iterator[_Row]:
+def _parse(path: Path, lines: Any) -> Iterator[CorrectionRow]:
     """Check each line of a csv.reader; the header may come again where files were joined."""
     header: list[str] = next(lines, [])
-    allowed = {*COLUMNS, *NUMBER_COLUMNS}
+    allowed = {*COLUMNS, *MORE_COLUMNS}
     if not REQUIRED <= set(header) <= allowed or len(set(header)) < len(header):
         raise DatasetError(
             f"'{path}' begins with '{','.join(header)[:80]}' instead of '{','.join(COLUMNS)}': "
@@ -171,8 +172,8 @@ def _parse(path: Path, lines: Any) -> Iterator[_Row]:
                 "needs quotes around it."
             )
         row = dict(zip(header, cells, strict=True))
-        of_number = bool(row.get("number"))
-        if row["digit"] not in CLASSES and not (of_number and not row["digit"]):
+        number, run = row.get("number") or None, row.get("run") or None
+        if row["digit"] not in CLASSES and not (number and not row["digit"]):
             raise DatasetError(f"{where}: the digit '{row['digit']}' should be one of 0 to 9.")
         sha256 = row.get("sha256", "").lower()
         if not re.fullmatch("([0-9a-f]{64})?", sha256):
@@ -180,11 +181,9 @@ def _parse(path: Path, lines: Any) -> Iterator[_Row]:
                 f"{where}: the checksum '{sha256}' should have 64 hexadecimal digits: leave the "
                 "cell empty, or download the corrections anew."
             )
-        if of_number and not row["digit"]:
-            yield _Row(where, row["path"], None, sha256 or None)
-            continue
-        seen = _seen(row["image"], where) if row.get("image") else None
-        yield _Row(where, row["path"], int(row["digit"]), sha256 or None, seen)
+        label = int(row["digit"]) if row["digit"] else None
+        seen = _seen(row["image"], where) if row.get("image") and label is not None else None
+        yield CorrectionRow(where, row["path"], label, sha256 or None, seen, number, run)
 
 
 def _seen(text: str, where: str) -> np.ndarray:

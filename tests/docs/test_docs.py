@@ -23,6 +23,7 @@ import digit_classification_model_trainer as trainer
 from benchmarks import accuracy, speed
 from digit_classification.commands.train import options
 from digit_classification.config import load_settings
+from digit_classification.results.corrections import Correction
 from digit_classification.results.database import ResultsDatabase
 from digit_classification.results.records import Result, RunInfo, StoredDigit
 from digit_classification.settings import FIELDS, config_text
@@ -106,6 +107,8 @@ def prepare(command: str) -> None:
     """Leave behind what a command goes on with: a stopped run or training, or corrections."""
     if command.startswith("cut ") and "corrections.csv" in command:
         correct_on_the_page()
+    elif "--apply-corrections" in command:
+        correct_a_sample()
     elif "--resume-training" in command:
         dataset = ["--dataset", "my_digits"] if "--dataset my_digits" in command else []
         settings = load_settings(options.build_parser().parse(dataset))
@@ -124,6 +127,15 @@ def correct_on_the_page() -> None:
     habits = [row for row in rows if Path(row.path).name[0] in "019"]
     lines = [f"{row.path},{Path(row.path).name[0]},{row.image_sha256}\n" for row in habits]
     Path("corrections.csv").write_text("".join(["path,digit,sha256\n", *lines]))
+
+
+def correct_a_sample() -> None:
+    """Leave the file of a review page on which somebody said which digit one of the samples is."""
+    with ResultsDatabase.open("sqlite:///digit_classification.db", read_only=True) as database:
+        run_id = database.runs()[0].info.id
+        (row,) = database.find(run_id, ["samples/two-digits.png"]).values()
+    line = f"{row.path},2,{row.image_sha256},{run_id}"
+    Path("corrections.csv").write_text(f"path,digit,sha256,run\n{line}\n")
 
 
 def expected_code(command: str) -> int:
@@ -250,6 +262,7 @@ def filled(database_url: str) -> str:
         # Unread: without a checksum, as the other unread one, whose copy it is not.
         Result("a/gone.png", "error", reason="the file is empty"),
         Result("a/none.png", "error", reason="the file is empty"),
+        Result("a/4.png", "uncertain", 4, 0.5),
     ]
     other = Result("a/7.png", "ok", 1, 0.75, None, ten, "a" * 64)
     sure = (0.0, 0.875, *[0.0] * 5, 0.125, 0.0, 0.0)
@@ -267,6 +280,7 @@ def filled(database_url: str) -> str:
             info = RunInfo(["a"], "m.keras", id=run_id)
             database.add(database.start_run(info), batch)
             database.finish_run(info.id, "finished")
+        database.correct([Correction("a/4.png", "9", None, RUNS[0])], "anna")
     for digit in (7, 7, 1):  # alike, as the ancestor leaves them: under no path, and with a logit
         write(
             database_url,
@@ -298,6 +312,7 @@ ANSWERS: dict[str, list[tuple[object, ...]]] = {
     "How many of each digit did each run find?": [
         (NUMBERS, 1, 1, 0.875),
         (RUNS[0], 7, 2, 0.75),
+        (RUNS[0], 9, 1, None),
         (RUNS[1], 1, 1, 0.75),
     ],
     "Which pictures should a person look at, the least certain first?": [
@@ -326,6 +341,10 @@ ANSWERS: dict[str, list[tuple[object, ...]]] = {
     "Which digits of numbers could be a one or a seven, and where are they?": [
         ("n/17.png", "17", 2, 0.5, 0.25, 0.75),
     ],
+    "What was corrected, by whom, and what did the network read?": [
+        ("a/4.png", 1, 4, None, 9, None, "anna"),
+    ],
+    "Which digits does the network take for which?": [(4, 9, 1)],
     "Which numbers are not of four digits, as they should be?": [
         ("n/17.png", "17"),
         ("n/1.png", "1"),
@@ -338,6 +357,7 @@ ANSWERS: dict[str, list[tuple[object, ...]]] = {
         ("a/blank.png", None, None, "rejected"),
         ("a/gone.png", None, None, "error"),
         ("a/none.png", None, None, "error"),
+        ("a/4.png", 9, None, "ok"),
         ("a/7.png", 1, 0.75, "ok"),
     ],
     "Which rows are the ancestor's?": [(3,)],
@@ -369,7 +389,7 @@ def columns_on_the_page() -> Iterator[tuple[str, str, str]]:
 
 
 def test_the_page_has_every_column_with_its_type(filled: str) -> None:
-    tables = ("classified_images", "classification_runs", "classified_digits")
+    tables = ("classified_images", "classification_runs", "classified_digits", "corrected_images")
     found = []
     for table in tables:
         if filled.startswith("sqlite"):

@@ -23,8 +23,10 @@ import numpy as np
 import pytest
 from PIL import ExifTags, Image
 from selenium import webdriver
+from selenium.common.exceptions import WebDriverException
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
+from selenium.webdriver.support.ui import WebDriverWait
 
 import digit_classification_detector as detector
 import digit_classification_model_trainer as trainer
@@ -467,6 +469,7 @@ def browser(desk: tuple[webdriver.Chrome, Path]) -> Iterator[webdriver.Chrome]:
     """The browser; whatever a page complains of fails the test."""
     yield desk[0]
     complaints = said(desk[0])
+    desk[0].execute_script("localStorage.clear()")  # the corrections of this test's pages
     desk[0].get("about:blank")
     assert complaints == []
 
@@ -846,14 +849,165 @@ def test_the_network_is_forbidden(browser: webdriver.Chrome, mixed: Path) -> Non
 def test_corrections_that_are_not_downloaded_are_not_lost_in_silence(
     desk: tuple[webdriver.Chrome, Path], browser: webdriver.Chrome, mixed: Path
 ) -> None:
+    """A browser may forbid a page to keep anything, or have no room left for it."""
     guarded = """const event = new Event('beforeunload', {cancelable: true});
         return !window.dispatchEvent(event)"""
     browser.get(mixed.as_uri())
+    browser.execute_script("""Storage.prototype.takes = Storage.prototype.setItem;
+        Storage.prototype.setItem = () => { throw new DOMException("full", "QuotaExceededError"); }
+        """)
+    warning = browser.find_element(By.ID, "unkept")
     assert not browser.execute_script(guarded)
+    assert not warning.is_displayed()
     press(browser, "7")
     assert browser.execute_script(guarded)
-    downloaded(desk)
+    assert warning.text == (
+        "This browser does not keep corrections: download them before you leave the page."
+    )
+    file = downloaded(desk)
+    assert file.read_text().splitlines()[1].startswith("scans/u0.png,7,")
     assert not browser.execute_script(guarded)
+    press(browser, "8")
+    assert browser.execute_script(guarded)
+    # Once there is room, what was not kept is kept as well.
+    browser.execute_script("Storage.prototype.setItem = Storage.prototype.takes")
+    press(browser, "9")
+    assert not warning.is_displayed()
+    assert not browser.execute_script(guarded)
+    browser.refresh()
+    assert corrected(browser) == {"scans/u0.png": "7", "scans/u1.png": "8", "scans/u2.png": "9"}
+
+
+def test_a_page_that_may_keep_nothing_says_so(
+    browser: webdriver.Chrome, mixed: Path, tmp_path: Path
+) -> None:
+    frame = '<iframe sandbox="allow-scripts" src="r.html" width="1200" height="800"></iframe>'
+    (tmp_path / "frame.html").write_text(f"<title>frame</title>{frame}")
+    browser.get((tmp_path / "frame.html").as_uri())
+    browser.switch_to.frame(0)
+    with pytest.raises(WebDriverException, match="localStorage"):
+        browser.execute_script("localStorage.length")
+    browser.find_element(By.CSS_SELECTOR, ".card").click()
+    press(browser, "7")
+    assert corrected(browser) == {"scans/u0.png": "7"}
+    assert browser.find_element(By.ID, "unkept").is_displayed()
+    browser.switch_to.default_content()
+
+
+def corrected(browser: webdriver.Chrome) -> dict[str, str]:
+    """What stands on the cards that are corrected and in view."""
+    return {
+        card.get_attribute("title") or "": card.find_element(By.TAG_NAME, "em").text
+        for card in browser.find_elements(By.CSS_SELECTOR, ".card:has(em)")
+    }
+
+
+def test_corrections_are_there_after_a_reload_and_in_another_tab(
+    desk: tuple[webdriver.Chrome, Path], browser: webdriver.Chrome, mixed: Path
+) -> None:
+    browser.get(mixed.as_uri())
+    assert said_aloud(browser) == ""
+    press(browser, "7", "1")
+    first = browser.current_window_handle
+    browser.refresh()
+    assert said_aloud(browser) == "2 corrections are here from before."
+    assert corrected(browser) == {"scans/u0.png": "7", "scans/u1.png": "1"}
+    assert "Download 2 corrections" in browser.find_element(By.ID, "download").text
+    browser.switch_to.new_window("tab")
+    browser.get(mixed.as_uri())
+    press(browser, Keys.ARROW_RIGHT, Keys.ARROW_RIGHT, "5")
+    press(browser, Keys.HOME, Keys.BACKSPACE)
+    browser.close()
+    browser.switch_to.window(first)
+    # The other tab changed what it corrected, and nothing else.
+    both = {"scans/u1.png": "1", "scans/u2.png": "5"}
+    WebDriverWait(browser, 10).until(lambda _: corrected(browser) == both)
+    press(browser, Keys.HOME, "3")
+    browser.refresh()
+    assert corrected(browser) == both | {"scans/u0.png": "3"}
+    rows = [*csv.DictReader(io.StringIO(downloaded(desk).read_text()))]
+    assert [(row["path"], row["digit"], row["run"]) for row in rows] == [
+        ("scans/u0.png", "3", "run-1"),
+        ("scans/u1.png", "1", "run-1"),
+        ("scans/u2.png", "5", "run-1"),
+    ]
+
+
+def test_all_corrections_are_taken_back_when_asked_for(
+    browser: webdriver.Chrome, mixed: Path
+) -> None:
+    browser.get(mixed.as_uri())
+    anew = browser.find_element(By.ID, "anew")
+    assert not anew.is_displayed()
+    press(browser, "7", "1")
+    anew.click()
+    question = browser.switch_to.alert
+    assert question.text == (
+        "Take back all 2 corrections of this page? What is not downloaded is lost."
+    )
+    question.dismiss()
+    assert len(corrected(browser)) == 2
+    anew.click()
+    browser.switch_to.alert.accept()
+    assert corrected(browser) == {}
+    assert not anew.is_displayed()
+    browser.refresh()
+    assert corrected(browser) == {}
+    assert said_aloud(browser) == ""
+
+
+def test_corrections_are_kept_for_a_run_and_its_pictures(
+    browser: webdriver.Chrome, tmp_path: Path
+) -> None:
+    pictures = [result(f"scans/{i}.png", "uncertain", 0.3 + i / 100, i) for i in range(3)]
+    unstored = replace(ABOUT, run=None)
+    pages = [
+        write_page(tmp_path / "first.html", pictures),
+        write_page(tmp_path / "again.html", [replace(pictures[0], image_sha256="0" * 64)]),
+        write_page(tmp_path / "other.html", pictures, replace(ABOUT, run="run-2")),
+        write_page(tmp_path / "unstored.html", pictures, unstored),
+        write_page(tmp_path / "fewer.html", pictures[:2], unstored),
+        write_page(tmp_path / "more.html", pictures, replace(unstored, sources=["again"])),
+    ]
+    browser.get(pages[0].as_uri())
+    press(browser, "7", "8")
+    for page in pages[1:4]:  # another picture of that name, another run, a run that is not stored
+        browser.get(page.as_uri())
+        assert corrected(browser) == {}, page
+    press(browser, "5")
+    browser.get(pages[4].as_uri())
+    assert corrected(browser) == {}
+    browser.get(pages[5].as_uri())  # the same pictures
+    assert corrected(browser) == {"scans/0.png": "5"}
+    browser.get(pages[0].as_uri())
+    assert corrected(browser) == {"scans/0.png": "7", "scans/1.png": "8"}
+
+
+@pytest.mark.parametrize(
+    "kept",
+    [
+        "no JSON",
+        "null",
+        "[1, 2]",
+        '[["scans/u0.png", 7]]',
+        '[["scans/u0.png", ["CONTENT", "=1+1"]]]',
+        '[["scans/u0.png", ["CONTENT", 10]]]',
+        '[["scans/u0.png", ["CONTENT", 0.5]]]',
+    ],
+)
+def test_what_others_left_in_the_store_is_not_believed(
+    browser: webdriver.Chrome, mixed: Path, kept: str
+) -> None:
+    """In Chromium all pages that are files share one store."""
+    content = hashlib.sha256(b"scans/u0.png").hexdigest()[:16]
+    browser.get(mixed.as_uri())
+    text = kept.replace("CONTENT", content)
+    browser.execute_script("localStorage.setItem('digit corrections run-1', arguments[0])", text)
+    browser.refresh()
+    assert corrected(browser) == {}
+    press(browser, "6")
+    browser.refresh()
+    assert corrected(browser) == {"scans/u0.png": "6"}
 
 
 @pytest.mark.parametrize("dark", [False, True])

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from digit_classification.results.corrections import Correction
 from digit_classification.results.database import ResultsDatabase
 from digit_classification.results.records import Result, RunInfo
 from tests.documents import ROOT
@@ -26,11 +27,12 @@ NO_DATA = {
     "', '.join(columns)",
     "', '.join(key)",
     "', '.join([row] * rows)",  # a row is (?, ?, …)
+    "_SELECTED",
     "_STORED_COLUMNS",
     "WAL_PAGES",
     "_quote(name)",
     "change",  # ADD or MODIFY
-    "columns",
+    "column",
     "definition",  # of a column, as the module has it
     "found[name]",
     "key",
@@ -112,6 +114,9 @@ def test_no_data_is_in_a_statement(sqlite_url: str, monkeypatch: pytest.MonkeyPa
         database.finish_run(run_id, "finished")
         (row,) = database.rows(run_id)
         database.runs()
+        database.correct([Correction(str(row.path), "7", None, evil)], evil)
+        (corrected,) = database.rows(run_id)
     assert (row.path, row.reason) == (f"{evil}/{evil}.png", evil)
+    assert corrected.reason == f"corrected by {evil}, was error: {evil}"
     assert len(STATEMENTS) > 10
     assert [sql for sql in STATEMENTS if "--" in sql] == []

@@ -306,7 +306,7 @@ def test_a_missing_file_ends_before_the_dataset_is_read(
     dataset = write_dataset(Path("digits"), per_class=2)
     options = ["--dataset", str(dataset), "--corrections", "gone.csv", "--model", "m.keras"]
     assert trainer.main(options) == 2
-    expected = "Error: There is no file of corrections 'gone.csv': check --corrections.\n"
+    expected = "Error: There is no file of corrections 'gone.csv': check its name.\n"
     assert capsys.readouterr().err == expected
 
 

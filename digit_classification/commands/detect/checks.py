@@ -43,7 +43,11 @@ def check_destinations(
             "--save-normalized": arguments.save_normalized,
             "--sort-into": folder,
         },
-        {"--model": settings.model.path, "--config": arguments.config},
+        {
+            "--model": settings.model.path,
+            "--config": arguments.config,
+            "--apply-corrections": arguments.apply_corrections,
+        },
         new_folders=() if resumed else ("--save-normalized",),
     )
     if output is not None:

@@ -1,4 +1,4 @@
-"""Looking back: earlier runs listed, or one of them shown, scored and reviewed again."""
+"""Looking back: earlier runs listed, one of them shown, scored and reviewed again, or corrected."""
 
 from __future__ import annotations
 
@@ -24,8 +24,11 @@ from digit_classification.commands.detect.output import (
     wants_lines,
 )
 from digit_classification.config import SettingsError
+from digit_classification.detection.corrections import read_stored_corrections, user_name
+from digit_classification.detection.destinations import DestinationError
 from digit_classification.detection.named_runs import named_run
 from digit_classification.detection.session import reads_numbers
+from digit_classification.detection.summary import NAMED
 from digit_classification.detection.truth import Score, read_truth
 from digit_classification.detection.writers import COUNTS, RUN_COLUMNS, TextStream
 from digit_classification.names import defused, escape_undecodable, printable
@@ -33,9 +36,23 @@ from digit_classification.network.default_model import model_to_read
 from digit_classification.network.model_file import load_model
 from digit_classification.pictures.decode import Limits
 from digit_classification.reports.stored_review import review_run
-from digit_classification.results.opening import Database, opened_database
-from digit_classification.results.records import Run
+from digit_classification.results.corrections import Corrected
+from digit_classification.results.opening import Database, database_files, opened_database
+from digit_classification.results.records import Run, StoredResult
 from digit_classification.settings import Settings
+from digit_classification.training.datasets.dataset import DatasetError
+
+# What makes no sense where no picture is read, and no run shown.
+NOT_WITH_CORRECTIONS = {
+    "paths": "the paths",
+    **{
+        option: f"--{option.replace('_', '-')}"
+        for option in (
+            *("show", "runs", "resume", "report", "labels", "top_k"),
+            *("sort_into", "move", "hard_links", "save_normalized", "cluster"),
+        )
+    },
+}
 
 
 def look_back(arguments: argparse.Namespace, settings: Settings, messages: Console) -> None:
@@ -105,6 +122,94 @@ def _show(
                 ),
             )
         messages.print(f"Review page: {printable(str(arguments.report))}")
+
+
+def apply_corrections(arguments: argparse.Namespace, settings: Settings, messages: Console) -> bool:
+    """Write the corrections of a file to the stored results, as --apply-corrections asks.
+
+    The corrected results are printed; a dry run prints them too, and changes nothing.
+
+    Returns whether all of them are stored now.
+    Raises what USER_ERRORS names, or DatabaseError.
+    """
+    dry_run = arguments.dry_run
+    _check_alone(arguments)
+    check_destinations(arguments, settings, [])
+    corrections = read_stored_corrections(arguments.apply_corrections)
+    with opened_database(
+        settings.database,
+        read_only=dry_run or _is_missing(settings),  # which says so; to write would make it
+        notice=messages.print,
+    ) as database:
+        if database is None:
+            raise SettingsError("The database is none: name one with --database.")
+        if not database.rows_can_change:
+            raise DestinationError(
+                "--apply-corrections changes what is stored, which a Parquet dataset cannot: join"
+                f" '{arguments.apply_corrections}' to it by run and path, or name another database"
+                " with --database."
+            )
+        outcome = database.correct([*corrections], user_name(), dry_run=dry_run)
+        url = database.url
+    if not (outcome.changed or outcome.unchanged):
+        correction, problem = outcome.without_row[0]
+        raise DatasetError(
+            f"'{arguments.apply_corrections}' corrects nothing in {url}: {corrections[correction]},"
+            f" '{printable(correction.path)}' {problem}; name the right database with --database,"
+            " whose runs --runs lists."
+        )
+    rows = [after for _, after in outcome.changed]
+    with contextlib.ExitStack() as stack:
+        if dry_run:
+            arguments.output = None  # a file would be written
+        numbers = any(row.number is not None for row in rows)
+        write = open_lines(arguments, stack, lines=True, numbers=numbers)
+        for row in rows:
+            write(row.as_result())
+    sys.stdout.flush()  # a closed pipe shows here
+    if not arguments.quiet:
+        for line in _what_was_corrected(outcome, url, dry_run=dry_run):
+            messages.print(line)
+        named = outcome.without_row[: None if arguments.verbose else NAMED]
+        for correction, problem in named:
+            where = corrections[correction]
+            messages.print(f"  {where}: '{printable(correction.path)}' {problem}")
+        if len(outcome.without_row) > len(named):
+            messages.print(f"  and {len(outcome.without_row) - len(named):,} more (-v names all)")
+    return not outcome.without_row
+
+
+def _check_alone(arguments: argparse.Namespace) -> None:
+    for option, name in NOT_WITH_CORRECTIONS.items():
+        if getattr(arguments, option) not in (None, False, []):
+            raise DestinationError(
+                f"--apply-corrections corrects what is stored, and does nothing else: leave {name}"
+                " out."
+            )
+
+
+def _is_missing(settings: Settings) -> bool:
+    file = database_files(settings.database).get("--database")
+    return file is not None and not file.exists()
+
+
+def _what_was_corrected(outcome: Corrected, url: str, *, dry_run: bool) -> Iterator[str]:
+    if outcome.changed:
+        verb = "Would correct" if dry_run else "Corrected"
+        yield f"{verb} {_pictures([row for _, row in outcome.changed])} in {url}."
+    else:
+        yield f"Nothing to change in {url}."
+    if outcome.unchanged:
+        yield f"Corrected so before: {_pictures(outcome.unchanged)}."
+    if outcome.without_row:
+        yield f"Not {'to be ' if dry_run else ''}applied: {len(outcome.without_row):,}"
+
+
+def _pictures(rows: Sequence[StoredResult]) -> str:
+    """Return how many rows of which run, or of how many."""
+    runs = {row.run_id for row in rows}
+    of = f"run {runs.pop()}" if len(runs) == 1 else f"{len(runs):,} runs"
+    return f"{len(rows):,} {'picture' if len(rows) == 1 else 'pictures'} of {of}"
 
 
 def print_runs(

@@ -22,10 +22,12 @@ from digit_classification.pictures.sources import SourceError
 from digit_classification.reports.review import ReviewError
 from digit_classification.results.errors import DatabaseError
 from digit_classification.serving.server import ServeError
+from digit_classification.training.datasets.dataset import DatasetError
 
 # What the user can put right on the command line.
 USER_ERRORS = (
     ClusterError,
+    DatasetError,  # of a file of corrections
     DestinationError,
     LabelsError,
     ModelError,

@@ -143,6 +143,13 @@ def build_parser() -> CommandLine:
         help="print the stored results of a run, named by the beginning of its name; `latest` is "
         "the last one",
     )
+    history.add_argument(
+        "--apply-corrections",
+        type=Path,
+        metavar="FILE",
+        help="write what was corrected on a review page, and downloaded as FILE, to the stored "
+        "results",
+    )
     parser.add_general_options(
         dry_run="say what would be read and where results would go; read and store nothing",
         quiet="print neither progress nor summary",

@@ -52,6 +52,7 @@ const answered = []; // the items of each answer, in the order in which they wer
 const ticked = new Set(); // item indices
 const filter = { status: "all", digit: null, text: "" };
 let saved = true; // whether the corrections are downloaded as they are
+const unkept = new Set(); // item indices whose last answer the browser has not kept
 let shown = items; // the items that the filter lets through
 let rows = []; // {top, height, status} is a heading, {top, height, first, count} a row of cards
 let columns = 1;
@@ -286,6 +287,8 @@ function updateFilters() {
   [...byId("digit-chart").children].forEach((bar, place) => {
     bar.setAttribute("aria-pressed", filter.digit === KINDS[place]);
   });
+  byId("anew").hidden = corrections.size === 0;
+  byId("unkept").hidden = unkept.size === 0;
   const [number, noun] = byId("download").children;
   byId("download").disabled = corrections.size === 0;
   number.textContent = corrections.size ? count(corrections.size) : "";
@@ -468,6 +471,12 @@ function drawWords(card, item) {
   card.setAttribute("aria-label", [item.name, describe(item)].join(": "));
 }
 
+function drawAllWords() {
+  for (const [position, card] of cards) {
+    if (typeof position === "number") drawWords(card, shown[position]);
+  }
+}
+
 function truthOf(item) {
   if (item.truth === "none") return NUMBERS ? "no number" : "no digit";
   return `is ${item.truth}`;
@@ -482,7 +491,11 @@ function secondBest(item) {
 function describe(item) {
   const correction = corrections.get(item.index);
   const parts = [];
-  if (item.digit !== null) parts.push(`read as ${item.digit} with ${percent(item.confidence)}`);
+  if (item.confidence !== null) {
+    parts.push(`read as ${item.digit} with ${percent(item.confidence)}`);
+  } else if (item.digit !== null) { // a person said so
+    parts.push(String(item.digit));
+  }
   if (item.status !== "ok") parts.push(item.status);
   if (item.reason) parts.push(visible(item.reason));
   if (item.isWrong) parts.push(`wrong: ${truthOf(item)}`);
@@ -614,13 +627,12 @@ function answer(digit) {
   }
   if (digit !== null) answered.push(learnable);
   saved = corrections.size === 0;
+  keep(learnable);
   const what = learnable.length === 1 ? learnable[0].name : `${learnable.length} pictures`;
   say(digit === null ? `${what}: correction taken back` : `${what}: ${digit}`);
   const alone = !ticked.size;
   ticked.clear();
-  for (const [position, card] of cards) {
-    if (typeof position === "number") drawWords(card, shown[position]);
-  }
+  drawAllWords();
   const place = shown.indexOf(learnable[0]);
   const next = nextLearnable(current + 1);
   if (alone && digit !== null && next >= 0) moveTo(next);
@@ -663,14 +675,101 @@ function say(text, toTheEye = false, milliseconds = 6000) {
   silence = setTimeout(() => { byId("said").textContent = ""; }, milliseconds);
 }
 
-/** The corrections as CSV (RFC 4180), in the order of the page: path, digit, sha256. */
+// ------------------------------------------------------------------- corrections over a reload
+//
+// The browser keeps them for each run, under the pictures' paths, with the beginning of a checksum,
+// as [[path, [checksum, correction]], ...]. Pages in other tabs and of the same run write there too,
+// and with some browsers all files share one store: so what is there is changed, never replaced,
+// and checked before it is believed.
+
+const KEY = `digit corrections ${data.key}`;
+
+function keptCorrections() {
+  const text = localStorage.getItem(KEY); // throws where the browser forbids it
+  try {
+    return new Map(JSON.parse(text ?? "[]"));
+  } catch {
+    return new Map();
+  }
+}
+
+/** Have the browser keep the answers to these items; what it does not take is tried again later. */
+function keep(changed) {
+  for (const item of changed) unkept.add(item.index);
+  try {
+    const kept = keptCorrections();
+    for (const index of unkept) {
+      const { path } = items[index];
+      if (corrections.has(index)) kept.set(path, [contentOf(items[index]), corrections.get(index)]);
+      else kept.delete(path);
+    }
+    if (kept.size) localStorage.setItem(KEY, JSON.stringify([...kept]));
+    else localStorage.removeItem(KEY);
+    unkept.clear();
+  } catch {
+    // Full, or forbidden: the page says so for as long as it is, and warns whoever leaves.
+  }
+}
+
+function contentOf(item) {
+  return item.sha256.slice(0, 16);
+}
+
+/** Take up what the browser has kept; return whether that changes anything. */
+function takeUp() {
+  let kept;
+  try {
+    kept = keptCorrections();
+  } catch {
+    return false;
+  }
+  const before = JSON.stringify([...corrections]);
+  for (const item of items) {
+    if (unkept.has(item.index)) continue;
+    const [content, correction] = [kept.get(item.path) ?? []].flat();
+    const possible = NUMBERS ? typeof correction === "string" && NUMBER.test(correction)
+      : Number.isInteger(correction) && correction >= 0 && correction <= 9;
+    if (possible && item.hasInk && content === contentOf(item)) {
+      corrections.set(item.index, correction);
+    } else {
+      corrections.delete(item.index);
+    }
+  }
+  const changed = JSON.stringify([...corrections]) !== before;
+  if (changed) saved = corrections.size === 0;
+  return changed;
+}
+
+/** Another page of this run has kept something. */
+function onStorage(event) {
+  if (event.key !== KEY || !takeUp()) return;
+  drawAllWords();
+  refresh();
+}
+
+function startAnew() {
+  const number = corrections.size;
+  const what = number === 1 ? "the correction" : `all ${count(number)} corrections`;
+  if (!confirm(`Take back ${what} of this page? What is not downloaded is lost.`)) return;
+  const corrected = items.filter((item) => corrections.has(item.index));
+  corrections.clear();
+  answered.length = 0;
+  saved = true;
+  keep(corrected);
+  choose({});
+  say("All corrections are taken back.", true);
+}
+
+// ------------------------------------------------------------------------------------- download
+
+/** The corrections as CSV (RFC 4180), in the order of the page. */
 function correctionsAsCsv() {
   if (NUMBERS) return numbersAsCsv();
   const lines = [...corrections].sort(([a], [b]) => a - b).map(([index, digit]) => {
     const { path, sha256 } = items[index];
-    return [cell(path), digit, sha256].join(",");
+    return [cell(path), digit, sha256, data.run].join(",");
   });
-  return ["path,digit,sha256", ...lines, ""].join("\n");
+  return ["path,digit,sha256,run", ...lines, ""].join("\n");
 }
 
 /**
@@ -683,12 +782,12 @@ function numbersAsCsv() {
     const seen = item.signs.length === number.length
       ? sheetOf(item).signs[index % data.perSheet] : [];
     const row = (digit, place, image) => (
-      [cell(item.path), digit, item.sha256, cell(number), place, image].join(","));
+      [cell(item.path), digit, item.sha256, data.run, cell(number), place, image].join(","));
     const rows = [...number].flatMap((sign, place) => (
       /[0-9]/.test(sign) && seen[place] ? [row(sign, place + 1, seen[place])] : []));
     return rows.length ? rows : [row("", "", "")];
   });
-  return ["path,digit,sha256,number,place,image", ...lines, ""].join("\n");
+  return ["path,digit,sha256,run,number,place,image", ...lines, ""].join("\n");
 }
 
 function cell(path) {
@@ -703,7 +802,10 @@ function download() {
   setTimeout(() => URL.revokeObjectURL(url), 60_000);
   saved = true;
   byId("list").focus({ preventScroll: true });
-  say("Saved as corrections.csv, where your browser keeps downloads. Train on it: "
+  const stored = data.run
+    ? "Write it to the stored results: python digit_classification_detector.py"
+      + " --apply-corrections corrections.csv. " : "";
+  say(`Saved as corrections.csv, where your browser keeps downloads. ${stored}Train on it: `
     + "python digit_classification_model_trainer.py --corrections corrections.csv", true, 30_000);
 }
 
@@ -815,11 +917,20 @@ addEventListener("keydown", (event) => {
 });
 byId("list").addEventListener("click", onClick);
 byId("download").addEventListener("click", download);
+byId("anew").addEventListener("click", startAnew);
 addEventListener("scroll", drawSoon, { passive: true });
 addEventListener("resize", () => { layOut(); updateDock(); });
-addEventListener("beforeunload", (event) => { if (!saved) event.preventDefault(); });
+addEventListener("storage", onStorage);
+addEventListener("beforeunload", (event) => {
+  if (!saved && unkept.size) event.preventDefault();
+});
 
 document.body.classList.toggle("numbers", NUMBERS);
+if (takeUp()) {
+  const number = corrections.size;
+  say(number === 1 ? "One correction is here from before." : (
+    `${count(number)} corrections are here from before.`), true, 12_000);
+}
 drawHead();
 drawFilters();
 drawAnswers();
