@@ -22,11 +22,9 @@ from digit_classification.training.judging.learner import (
     learning,
 )
 
-EPOCHS = 3
+EPOCHS = 4
 LEARNING_RATE = 3e-4
-MOST_OFTEN = (
-    3  # times that an epoch shows the pictures, so that the simulated ones do not drown them
-)
+MOST_OFTEN = 3  # times that an epoch shows the pictures, lest the simulated ones drown them
 
 
 def rows_of(looks: Sequence[Looks], network: DenseNetwork) -> LearningSet:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,11 +24,12 @@ from digit_classification.training.datasets.dataset import Dataset
 from digit_classification.training.datasets.forms import recognise
 from digit_classification.training.datasets.found import Part
 
-KEPT = 16  # ways to see a picture
+KEPT = 6  # ways to see a picture
 # What a way counts beside the probability of its digit: a form that is always misread should be
 # learned, too, if the judge takes it for a whole digit.
 _MISREAD = 0.05
 _LEAST = 0.02  # of the best way's product, below which none shows the digit
+_SURE = 0.95  # of the best way's product, above which no more are looked at: that takes time
 _WHOLE = CLASSES.index("whole")
 
 
@@ -119,11 +120,18 @@ def _look(
     item: tuple[Source, np.ndarray, int, str],
 ) -> Looks | None:
     source, digit, label, checksum = item
-    ways = [way for way in _ways(source, digit, checksum, invert, limits) if not way.empty]
+    ways: list[Proposal] = []
+    shown = np.zeros(0)
+    for stage in _ways(source, digit, checksum, invert, limits):
+        ways += [way for way in stage if not way.empty]
+        if ways:
+            inputs = inputs_of(ways, network)
+            read = inputs.probabilities[:, label]
+            shown = judge(inputs)[:, _WHOLE] * (read + _MISREAD)
+            if shown.max() > _SURE:
+                break
     if not ways:
         return None
-    inputs = inputs_of(ways, network)
-    shown = judge(inputs)[:, _WHOLE] * (inputs.probabilities[:, label] + _MISREAD)
     best = np.argsort(-shown, kind="stable")[:KEPT]
     if shown[best[0]] < _LEAST:
         return None
@@ -137,8 +145,9 @@ def _look(
 
 def _ways(
     source: Source, digit: np.ndarray, checksum: str, invert: Invert, limits: Limits
-) -> Sequence[Proposal]:
+) -> Iterable[list[Proposal]]:
+    """Return the ways to see a picture, in the stages in which the detector looks at it."""
     prepared = prepare(source, invert, limits, proposing=True)
     if prepared.proposal is None or prepared.sha256 != checksum:  # a digit of a number
-        return [ready(digit)]
-    return [prepared.proposal, *itertools.chain.from_iterable(prepared.others)]
+        return [[ready(digit)]]
+    return itertools.chain([[prepared.proposal]], prepared.others)

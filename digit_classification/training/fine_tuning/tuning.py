@@ -26,8 +26,8 @@ from digit_classification.training.judging.training import LOOKS, OF_EACH, dense
 from digit_classification.training.scenes import Digits
 from digit_classification.training.styles.draw import draw_digits
 
-DRAWN = 4000  # digits in styles of the book
-SCENES = 600  # simulated pictures
+DRAWN = 2000  # digits in styles of the book
+SCENES = 400  # simulated pictures
 DRAWN_IN_SCENES = 1500
 READY = 2000  # of the digits repeated: examples of whole ones
 
