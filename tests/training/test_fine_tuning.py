@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -155,7 +154,7 @@ def test_what_is_refused(
     )
     assert "--fine-tune" in refused("--dataset", own, "--model", trained)
     assert refused("--dataset", own, *new, model=tmp_path / "none.keras").startswith(
-        f"Error: There is no model '{tmp_path / 'none.keras'}'"
+        f"Error: There is no model at '{tmp_path / 'none.keras'}': train one with "
     )
     assert not (tmp_path / "new.keras").exists()
 
@@ -181,35 +180,24 @@ def test_pictures_of_nothing(refused: Callable[..., str], tmp_path: Path) -> Non
     assert said.endswith("None of the 6 pictures shows the digit of its label: check the labels.")
 
 
-def test_a_few_corrections_are_all_learned(
-    trained: Path, config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(tuning, "SCENES", 50)
-    monkeypatch.setattr(tuning, "DRAWN", 200)
-    own = write_mirrored(tmp_path / "own", 0, 12)
-    rows = [f"{path},{path.parent.name}" for path in own.glob("*/*.png")]
-    (tmp_path / "corrections.csv").write_text("\n".join(["path,digit", *rows]) + "\n")
-    options = ("--corrections", "corrections.csv", "--model", "mine.keras", "--config", config)
-    assert run("--fine-tune", trained, *options) == 0
-    stored = tuning_of(tmp_path / "mine.keras")
-    assert stored["images"] == 12
-    assert [row["total"] for row in stored["scores"]] == [10_000]
-
-
-def test_a_small_dataset_is_learned_whole(
+def test_a_small_dataset_and_corrections_are_learned_whole(
     trained: Path,
     config: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(tuning, "SCENES", 50)
     monkeypatch.setattr(tuning, "DRAWN", 200)
     own = write_mirrored(tmp_path / "own", 0, fine_tuning.HELD_OUT_FROM - 1)
-    new = ("--model", tmp_path / "mine.keras", "--config", config)
-    assert run("--fine-tune", trained, "--dataset", own, *new) == 0
-    assert re.search(
-        r"All 49 images are learned: with 50 or more, some would be held out to test on\.",
-        " ".join(capsys.readouterr().err.split()),
-    )
+    others = write_mirrored(tmp_path / "others", 60, 12)
+    rows = [f"{path},{path.parent.name}" for path in others.glob("*/*.png")]
+    (tmp_path / "corrections.csv").write_text("\n".join(["path,digit", *rows]) + "\n")
+    options = ("--dataset", own, "--corrections", "corrections.csv", "--config", config)
+    assert run("--fine-tune", trained, *options, "--model", "mine.keras") == 0
+    said = " ".join(capsys.readouterr().err.split())
+    assert "All 49 images are learned: with 50 or more, some would be held out to test on." in said
+    stored = tuning_of(tmp_path / "mine.keras")
+    assert stored["images"] == 49 + 12
+    assert [row["total"] for row in stored["scores"]] == [10_000]

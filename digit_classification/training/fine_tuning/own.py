@@ -121,7 +121,7 @@ def _look(
 ) -> Looks | None:
     source, digit, label, checksum = item
     ways: list[Proposal] = []
-    shown = np.zeros(0)
+    shown: np.ndarray = np.zeros(0)
     for stage in _ways(source, digit, checksum, invert, limits):
         ways += [way for way in stage if not way.empty]
         if ways:
