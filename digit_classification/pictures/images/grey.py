@@ -22,15 +22,15 @@ def thumbnail(pixels: np.ndarray, side: int) -> np.ndarray:
     return _on_paper(small) if small.shape[2] == 4 else small
 
 
-def grey_from_array(pixels: np.ndarray) -> np.ndarray:
-    """Return a grey picture, (h, w) uint8, at most LONGEST pixels on its longer side."""
+def grey_from_array(pixels: np.ndarray, longest: int = LONGEST) -> np.ndarray:
+    """Return a grey picture, (h, w) uint8, at most `longest` pixels on its longer side."""
     if pixels.ndim == 3 and pixels.shape[2] == 1:
         pixels = pixels[..., 0]
     if pixels.ndim not in (2, 3) or (pixels.ndim == 3 and pixels.shape[2] not in (3, 4)):
         raise ImageError(f"an array of shape {pixels.shape} is no picture")
     if not pixels.size:
         raise ImageError("the picture has no pixels")
-    pixels = reduce(_to_uint8(pixels), LONGEST)
+    pixels = reduce(_to_uint8(pixels), longest)
     if pixels.ndim == 2:
         return pixels
     return _grey_by_contrast(_on_paper(pixels) if pixels.shape[2] == 4 else pixels)

@@ -1,0 +1,117 @@
+"""From a picture of a form to its cells.
+
+1. *Page*: the sheet is found, on a desk too, and seen as if from straight above, level and evenly
+   lit (`page`).
+2. *Ruling*: its lines are found, faint, dashed and broken ones too (`ruling`).
+3. *Cells*: what lies between them, and in which row and column (`cells`).
+4. *Ink*: what is written in each cell, without the lines and without what reaches in (`ink`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from digit_classification.pictures.forms.cells import find_regions, places
+from digit_classification.pictures.forms.ink import cut_cells
+from digit_classification.pictures.forms.page import find_page, mapped
+from digit_classification.pictures.forms.ruling import find_ruling
+from digit_classification.pictures.images import Invert
+from digit_classification.pictures.numbers.line import product
+
+Box = tuple[float, float, float, float]
+
+LONGEST = 2400  # pixels of the longer side of a picture: more show no more of a form
+FEWEST = 2  # cells: one alone is a frame around something
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell of a form.
+
+    Attributes:
+        row, column: its place, from 1.
+        box: left, top, width, height in shares of the picture, around what is seen of it.
+        image: (h, w) uint8, what is written in it, dark on white; None if it is empty.
+        level: left, top, right, bottom in pixels of the level page.
+        back: (3, 3) float64, from places in the image, in its pixels, to shares of the picture.
+    """
+
+    row: int
+    column: int
+    box: Box
+    image: np.ndarray | None
+    level: tuple[int, int, int, int]
+    back: np.ndarray
+
+    def box_of(self, box: Box) -> Box:
+        """Return a box in shares of the image in shares of the picture."""
+        assert self.image is not None
+        height, width = self.image.shape
+        left, top = box[0] * width, box[1] * height
+        return _around(self.back, (left, top, left + box[2] * width, top + box[3] * height))
+
+
+def find_cells(grey: np.ndarray, invert: Invert) -> list[Cell]:
+    """Return the cells of a form, row by row; none where there is no table.
+
+    Args:
+        grey: the picture, (h, w) uint8.
+        invert: whether its ink is darker than the paper, as of `images.normalize`.
+    """
+    if min(grey.shape) < 32:
+        return []
+    page = find_page(grey, invert)
+    ruling = find_ruling(page.darkness)
+    regions = find_regions(ruling, page.darkness)
+    if len(regions.boxes) < FEWEST:
+        return []
+    written = cut_cells(page.darkness, ruling, regions)
+    shares = product(np.diag([1 / grey.shape[1], 1 / grey.shape[0], 1.0]), page.back)
+    cells = []
+    for level, own in zip(regions.boxes.tolist(), written, strict=True):
+        left, top = (0, 0) if own is None else (own.left, own.top)
+        back = product(shares, np.array([[1.0, 0, left], [0, 1, top], [0, 0, 1]]))
+        image = None if own is None else own.image
+        cells.append(Cell(0, 0, _around(shares, level), image, tuple(level), back))
+    return _in_order(cells)
+
+
+def _around(back: np.ndarray, box: Sequence[float]) -> Box:
+    """Return left, top, width and height around left, top, right and bottom that are mapped."""
+    left, top, right, bottom = box
+    corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], float)
+    seen = np.clip(mapped(back, corners), 0, 1)
+    low, high = seen.min(axis=0).tolist(), seen.max(axis=0).tolist()
+    return low[0], low[1], high[0] - low[0], high[1] - low[1]
+
+
+def turned(cells: list[Cell], quarters: int) -> list[Cell]:
+    """Return the cells as they are on the page turned counter-clockwise by quarters of a turn."""
+    for _ in range(quarters % 4):
+        width = max(cell.level[2] for cell in cells)
+        cells = [_turned(cell, width) for cell in cells]
+    return _in_order(cells)
+
+
+def _turned(cell: Cell, width: int) -> Cell:
+    """Turn a cell, and the page of that width that it is on, by a quarter."""
+    left, top, right, bottom = cell.level
+    level = (top, width - right, bottom, width - left)
+    if cell.image is None:
+        return replace(cell, level=level)
+    turn = np.array([[0, -1.0, cell.image.shape[1]], [1, 0, 0], [0, 0, 1]])
+    image = cv2.rotate(cell.image, cv2.ROTATE_90_COUNTERCLOCKWISE)
+    return replace(cell, image=image, level=level, back=product(cell.back, turn))
+
+
+def _in_order(cells: list[Cell]) -> list[Cell]:
+    found = places(np.array([cell.level for cell in cells]))
+    placed = [
+        replace(cell, row=row, column=column)
+        for cell, (row, column) in zip(cells, found, strict=True)
+    ]
+    return sorted(placed, key=lambda cell: (cell.row, cell.column))
