@@ -20,8 +20,17 @@ _BESIDE = 3  # pixels beside a printed line, where what is left of it lies
 _ROOM = 0.3  # of a cell's height: how far its ink may reach out
 
 
-def cut_cells(darkness: np.ndarray, ruling: Ruling, regions: Regions) -> list[np.ndarray | None]:
-    """Return what is written in each cell, (h, w) uint8, dark on white; None for an empty one.
+@dataclass(frozen=True)
+class Written:
+    """What is written in a cell: (h, w) uint8, dark on white, and where on the page it begins."""
+
+    image: np.ndarray
+    left: int
+    top: int
+
+
+def cut_cells(darkness: np.ndarray, ruling: Ruling, regions: Regions) -> list[Written | None]:
+    """Return what is written in each cell; None for an empty one.
 
     Args:
         darkness: (h, w) uint8 as of `Page.darkness`.
