@@ -54,6 +54,7 @@ from digit_classification.commands.detect.run import DetectorRun
 from digit_classification.commands.serve import serve
 from digit_classification.config import Settings, load_settings
 from digit_classification.detection.destinations import write_normalized
+from digit_classification.detection.forms import read_form
 from digit_classification.detection.numbers import number_network, read_number
 from digit_classification.detection.reading import Reader, ReadingOptions, ThisMachine, results_as
 from digit_classification.detection.session import Session, run_info, run_settings, with_names
@@ -61,9 +62,10 @@ from digit_classification.detection.sorting import Sorter
 from digit_classification.detection.summary import NAMED, Summary
 from digit_classification.detection.writers import as_text
 from digit_classification.network.default_model import model_to_read
+from digit_classification.network.form import FormCell
 from digit_classification.network.model_file import load_model
 from digit_classification.network.number import NumberReading
-from digit_classification.pictures.decode import Limits, Picture, decode
+from digit_classification.pictures.decode import LONGEST_FORM, Limits, Picture, decode
 from digit_classification.pictures.prepare import Prepared, prepare_picture
 from digit_classification.pictures.sources import Source, find_sources
 from digit_classification.reports.review import Review
@@ -105,7 +107,7 @@ class DigitPredictor:
         notice = self.messages.print
         path = Path(model) if model is not None else model_to_read(self.settings.model, notice)
         self.model = load_model(path, notice=notice)
-        if self.settings.detection.read == "number":
+        if self.settings.detection.read != "digit":
             number_network(self.model)  # or it says why there is none
         self.database = database
         self.session: Session | None = None  # the run that is open, or was closed last
@@ -134,8 +136,13 @@ class DigitPredictor:
         A picture that cannot be read gives a result with status `error`.
         Of a list or a tuple of pictures the results are returned in a list.
 
-        Raises TypeError if it is none of these.
+        Raises TypeError if it is none of these, ValueError where forms are read: they have a result
+        for each cell, which `read_form` returns.
         """
+        if self.settings.detection.read == "form":
+            raise ValueError(
+                "A form has a result for each cell: call read_form or classify_images instead."
+            )
         several = isinstance(picture, list | tuple)
         pictures = picture if isinstance(picture, list | tuple) else [picture]
         options = ReadingOptions.of(self.settings)
@@ -158,6 +165,14 @@ class DigitPredictor:
         pixels, invert = decode(picture, self.limits).pixels, self.settings.detection.invert
         return read_number(self.model, pixels, invert, constraint)
 
+    def read_form(self, picture: Picture, constraint: str | None = None) -> list[FormCell]:
+        """Read the form in a picture: its cells, row by row; none where there is no table.
+
+        What is not empty must fit the `constraint`.  Raises as `read_number`.
+        """
+        pixels = decode(picture, self.limits, LONGEST_FORM).pixels
+        return read_form(self.model, pixels, self.settings.detection.invert, constraint)
+
     def classify_images(
         self,
         paths: Iterable[str | Source],
@@ -172,6 +187,8 @@ class DigitPredictor:
         cluster: Cluster | None = None,
     ) -> Generator[Result, None, None]:
         """Classify files, folders and zips; yield a result for each, in order, once it is stored.
+
+        Of a form it is a result for each cell.
 
         Several processes read the pictures; the database takes them in batches, one at least every
         second or so, so that memory does not grow with their number and little is lost if the run

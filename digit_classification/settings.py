@@ -144,7 +144,7 @@ class ImageSettings(Section):
 
 
 class DetectionSettings(Section):
-    read: Literal["digit", "number"] = Field(
+    read: Literal["digit", "number", "form"] = Field(
         "digit",
         description="what a picture shows: one digit, or one number in one line, such as 1984, "
         "-3 or 12,5",

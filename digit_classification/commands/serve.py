@@ -38,6 +38,10 @@ def serve(arguments: argparse.Namespace, settings: Settings, messages: Console) 
     Raises ServeError, ModelError or DatabaseError.
     """
     _check_alone(arguments)
+    if settings.detection.read == "form":
+        raise ServeError(
+            "--serve shows pictures of one digit or number, and not forms: leave out --read form."
+        )
     model = load_model(settings.model.path, notice=messages.print)
     if settings.detection.read == "number":
         number_network(model)

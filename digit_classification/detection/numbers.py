@@ -23,7 +23,7 @@ def number_network(model: Model) -> ReadingNetwork:
     if model.judge is None:
         raise ModelError(
             f"The model '{model.path}' has no judge, which numbers are read with: train one with "
-            "the trainer, or leave out --read number."
+            "the trainer, or leave out --read."
         )
     assert isinstance(model.network, ReadingNetwork)  # or there could be no judge
     return model.network
@@ -63,14 +63,15 @@ def results_of_numbers(
             results.append(Result(path, "error", reason=image.error, image_sha256=sha256))
             continue
         reading = next(readings)
-        results.append(_result(image, reading, min_confidence))
+        results.append(result_of(image, reading, min_confidence))
         if results[-1].number is not None:
             image.signs = tuple(sign.image for sign in reading.digits)
         image.grey = None
     return results
 
 
-def _result(image: Prepared, reading: NumberReading, min_confidence: float) -> Result:
+def result_of(image: Prepared, reading: NumberReading, min_confidence: float) -> Result:
+    """Return the result of a picture, or of a part of one, from what is read there."""
     text, path, sha256 = reading.text, image.source.name, image.sha256
     rejection = reading.rejection or _why_not_stored(text)
     if text is None or rejection is not None:

@@ -13,6 +13,7 @@ from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 
+from digit_classification.detection.forms import results_of_forms
 from digit_classification.detection.numbers import results_of_numbers
 from digit_classification.network.choice import choose
 from digit_classification.network.inference import Network
@@ -20,13 +21,14 @@ from digit_classification.network.judge import Judge, ReadingNetwork
 from digit_classification.network.model_file import Model
 from digit_classification.parallel import in_batches, map_in_parts
 from digit_classification.pictures import images
-from digit_classification.pictures.decode import Limits
+from digit_classification.pictures.decode import LONGEST, LONGEST_FORM, Limits
 from digit_classification.pictures.prepare import Prepared, crashed, is_waited_for, prepare_many
 from digit_classification.pictures.sources import Source
 from digit_classification.results.records import Result
 from digit_classification.settings import Settings
 
-Judged: TypeAlias = tuple[Prepared, Result | None]  # a file that is no picture has no result
+# A file that is no picture has no result, and a form one for each cell.
+Judged: TypeAlias = tuple[Prepared, list[Result]]
 
 
 @dataclass(frozen=True)
@@ -39,7 +41,7 @@ class ReadingOptions:
     batch_size: int = 1000  # pictures
     with_thumbnails: bool = False
     with_pixels: bool = False  # those that the network saw
-    read: Literal["digit", "number"] = "digit"
+    read: Literal["digit", "number", "form"] = "digit"
     constraint: str | None = None  # a regular expression that numbers fit
 
     @classmethod
@@ -57,13 +59,26 @@ class ReadingOptions:
         )
 
     @property
+    def of_forms(self) -> bool:
+        return self.read == "form"
+
+    @property
     def of_numbers(self) -> bool:
-        return self.read == "number"
+        """Whether numbers are read, in cells of a form too, and not digits."""
+        return self.read != "digit"
+
+    @property
+    def longest(self) -> int:
+        """How many pixels of the longer side of a picture are looked at."""
+        return LONGEST_FORM if self.of_forms else LONGEST
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures with their results, in the same order, and the files among them that are none."""
+    """Pictures with their results, in the same order, and the files among them that are none.
+
+    A form is there once for each of its results.
+    """
 
     pictures: list[Prepared]
     results: list[Result]
@@ -76,9 +91,9 @@ class Batch:
     @classmethod
     def of(cls, judged: Sequence[Judged]) -> Batch:
         return cls(
-            [picture for picture, result in judged if result is not None],
-            [result for _, result in judged if result is not None],
-            [picture.source.name for picture, result in judged if result is None],
+            [picture for picture, results in judged for _ in results],
+            [result for _, results in judged for result in results],
+            [picture.source.name for picture, results in judged if not results],
         )
 
 
@@ -134,6 +149,7 @@ def read_and_judge(
         thumbnail=options.with_thumbnails,
         proposing=judge is not None,
         whole=options.of_numbers,
+        longest=options.longest,
         enough=enough,
     )
     judged = results_of_each(prepared, network, judge, options)
@@ -156,7 +172,7 @@ def pictures_again(
 def judge_crashed(source: Source) -> Judged:
     """Return what becomes of a source that ends each process that reads it."""
     picture = crashed(source)
-    return picture, Result(source.name, "error", reason=picture.error)
+    return picture, [Result(source.name, "error", reason=picture.error)]
 
 
 def results_of_each(
@@ -164,8 +180,25 @@ def results_of_each(
 ) -> list[Judged]:
     """Return what was prepared with its results, in order."""
     pictures = [each for each in prepared if not each.stray]
-    results = iter(results_as(options, pictures, network, judge))
-    return [(each, None if each.stray else next(results)) for each in prepared]
+    results: Iterator[list[Result]]
+    if options.of_forms:
+        results = iter(_results_of_forms(options, pictures, network, judge))
+    else:
+        results = ([result] for result in results_as(options, pictures, network, judge))
+    return [(each, [] if each.stray else next(results)) for each in prepared]
+
+
+def _results_of_forms(
+    options: ReadingOptions, batch: Sequence[Prepared], network: Network, judge: Judge | None
+) -> list[list[Result]]:
+    return results_of_forms(
+        batch,
+        network,
+        judge,
+        invert=options.invert,
+        min_confidence=options.min_confidence,
+        constraint=options.constraint,
+    )
 
 
 def results_as(

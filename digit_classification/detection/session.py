@@ -39,6 +39,11 @@ def reads_numbers(run: Run) -> bool:
     return run.info.settings.get("detection", {}).get("read") == "number"
 
 
+def reads_forms(run: Run) -> bool:
+    """Whether a stored run looked for forms in its pictures."""
+    return run.info.settings.get("detection", {}).get("read") == "form"
+
+
 def with_names(
     paths: Iterable[str | Source], named: Sequence[str] | None
 ) -> tuple[Iterable[str | Source], Sequence[str]]:

@@ -14,6 +14,7 @@ from digit_classification.cli.terminal import make_table
 from digit_classification.detection.writers import as_text
 from digit_classification.names import printable
 from digit_classification.pictures.decode import DECODER_SAID
+from digit_classification.pictures.images import BLANK
 from digit_classification.results.records import Result
 
 NAMED = 10  # files named; all of them are in the database and in the output
@@ -31,6 +32,8 @@ class Summary:
     begin: float = field(default_factory=time.monotonic)
     named: int | None = NAMED  # None names all
     numbers: bool = False  # whether numbers were read, and not digits
+    cells: bool = False  # whether they were read in the cells of forms
+    empty: int = 0  # cells of forms with nothing in them, which are meant to be there
 
     @classmethod
     def of(cls, results: Iterable[Result], named: int | None = NAMED) -> Summary:
@@ -41,6 +44,9 @@ class Summary:
         return summary
 
     def add(self, result: Result) -> None:
+        if result.cell is not None and (result.reason or "").startswith(BLANK):
+            self.empty += 1
+            return
         self.statuses[result.status] += 1
         self.warned += DECODER_SAID in (result.reason or "")
         if result.number is not None:
@@ -56,17 +62,23 @@ class Summary:
         self.digits += other.digits
         self.lengths += other.lengths
         self.warned += other.warned
+        self.empty += other.empty
         room = None if self.named is None else max(0, self.named - len(self.unreadable))
         self.unreadable += other.unreadable[:room]
 
     @property
+    def total(self) -> int:
+        """How many results there are."""
+        return self.statuses.total() + self.empty
+
+    @property
     def complete(self) -> bool:
-        """Whether every picture has a digit or number."""
+        """Whether every picture has a digit or number, or is an empty cell."""
         return not self.statuses["error"] and not self.statuses["rejected"]
 
     def _table(self) -> Table:
         if self.numbers:
-            table = make_table("digits of the number", "images")
+            table = make_table("digits of the number", "cells" if self.cells else "images")
             for length in sorted(self.lengths):
                 table.add_row(str(length), f"{self.lengths[length]:,}")
             return table
@@ -76,11 +88,14 @@ class Summary:
         return table
 
     def print(self, messages: Console, strays: Sequence[str], stored_before: int) -> None:
-        total, seconds = self.statuses.total() - stored_before, time.monotonic() - self.begin
+        total, seconds = self.total - stored_before, time.monotonic() - self.begin
         rate = f"{total / seconds:,.0f} a second" if seconds > 0 else ""
         before = f", and {stored_before:,} before" if stored_before else ""
-        messages.print(f"{total:,} images in {seconds:.1f} s ({rate}){before}")
+        what = "cells" if self.cells else "images"
+        messages.print(f"{total:,} {what} in {seconds:.1f} s ({rate}){before}")
         messages.print(self._table())
+        if self.empty:
+            messages.print(f"empty: {self.empty:,}")
         for status in ("uncertain", "rejected", "error"):
             if self.statuses[status]:
                 messages.print(f"{status}: {self.statuses[status]:,}")

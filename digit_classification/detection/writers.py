@@ -13,10 +13,17 @@ from typing import Protocol
 from digit_classification.names import defused, escape_undecodable, printable
 from digit_classification.results.records import Result
 
-FORMATS = ("text", "csv", "jsonl")
-SUFFIXES = {".csv": "csv", ".json": "jsonl", ".jsonl": "jsonl", ".ndjson": "jsonl"}
+FORMATS = ("text", "csv", "jsonl", "table")
+SUFFIXES = {
+    ".csv": "csv",
+    ".json": "jsonl",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".xlsx": "xlsx",
+}
 COLUMNS = ("path", "digit", "confidence", "status", "reason")
-BOX = ("left", "top", "width", "height")  # of a sign of a number, in JSON
+BOX = ("left", "top", "width", "height")  # of a sign of a number, or of a cell
+CELL = ("page", "row", "column", *BOX)
 
 # What --runs lists of each run.
 COUNTS = ("images", "ok", "uncertain", "rejected", "errors")
@@ -50,24 +57,31 @@ def make_writer(
     top_k: int = 1,
     with_path: bool = True,
     numbers: bool = False,
+    cells: bool = False,
 ) -> Callable[[Result], None]:
     """Return a function that writes one result to `stream`; a CSV header is written at once.
 
     With `top_k` above 1 the next most probable digits follow: in columns of their own in CSV, as
-    the list `top` in JSON.  With `numbers`, what was read as a number does, and in JSON its digits.
+    the list `top` in JSON.  With `numbers`, what was read as a number does, and in JSON its digits;
+    with `cells`, where on a form that is.
     """
     if format_name == "csv":
         rows = csv.writer(stream, lineterminator="\n")
         more = (
             f"{name}_{rank}" for rank in range(2, top_k + 1) for name in ("digit", "confidence")
         )
-        rows.writerow([*COLUMNS, *more, *(("number",) if numbers else ())])
+        heading = [*COLUMNS, *more, *(("number",) if numbers else ()), *(CELL if cells else ())]
+        rows.writerow(heading)
         return lambda result: rows.writerow(
-            [*_csv_row(result, top_k), *((result.number or "",) if numbers else ())]
+            [
+                *_csv_row(result, top_k),
+                *((result.number or "",) if numbers else ()),
+                *(_csv_cell(result) if cells else ()),
+            ]
         )
     if format_name == "jsonl":
         return lambda result: print(
-            json.dumps(json_record(result, top_k, numbers=numbers)), file=stream
+            json.dumps(json_record(result, top_k, numbers=numbers, cells=cells)), file=stream
         )
     return lambda result: print(as_text(result, top_k, with_path=with_path), file=stream)
 
@@ -83,7 +97,10 @@ def ranked(result: Result, top_k: int) -> list[tuple[int, float]]:
 
 
 def as_text(result: Result, top_k: int = 1, *, with_path: bool = True) -> str:
-    """Return one line: `scans/7.png: 7 99.8%`, or why there is no digit or number."""
+    """Return one line: `scans/7.png: 7 99.8%`, or why there is no digit or number.
+
+    Of a form: `scans/form.png: row 2, column 3: 47 99.1%`.
+    """
     if result.corrected_at is not None:
         text = f"{result.text} ({result.reason})"
         return f"{printable(result.path)}: {text}" if with_path else text
@@ -96,6 +113,9 @@ def as_text(result: Result, top_k: int = 1, *, with_path: bool = True) -> str:
         text = ", ".join(f"{read} {share:.1%}" for read, share in best)
         text += " (uncertain)" if result.status == "uncertain" else ""
         text += f" ({result.reason})" if result.reason else ""
+    if result.cell is not None:
+        page = "" if result.cell.page == 1 else f"page {result.cell.page}, "
+        text = f"{page}row {result.cell.row}, column {result.cell.column}: {text}"
     return f"{printable(result.path)}: {text}" if with_path else text
 
 
@@ -110,6 +130,14 @@ def _csv_row(result: Result, top_k: int) -> list[str]:
         defused(result.reason or ""),
         *(cells or [""] * 2 * (top_k - 1)),
     ]
+
+
+def _csv_cell(result: Result) -> list[str]:
+    cell = result.cell
+    if cell is None:
+        return [""] * len(CELL)
+    box = (f"{getattr(cell, name):.6f}" for name in BOX)
+    return [str(cell.page), str(cell.row), str(cell.column), *box]
 
 
 def is_earlier_output(path: Path) -> bool:
@@ -155,8 +183,13 @@ def _are_texts(lines: Sequence[str]) -> bool:
     )
 
 
-def json_record(result: Result, top_k: int = 1, *, numbers: bool = False) -> dict[str, object]:
-    """Return what a JSON line has of one result; with `numbers`, its number and signs as well."""
+def json_record(
+    result: Result, top_k: int = 1, *, numbers: bool = False, cells: bool = False
+) -> dict[str, object]:
+    """Return what a JSON line has of one result.
+
+    With `numbers`, its number and signs as well; with `cells`, where on a form that is.
+    """
     best = [{"digit": digit, "confidence": share} for digit, share in ranked(result, top_k)]
     return {
         "path": escape_undecodable(result.path),
@@ -167,8 +200,17 @@ def json_record(result: Result, top_k: int = 1, *, numbers: bool = False) -> dic
         "probabilities": result.probabilities,
         **({"top": best} if top_k > 1 else {}),
         **(_json_number(result) if numbers else {}),
+        **(_json_cell(result) if cells else {}),
         **({"corrected_at": result.corrected_at} if result.corrected_at else {}),
     }
+
+
+def _json_cell(result: Result) -> dict[str, object]:
+    cell = result.cell
+    if cell is None:
+        return {"page": None, "row": None, "column": None, "box": None}
+    box = {name: getattr(cell, name) for name in BOX}
+    return {"page": cell.page, "row": cell.row, "column": cell.column, "box": box}
 
 
 def _json_number(result: Result) -> dict[str, object]:

@@ -24,6 +24,7 @@ from digit_classification.image_formats import FORMATS, MAX_PIXELS
 from digit_classification.pictures.png import decode_plain_png
 from digit_classification.pictures.sources import Source, SourceError
 
+LONGEST_FORM = 2400  # pixels of a form, which has many digits
 LONGEST = 1536  # pixels: a JPEG is decoded at the smallest scale that still gives a third of this
 
 # Pillow warns, on standard error, of whatever is odd in a file: of no use in a long run.  Not
@@ -86,10 +87,11 @@ def check_picture(picture: object) -> None:
         )
 
 
-def decode(source: Picture, limits: Limits = DEFAULT_LIMITS) -> Decoded:
+def decode(source: Picture, limits: Limits = DEFAULT_LIMITS, longest: int = LONGEST) -> Decoded:
     """Return the pixels of a path, the bytes of a file, a binary file, or a Pillow image.
 
-    An array is returned as it is.  A large JPEG is decoded at reduced scale.
+    An array is returned as it is.  A large JPEG is decoded at reduced scale, for whoever looks at
+    `longest` pixels of its longer side.
 
     Raises ImageError if the picture cannot be read.
     """
@@ -107,7 +109,7 @@ def decode(source: Picture, limits: Limits = DEFAULT_LIMITS) -> Decoded:
         except ImageError as error:
             raise ImageError(_with_words_of_decoder(str(error))) from error
         try:
-            pixels = _pixels(image)
+            pixels = _pixels(image, longest)
             animated = image is not source and getattr(image, "is_animated", False)
         except Exception as error:  # a decoder may raise anything on damaged data
             kind = "truncated" if "truncated" in str(error) else "damaged"
@@ -177,10 +179,12 @@ def _too_large(limits: Limits) -> str:
     return f"more than {limits.max_pixels:,} pixels"
 
 
-def _pixels(image: Image.Image) -> np.ndarray:
+def _pixels(image: Image.Image, longest: int) -> np.ndarray:
     """Unpack a picture, in bands: as a whole, Pillow would hold four copies of it at a time."""
     if image.format in ("JPEG", "MPO"):
-        image.draft(None, (LONGEST // 3, LONGEST // 3))  # the smallest scale not below this
+        # The smallest scale that gives no less; one digit is seen well enough with a third of it.
+        least = longest // 3 if longest == LONGEST else longest
+        image.draft(None, (least, least))
     if image.getexif().get(_ORIENTATION, 1) != 1:
         image = ImageOps.exif_transpose(image)
     rows = max(1, _BAND // max(1, image.width))

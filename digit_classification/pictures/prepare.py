@@ -24,6 +24,7 @@ from digit_classification.parallel import ATTEMPTS, map_in_parts
 from digit_classification.pictures import images
 from digit_classification.pictures.decode import (
     DEFAULT_LIMITS,
+    LONGEST,
     Limits,
     Picture,
     check_picture,
@@ -102,13 +103,20 @@ def prepare(
     thumbnail: bool = False,
     proposing: bool = False,
     whole: bool = False,
+    longest: int = LONGEST,
 ) -> Prepared:
     """Read and normalise one source; whatever is wrong with it is in the result.
 
     Raises SourceUnavailable if the object store that holds it cannot be used at all.
     """
     return prepare_many(
-        [source], invert, limits, thumbnail=thumbnail, proposing=proposing, whole=whole
+        [source],
+        invert,
+        limits,
+        thumbnail=thumbnail,
+        proposing=proposing,
+        whole=whole,
+        longest=longest,
     )[0]
 
 
@@ -120,13 +128,14 @@ def prepare_many(
     thumbnail: bool = False,
     proposing: bool = False,
     whole: bool = False,
+    longest: int = LONGEST,
     enough: Callable[[], bool] = lambda: False,
 ) -> list[Prepared]:
     """Read and normalise sources, and return them in order; the first of them, once `enough()`.
 
     With `proposing` they come with the ways to see each of them, for a judge to choose from.
-    With `whole` they are not normalised, and come with all their grey pixels, for who looks for
-    several digits.
+    With `whole` they are not normalised, and come with all their grey pixels, `longest` at most on
+    the longer side, for who looks for several digits.
 
     Several are read before the first is decoded, and pictures of a digit's size are normalised
     together: each kind of work finds the processor's caches warm, and takes half as long.
@@ -142,11 +151,11 @@ def prepare_many(
         for source, content in group:
             if prepared and enough():
                 break
-            image, pixels = _decode(source, content, limits, side)
+            image, pixels = _decode(source, content, limits, side, longest)
             if pixels is not None and images.is_small(pixels) and not whole:
                 small.append((image, pixels))
             elif pixels is not None:
-                _look_at(image, pixels, invert, proposing=proposing, whole=whole)
+                _look_at(image, pixels, invert, proposing=proposing, whole=whole, longest=longest)
             prepared.append(image)
         _look_at_small(small, invert, proposing)
     return prepared
@@ -159,6 +168,7 @@ def prepare_picture(
     *,
     proposing: bool = False,
     whole: bool = False,
+    longest: int = LONGEST,
 ) -> Prepared:
     """Do as `prepare` with what a program holds: a path, a file's bytes, pixels.
 
@@ -167,28 +177,36 @@ def prepare_picture(
     if isinstance(picture, str | os.PathLike):
         path = os.fspath(picture)
         source = Source(name=path, path=path, explicit=True)
-        return prepare(source, invert, limits, proposing=proposing, whole=whole)
+        return prepare(source, invert, limits, proposing=proposing, whole=whole, longest=longest)
     check_picture(picture)
     if not isinstance(picture, np.ndarray | Image.Image):
         content = picture if isinstance(picture, bytes) else picture.read()
         source = Source(name="", path="", explicit=True, content=content)
-        return prepare(source, invert, limits, proposing=proposing, whole=whole)
+        return prepare(source, invert, limits, proposing=proposing, whole=whole, longest=longest)
     prepared = Prepared(Source(name="", path="", explicit=True))
     try:
-        decoded = decode(picture, limits)
+        decoded = decode(picture, limits, longest)
         prepared.note = decoded.note
-        _look_at(prepared, decoded.pixels, invert, proposing=proposing, whole=whole)
+        _look_at(
+            prepared, decoded.pixels, invert, proposing=proposing, whole=whole, longest=longest
+        )
     except images.ImageError as error:
         prepared.error = str(error)
     return prepared
 
 
 def _look_at(
-    image: Prepared, pixels: np.ndarray, invert: images.Invert, *, proposing: bool, whole: bool
+    image: Prepared,
+    pixels: np.ndarray,
+    invert: images.Invert,
+    *,
+    proposing: bool,
+    whole: bool,
+    longest: int = LONGEST,
 ) -> None:
     """Fill in what is seen in a picture's decoded pixels."""
     if whole:
-        image.grey = images.grey_from_array(pixels)
+        image.grey = images.grey_from_array(pixels, longest)
     elif proposing:
         stages = propose(images.grey_from_array(pixels), invert)
         image.proposal, image.others = next(stages)[0], stages
@@ -266,7 +284,7 @@ def _fetched(future: Future[Callable[[], bytes]]) -> bytes:
 
 
 def _decode(
-    source: Source, content: bytes | SourceError, limits: Limits, side: int | None
+    source: Source, content: bytes | SourceError, limits: Limits, side: int | None, longest: int
 ) -> tuple[Prepared, np.ndarray | None]:
     """Return one source decoded, and its pixels; None where there are none."""
     sha256 = None
@@ -274,7 +292,7 @@ def _decode(
         if isinstance(content, SourceError):
             raise content
         sha256 = hashlib.sha256(content).hexdigest()
-        decoded = decode(content, limits)
+        decoded = decode(content, limits, longest)
         small = None if side is None else _thumbnail(decoded.pixels, side)
         return Prepared(source, sha256, note=decoded.note, thumbnail=small), decoded.pixels
     except (SourceError, images.ImageError) as error:

@@ -73,6 +73,7 @@ _COLUMNS = (
 IN_NO_RUN = "is in no run"
 ANOTHER_PICTURE = "was another picture when the run read it"
 READ_AS_DIGIT = "was read as a digit, and this is none"
+OF_A_FORM = "is a form, of which no cell is named"
 OTHERWISE = "is corrected otherwise by an earlier row"
 
 
@@ -137,6 +138,9 @@ def correct_images(
     for correction, rows, problem in _with_rows(corrections, runs, select):
         if problem is not None:
             corrected.without_row.append((correction, problem))
+        if any(row.cell is not None for row in rows):
+            corrected.without_row.append((correction, OF_A_FORM))
+            continue
         for row in rows:
             earlier = taken.setdefault(row.id, correction)
             if earlier is not correction:

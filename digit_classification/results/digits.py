@@ -36,17 +36,19 @@ _STORED_COLUMNS = ", ".join(("path_key", *DIGIT_COLUMNS))
 def insert_images(store: Store, cursor: Any, run_id: str, rows: Sequence[Result]) -> int:
     """Insert the rows of images that the run does not have yet, and the signs of their numbers.
 
-    An image that is there already keeps its own signs, even if it is read differently this time.
+    An image that is there already keeps its own signs and cells, even if it is read differently
+    this time.
 
     Returns how many rows were new; raises Deadlock if another program inserted some meanwhile.
     """
     timestamp = text_time(now())
     by_key: dict[str, Result] = {}
-    if any(row.digits for row in rows):
+    if any(row.digits or row.cell for row in rows):
         for row in rows:
-            by_key.setdefault(path_key(row.path), row)
-        for key in _keys_there(cursor, run_id, [*by_key]):
-            del by_key[key]
+            by_key.setdefault(row.key, row)
+        there = set(_keys_there(cursor, run_id, [*{path_key(row.path) for row in rows}]))
+        by_key = {key: row for key, row in by_key.items() if path_key(row.path) not in there}
+        rows = [*by_key.values()]
     values = [(run_id, *result_values(timestamp, row)) for row in rows]
     inserted = store.insert_new(
         cursor, "classified_images", ("run_id", "path_key"), IMAGE_COLUMNS, values

@@ -17,7 +17,7 @@ from digit_classification.results.mysql_server import (
     import_driver,
     quote,
 )
-from digit_classification.results.records import LONGEST_NUMBER
+from digit_classification.results.records import BOX_COLUMNS, CELL_COLUMNS, LONGEST_NUMBER
 from digit_classification.results.schema import SCHEMA_VERSION, check_ancestor_columns, check_schema
 
 CONNECT_TIMEOUT_S = 10
@@ -317,9 +317,13 @@ class MySQLStore:
         elif number == 4:
             self._set_image_column(cursor, "number", f"VARCHAR({LONGEST_NUMBER}) {_ASCII}")
             cursor.execute(_DIGITS_TABLE)
-        else:
+        elif number == 5:
             self._set_image_column(cursor, "corrected_at", "DATETIME NULL")
             cursor.execute(corrections.MYSQL_TABLE)
+        else:
+            for name in CELL_COLUMNS:
+                type_ = "DOUBLE NULL" if name in BOX_COLUMNS else "INT NULL"
+                self._set_image_column(cursor, name, type_)
 
     def _set_image_column(self, cursor: Any, name: str, definition: str) -> None:
         change = "MODIFY" if name in _columns(cursor) else "ADD"

@@ -18,6 +18,8 @@ Status = Literal["ok", "uncertain", "rejected", "error"]
 STATUSES = frozenset(get_args(Status))
 RunState = Literal["running", "finished", "interrupted", "failed"]
 PROBABILITY_COLUMNS = tuple(f"p{digit}" for digit in range(10))
+BOX_COLUMNS = ("box_left", "box_top", "box_width", "box_height")
+CELL_COLUMNS = ("page", "cell", "cell_row", "cell_column", *BOX_COLUMNS)
 # Of `classified_images`, in every store, beside the run's identity.
 RESULT_COLUMNS = (
     "timestamp",
@@ -33,16 +35,14 @@ RESULT_COLUMNS = (
     "sorted_to",
     *PROBABILITY_COLUMNS,
     "number",
+    *CELL_COLUMNS,
 )
 # Of `classified_digits`, which has a row for each sign of a number, beside the run's identity and
 # the picture's `path_key`.
 DIGIT_COLUMNS = (
     "position",
     "text",
-    "box_left",
-    "box_top",
-    "box_width",
-    "box_height",
+    *BOX_COLUMNS,
     "confidence",
     *PROBABILITY_COLUMNS,
 )
@@ -84,8 +84,29 @@ class StoredDigit:
 
 
 @dataclass(frozen=True)
+class StoredCell:
+    """A cell of a form, of whose rows in `classified_images` each has one.
+
+    Args:
+        page: of a file with several, from 1.
+        number: among the cells of its picture, row by row, from 1.
+        row, column: its place on the page, from 1.
+        left, top, width, height: its box, in shares of the picture's width and height, 0 to 1.
+    """
+
+    page: int
+    number: int
+    row: int
+    column: int
+    left: float
+    top: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
 class Result:
-    """The result of one image, to be stored.
+    """The result of one image, or of a cell of the form that it shows, to be stored.
 
     Args:
         path: the image's path as given, or `archive.zip/member`; surrogate escapes are welcome.
@@ -99,6 +120,7 @@ class Result:
         number: what was read, such as `47` or `-12,5`, where a number was looked for, or None.
         digits: the signs of that number, in order, as they were read.
         corrected_at: when a person said what it shows, UTC, or None; it has no confidence then.
+        cell: where on a form it stands; None of an image that is read as a whole.
 
     Raises:
         ValueError: an unknown status, not ten probabilities, or one that is not finite.
@@ -115,6 +137,7 @@ class Result:
     number: str | None = None
     digits: tuple[StoredDigit, ...] = ()
     corrected_at: str | None = None
+    cell: StoredCell | None = None
 
     def __post_init__(self) -> None:
         if self.status not in STATUSES:
@@ -124,6 +147,11 @@ class Result:
                 raise ValueError(f"{len(self.probabilities)} probabilities instead of ten")
             if not all(map(math.isfinite, self.probabilities)):
                 raise ValueError(f"probabilities {self.probabilities} are not all finite")
+
+    @property
+    def key(self) -> str:
+        """What the row is known by within its run."""
+        return path_key(self.path, 1 if self.cell is None else self.cell.number)
 
     @property
     def text(self) -> str | None:
@@ -167,6 +195,7 @@ class StoredResult:
     number: str | None = None
     digits: tuple[StoredDigit, ...] = ()
     corrected_at: str | None = None
+    cell: StoredCell | None = None
 
     def as_result(self) -> Result:
         """The result that was stored; undecodable bytes of its path stay escaped."""
@@ -182,6 +211,7 @@ class StoredResult:
             number=self.number,
             digits=self.digits,
             corrected_at=self.corrected_at,
+            cell=self.cell,
         )
 
 
@@ -196,12 +226,20 @@ def result_values(timestamp: datetime | str, row: Result) -> tuple[Any, ...]:
         escape_undecodable(row.folder_name),
         escape_undecodable(row.file_name),
         escape_undecodable(row.path),
-        path_key(row.path),
+        row.key,
         row.image_sha256,
         None if row.sorted_to is None else escape_undecodable(row.sorted_to),
         *_ten(row.probabilities),
         row.number,
+        *_cell_values(row.cell),
     )
+
+
+def _cell_values(cell: StoredCell | None) -> tuple[Any, ...]:
+    if cell is None:
+        return (None,) * len(CELL_COLUMNS)
+    box = (cell.left, cell.top, cell.width, cell.height)
+    return (cell.page, cell.number, cell.row, cell.column, *map(float, box))
 
 
 def digit_values(digit: StoredDigit) -> tuple[Any, ...]:
@@ -236,7 +274,8 @@ def stored_result(
 ) -> StoredResult:
     """The row with these values of RESULT_COLUMNS, as a store returns them, and its signs."""
     timestamp, digit, confidence, status, reason, folder_name, file_name, path = values[:8]
-    key, image_sha256, sorted_to, *probabilities, number = values[8:]
+    key, image_sha256, sorted_to, *probabilities = values[8:21]
+    number, *cell = values[21:]
     return StoredResult(
         id=id_,
         run_id=run_id,
@@ -255,15 +294,22 @@ def stored_result(
         number=number,
         digits=tuple(digits),
         corrected_at=None if corrected_at is None else str(corrected_at),
+        cell=None if None in cell else StoredCell(*cell),
     )
 
 
-def path_key(path: str) -> str:
-    """SHA-256 of the raw bytes of a path, 64 hex digits: the key of an image within its run."""
+def path_key(path: str, cell: int = 1) -> str:
+    """SHA-256 of the raw bytes of a path, 64 hex digits: the key of an image within its run.
+
+    Each further cell of a form has a NUL, which no path has, and its number behind the path.  All
+    of them are stored at once, so that who finds the first knows that the others are there.
+    """
     try:
         raw = os.fsencode(path)
     except UnicodeEncodeError:  # a name from elsewhere (a zip) that this file system cannot hold
         raw = path.encode("utf-8", "surrogatepass")
+    if cell > 1:
+        raw += f"\0{cell}".encode()
     return hashlib.sha256(raw).hexdigest()
 
 

@@ -10,8 +10,8 @@ from digit_classification.results.errors import DatabaseError
 from digit_classification.results.records import now, text_time
 
 # Migration 1 is the ancestor's table, 2 adds the runs and what traces a row, 3 where its copy is,
-# 4 what is read of numbers, 5 what a person corrected.
-SCHEMA_VERSION = 5
+# 4 what is read of numbers, 5 what a person corrected, 6 where on a form numbers stand.
+SCHEMA_VERSION = 6
 _ANCESTOR_COLUMNS = ("id", "digit", "confidence", "timestamp", "folder_name", "file_name")
 
 

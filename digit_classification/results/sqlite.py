@@ -13,6 +13,7 @@ from typing import Any
 from digit_classification.files import check_creatable, check_writable
 from digit_classification.results import corrections
 from digit_classification.results.errors import DatabaseError, Unavailable
+from digit_classification.results.records import BOX_COLUMNS, CELL_COLUMNS
 from digit_classification.results.schema import check_ancestor_columns, check_schema
 from digit_classification.urls import SQLITE
 
@@ -198,9 +199,13 @@ class SQLiteStore:
         elif number == 4:
             self._add_image_column(cursor, "number TEXT")
             cursor.execute(_DIGITS_TABLE)
-        else:
+        elif number == 5:
             self._add_image_column(cursor, "corrected_at DATETIME")
             cursor.execute(corrections.SQLITE_TABLE)
+        else:
+            for name in CELL_COLUMNS:
+                type_ = "DOUBLE" if name in BOX_COLUMNS else "INT"
+                self._add_image_column(cursor, f"{name} {type_}")
 
     def _add_image_column(self, cursor: sqlite3.Cursor, column: str) -> None:
         if column.split()[0] not in self.image_columns(cursor):

@@ -157,7 +157,7 @@ class Readings:
             whole=options.of_numbers,
         )
         judged = results_of_each(prepared, self.model.network, self.model.judge, options)
-        read = [(picture, result) for picture, result in judged if result is not None]
+        read = [(picture, result) for picture, results in judged for result in results]
         if is_stored:
             self._session.store([result for _, result in read])
         return [

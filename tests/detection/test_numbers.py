@@ -494,7 +494,7 @@ def test_a_model_without_a_judge_reads_no_numbers(
     assert detector.main([*words, *(["--dry-run"] if dry else [])]) == 2
     assert capsys.readouterr().err == (
         f"Error: The model '{model}' has no judge, which numbers are read with: train one with the"
-        " trainer, or leave out --read number.\n"
+        " trainer, or leave out --read.\n"
     )
 
 

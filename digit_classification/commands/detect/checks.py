@@ -10,12 +10,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from digit_classification.commands.detect.output import TABLES, line_format
 from digit_classification.detection.destinations import DestinationError, naming
 from digit_classification.detection.writers import is_earlier_output
 from digit_classification.files import check_apart, check_creatable, check_writable, may_replace
 from digit_classification.names import printable
 from digit_classification.pictures.sources import IMAGE_SUFFIXES
 from digit_classification.reports.review import check_report
+from digit_classification.reports.tables import is_earlier_workbook
 from digit_classification.results.opening import can_be_changed, database_files
 from digit_classification.settings import Settings
 from digit_classification.urls import in_object_store
@@ -60,13 +62,38 @@ def check_destinations(
     _check_sorting(arguments, settings, paths)
 
 
-def check_asked_of_numbers(arguments: Namespace) -> None:
-    """Refuse what makes no sense where numbers are read, as DestinationError."""
-    if arguments.top_k is not None:
+def check_asked(arguments: Namespace, *, read: str) -> None:
+    """Refuse what makes no sense where digits, numbers or forms are read, as DestinationError."""
+    _check_format(arguments, forms=read == "form")
+    if read == "form":
+        _check_asked_of_forms(arguments)
+    if read != "digit" and arguments.top_k is not None:
         raise DestinationError(
             "--top-k ranks the readings of one digit, and these are numbers: leave it out;"
             " --format jsonl has the probabilities of each of their digits."
         )
+
+
+def _check_asked_of_forms(arguments: Namespace) -> None:
+    """Refuse what makes no sense where forms are read, as DestinationError."""
+    for option in ("labels", "report", "save_normalized", "sort_into"):
+        if getattr(arguments, option) is not None:
+            raise DestinationError(
+                f"--{option.replace('_', '-')} is for pictures of one digit or number, and these"
+                " are forms: leave it out; --format table or csv shows what is read in each cell."
+            )
+
+
+def _check_format(arguments: Namespace, *, forms: bool) -> None:
+    """Refuse tables of what has no rows and columns, as DestinationError."""
+    format_name = line_format(arguments)
+    if format_name in TABLES and not forms:
+        raise DestinationError(
+            f"A {format_name} has the rows and columns of a form: add --read form, or choose"
+            " another --format or --output."
+        )
+    if format_name == "xlsx" and arguments.output in (None, "-"):
+        raise DestinationError("An xlsx is a file: name it with --output.")
 
 
 def _check_output(path: Path) -> None:
@@ -74,7 +101,8 @@ def _check_output(path: Path) -> None:
         raise DestinationError(f"--output '{path}' would overwrite a picture: name a text file.")
     with naming(path, "file", "--output"):
         check_writable(path)
-        replaceable = may_replace(path, is_earlier_output)
+        is_ours = is_earlier_workbook if path.suffix.lower() == ".xlsx" else is_earlier_output
+        replaceable = may_replace(path, is_ours)
     if not replaceable:
         raise DestinationError(
             f"--output '{path}' is there already and holds no results that this program wrote: "

@@ -15,7 +15,7 @@ from rich.console import Console
 
 from digit_classification.cli.terminal import make_console, progress_bar
 from digit_classification.commands.detect.again import numbers_again
-from digit_classification.commands.detect.checks import check_asked_of_numbers, check_destinations
+from digit_classification.commands.detect.checks import check_asked, check_destinations
 from digit_classification.commands.detect.output import (
     line_format,
     open_lines,
@@ -27,7 +27,7 @@ from digit_classification.config import SettingsError
 from digit_classification.detection.corrections import read_stored_corrections, user_name
 from digit_classification.detection.destinations import DestinationError
 from digit_classification.detection.named_runs import named_run
-from digit_classification.detection.session import reads_numbers
+from digit_classification.detection.session import reads_forms, reads_numbers
 from digit_classification.detection.summary import NAMED
 from digit_classification.detection.truth import Score, read_truth
 from digit_classification.detection.writers import COUNTS, RUN_COLUMNS, TextStream
@@ -68,6 +68,7 @@ def look_back(arguments: argparse.Namespace, settings: Settings, messages: Conso
         if database is None:
             raise SettingsError("The database is none: name one with --database.")
         if arguments.runs is not None:
+            check_asked(arguments, read="digit")
             stream = output_stream(arguments.output, stack)
             width = make_console().width
             format_name = line_format(arguments)
@@ -86,14 +87,13 @@ def _show(
 ) -> None:
     """Show the results of a run, in the order in which they were stored, and what else is asked."""
     run = named_run(database, arguments.show)
-    numbers = reads_numbers(run)
-    if numbers:
-        check_asked_of_numbers(arguments)
+    numbers, forms = reads_numbers(run), reads_forms(run)
+    check_asked(arguments, read="form" if forms else "number" if numbers else "digit")
     score = (
         None if arguments.labels is None else Score(read_truth(arguments.labels, numbers=numbers))
     )
     lines = wants_lines(arguments) or not (arguments.report or score)
-    write = open_lines(arguments, stack, lines=lines, numbers=numbers)
+    write = open_lines(arguments, stack, lines=lines, numbers=numbers or forms, cells=forms)
     if score is not None or lines:
         messages.print(f"Run {run.info.id}, {run.state}, of {_sources(run.info.sources)}")
         for row in database.rows(run.info.id):

@@ -42,7 +42,7 @@ def build_parser() -> CommandLine:
     )
     reading = parser.add_group("reading", example="photos/ --invert always --save-normalized seen")
     add_setting(reading, "--model", "model.path", metavar="FILE")
-    add_setting(reading, "--read", "detection.read", metavar="digit|number")
+    add_setting(reading, "--read", "detection.read", metavar="digit|number|form")
     add_setting(reading, "--constraint", "detection.constraint", metavar="REGEX")
     add_setting(reading, "--min-confidence", "detection.min_confidence", metavar="SHARE")
     add_setting(reading, "--invert", "detection.invert", metavar="auto|always|never")

@@ -15,7 +15,10 @@ from digit_classification.detection.destinations import StandardOutput, open_out
 from digit_classification.detection.summary import NAMED
 from digit_classification.detection.truth import Score, print_score
 from digit_classification.detection.writers import format_of, make_writer
+from digit_classification.reports.tables import CsvTables, WorkbookTables
 from digit_classification.results.records import Result
+
+TABLES = ("table", "xlsx")  # formats that have the rows and columns of a form
 
 
 def wants_lines(arguments: argparse.Namespace) -> bool:
@@ -25,8 +28,11 @@ def wants_lines(arguments: argparse.Namespace) -> bool:
 
 
 def line_format(arguments: argparse.Namespace) -> str:
-    """Return the format of these lines: `text`, `csv` or `jsonl`."""
-    return arguments.format or format_of(arguments.output)
+    """Return the format of these lines: `text`, `csv`, `jsonl`, or `table` or `xlsx` of forms."""
+    named = format_of(arguments.output)
+    if named == "xlsx" and arguments.format == "table":
+        return named
+    return arguments.format or named
 
 
 def open_lines(
@@ -37,10 +43,11 @@ def open_lines(
     with_path: bool = True,
     or_end: bool = True,
     numbers: bool = False,
+    cells: bool = False,
 ) -> Callable[[Result], None]:
     """Return what is done with each result: written, with `lines` or if the user asks for it.
 
-    Results are of digits, or of `numbers`.
+    Results are of digits, or of `numbers`, which may stand in `cells` of forms.
 
     If whoever reads standard output goes away, the results are dropped; with `or_end`, writing
     raises BrokenPipeError.
@@ -49,10 +56,19 @@ def open_lines(
     """
     if not lines and not wants_lines(arguments):
         return lambda result: None
+    format_name = line_format(arguments)
+    if format_name == "xlsx":
+        return stack.enter_context(WorkbookTables(Path(arguments.output))).add
     stream = output_stream(arguments.output, stack, or_end=or_end)
-    top_k = arguments.top_k or 1
+    if format_name == "table":
+        return stack.enter_context(CsvTables(stream)).add
     return make_writer(
-        line_format(arguments), stream, top_k=top_k, with_path=with_path, numbers=numbers
+        format_name,
+        stream,
+        top_k=arguments.top_k or 1,
+        with_path=with_path,
+        numbers=numbers,
+        cells=cells,
     )
 
 

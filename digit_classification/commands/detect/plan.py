@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from rich.console import Console
 
 from digit_classification.cli.terminal import make_console
-from digit_classification.commands.detect.checks import check_asked_of_numbers, check_destinations
+from digit_classification.commands.detect.checks import check_asked, check_destinations
 from digit_classification.commands.detect.output import line_format, wants_lines
 from digit_classification.commands.detect.paths import (
     are_named,
@@ -38,9 +38,9 @@ def print_plan(
     """
     paths = expand_all(given) if arguments.resume is None else []
     model = load_model(model_to_read(settings.model, messages.print), notice=messages.print)
-    numbers = settings.detection.read == "number"
+    numbers = settings.detection.read != "digit"
+    check_asked(arguments, read=settings.detection.read)
     if numbers:
-        check_asked_of_numbers(arguments)
         number_network(model)
     resumed = arguments.resume is not None
     check_destinations(arguments, settings, paths, resumed=resumed)
@@ -83,9 +83,10 @@ def print_plan(
 
 def _what_is_read(settings: Settings) -> Iterator[str]:
     """Yield what pictures are read as, unless it is the usual."""
-    if settings.detection.read == "number":
+    read = settings.detection.read
+    if read != "digit":
         constraint = settings.detection.constraint
-        yield "  read a number in each" + (
+        yield f"  read a number in each{' cell of the forms' if read == 'form' else ''}" + (
             "" if constraint is None else f", one that fits {printable(constraint)}"
         )
 

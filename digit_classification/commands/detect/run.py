@@ -16,7 +16,7 @@ from rich.progress import Progress
 from digit_classification.cli.terminal import counter, discard, progress_bar
 from digit_classification.commands.detect.again import numbers_again
 from digit_classification.commands.detect.checks import (
-    check_asked_of_numbers,
+    check_asked,
     check_destinations,
     make_folders,
 )
@@ -68,9 +68,9 @@ class DetectorRun:
         self.arguments = arguments
         self.settings = settings
         self.messages = messages
-        self.of_numbers = settings.detection.read == "number"
-        if self.of_numbers:
-            check_asked_of_numbers(arguments)
+        self.of_numbers = settings.detection.read != "digit"
+        self.of_forms = settings.detection.read == "form"
+        check_asked(arguments, read=settings.detection.read)
         self.score = (
             None
             if arguments.labels is None
@@ -78,7 +78,11 @@ class DetectorRun:
         )
         self.given = given  # paths as on the command line, of this run or the resumed one
         self.paths = expand_all(given) if arguments.resume is None else []
-        self.summary = Summary(named=None if arguments.verbose else NAMED, numbers=self.of_numbers)
+        self.summary = Summary(
+            named=None if arguments.verbose else NAMED,
+            numbers=self.of_numbers,
+            cells=self.of_forms,
+        )
         self.session: Session | None = None  # once all is read
         # From here on what `opened` opens.
         self.database: Database | None = None
@@ -122,6 +126,7 @@ class DetectorRun:
                 with_path=not (self.one_by_one and len(self.paths) == 1),
                 or_end=not self._is_for_more_than_lines,
                 numbers=self.of_numbers,
+                cells=self.of_forms,
             )
             make_folders(arguments)
             if arguments.report is not None:
@@ -183,12 +188,13 @@ class DetectorRun:
         self.summary.add(result)
         if self.score is not None:
             self.score.add(result)
-        self._count()
+        if result.cell is None or result.cell.number == 1:  # the others are of the same picture
+            self._count()
 
     def take_summary(self, summary: Summary) -> None:
         """Count the results that stay on a cluster."""
         self.summary.merge(summary)
-        self._count(summary.statuses.total())
+        self._count(summary.total)
 
     def finish(self, session: Session | None, model: Model) -> None:
         """Write the review page, once all is read.
@@ -197,7 +203,7 @@ class DetectorRun:
         """
         assert session is not None
         self.session = session
-        if not self.summary.statuses.total():
+        if not self.summary.total:
             raise nothing_found(self.given)
         if self.review is None:
             return

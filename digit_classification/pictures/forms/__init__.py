@@ -24,7 +24,6 @@ from digit_classification.pictures.numbers.line import product
 
 Box = tuple[float, float, float, float]
 
-LONGEST = 2400  # pixels of the longer side of a picture: more show no more of a form
 FEWEST = 2  # cells: one alone is a frame around something
 
 

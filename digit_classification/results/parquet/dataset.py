@@ -224,7 +224,7 @@ class ParquetDataset:
         """
         images: dict[str, Result] = {}
         for row in rows:
-            images.setdefault(path_key(row.path), row)
+            images.setdefault(row.key, row)
         if not images:
             return 0
         digest = hashlib.sha256("".join(images).encode()).hexdigest()[:16]

@@ -26,6 +26,8 @@ from digit_classification.pictures.object_store import (
 )
 from digit_classification.results.errors import DatabaseError
 from digit_classification.results.records import (
+    BOX_COLUMNS,
+    CELL_COLUMNS,
     DIGIT_COLUMNS,
     PROBABILITY_COLUMNS,
     RESULT_COLUMNS,
@@ -44,7 +46,9 @@ PART = re.compile(r"part-(\d{8,})-(\d+)\.(\d+)\.(\d+)\.(\d+)-([0-9a-f]{16})\.par
 # A database has these rows in `classified_digits`; here they are a list in their picture's own row,
 # for two files would not appear at once.
 DIGITS = "digits"
-LATER_COLUMNS = frozenset(("number", DIGITS))  # null in parts that are older than they
+LATER_COLUMNS = frozenset(
+    ("number", *CELL_COLUMNS, DIGITS)
+)  # null in parts that are older than they
 READERS = 32  # threads that wait for files of a store
 KEY_BYTES = 16  # of an image's SHA-256, in memory: 100 million take 1.6 GB, and no two are the same
 
@@ -185,6 +189,8 @@ def part_content(results: Iterable[Result]) -> bytes:
         "digit": pyarrow.int8(),
         "confidence": pyarrow.float64(),
         **dict.fromkeys(PROBABILITY_COLUMNS, pyarrow.float64()),
+        **dict.fromkeys(CELL_COLUMNS, pyarrow.int32()),
+        **dict.fromkeys(BOX_COLUMNS, pyarrow.float64()),
         DIGITS: pyarrow.list_(_digit_type()),
     }
     timestamp = now()

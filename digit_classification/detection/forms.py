@@ -1,0 +1,63 @@
+"""From pictures of forms to results, one for each cell, where `numbers` does it for one number."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from digit_classification.detection.numbers import number_network, result_of
+from digit_classification.network.form import NO_TABLE, FormCell, read_forms
+from digit_classification.network.inference import Network
+from digit_classification.network.judge import Judge, ReadingNetwork
+from digit_classification.network.model_file import Model
+from digit_classification.pictures import images
+from digit_classification.pictures.decode import LONGEST_FORM
+from digit_classification.pictures.prepare import Prepared
+from digit_classification.results.records import Result, StoredCell
+
+
+def read_form(
+    model: Model, pixels: np.ndarray, invert: images.Invert, constraint: str | None
+) -> list[FormCell]:
+    """Read the cells of the form in decoded pixels; raises ModelError as `number_network`."""
+    grey = images.grey_from_array(pixels, LONGEST_FORM)
+    return read_forms([grey], invert, number_network(model), model.judge, constraint)[0]
+
+
+def results_of_forms(
+    batch: Sequence[Prepared],
+    network: Network,
+    judge: Judge | None,
+    *,
+    invert: images.Invert,
+    min_confidence: float,
+    constraint: str | None,
+) -> list[list[Result]]:
+    """Return the results of each picture, in order: one for each cell, or one that says why not.
+
+    Arguments as of `results_of_numbers`.
+    """
+    greys = [image.grey for image in batch if image.grey is not None]
+    assert isinstance(network, ReadingNetwork)
+    forms = iter(read_forms(greys, invert, network, judge, constraint) if greys else [])
+    results = []
+    for image in batch:
+        path, sha256 = image.source.name, image.sha256
+        if image.grey is None:
+            results.append([Result(path, "error", reason=image.error, image_sha256=sha256)])
+            continue
+        cells = next(forms)
+        image.grey = None
+        results.append([*_results(image, cells, min_confidence)])
+        if not cells:
+            reason = ", ".join(filter(None, (NO_TABLE, image.note)))
+            results[-1] = [Result(path, "rejected", reason=reason, image_sha256=sha256)]
+    return results
+
+
+def _results(image: Prepared, cells: Sequence[FormCell], min_confidence: float) -> Iterator[Result]:
+    for number, cell in enumerate(cells, 1):
+        place = StoredCell(1, number, cell.row, cell.column, *cell.box)
+        yield replace(result_of(image, cell.reading, min_confidence), cell=place)
