@@ -452,8 +452,8 @@ def test_a_constraint_reaches_what_reads(
         ),
         (
             ["--read", "word"],
-            "detection.read = word (from the command line) is not valid: input should be 'digit'"
-            " or 'number'.",
+            "detection.read = word (from the command line) is not valid: input should be"
+            " 'digit', 'number' or 'form'.",
         ),
         (
             ["--read", "number", "--top-k", 3],

@@ -16,9 +16,11 @@ from digit_classification.results.database import ResultsDatabase
 from digit_classification.results.parquet import files as parquet_files
 from digit_classification.results.parquet.dataset import ParquetDataset
 from digit_classification.results.records import (
+    CELL_COLUMNS,
     RESULT_COLUMNS,
     Result,
     RunInfo,
+    StoredCell,
     StoredDigit,
     path_key,
 )
@@ -55,6 +57,18 @@ ROWS = [
     number(None, "scans/lines.png", confidence=None, reason="found 3 lines"),
     Result("scans/broken.png", "error", reason="truncated"),
 ]
+
+
+def cell(place: int, text: str | None, path: str = "scans/form.png") -> Result:
+    """What is stored of a cell of a form with two columns; without a number it is empty."""
+    row, column = (place + 1) // 2, 2 - place % 2
+    reason = "blank image" if text is None else None
+    confidence = None if text is None else 0.875
+    where = StoredCell(1, place, row, column, 0.5 * column - 0.5, 0.1 * row, 0.5, 0.1)
+    return number(text, path, cell=where, reason=reason, confidence=confidence)
+
+
+FORM = [cell(1, "47"), cell(2, None), cell(3, "7"), cell(4, "19")]
 
 
 @pytest.fixture(params=["sqlite", "mysql", "parquet"])
@@ -198,6 +212,43 @@ def test_a_longer_number_than_a_column_takes_is_no_silent_loss(mysql_url: str) -
         assert "Data too long" in sentence(lambda: database.add("run", [number("1" * 65, "x")]))
 
 
+# --- Forms ----------------------------------------------------------------------------------------
+
+
+def test_each_cell_of_a_form_is_a_row(url: str) -> None:
+    with open_any(url) as database:
+        run = database.start_run(RunInfo(["scans"], "model"))
+        assert database.add(run, [*ROWS, *FORM]) == 9
+        stored = [*database.rows(run)]
+        assert [row.as_result() for row in stored] == [*ROWS, *FORM]
+        assert len({row.path_key for row in stored}) == 9
+        assert database.finish_run(run, "finished").images == 9
+
+
+def test_a_form_is_found_by_its_path_as_other_pictures_are(url: str) -> None:
+    with open_any(url) as database:
+        run = database.start_run(RunInfo(["scans"], "model"))
+        database.add(run, FORM)
+        wanted = ["scans/form.png", "scans/other.png"]
+        assert database.stored(run, wanted) == {"scans/form.png"}
+
+
+def test_a_form_that_is_stored_is_left_as_it_is(database_url: str) -> None:
+    """With more cells the second time, none of them is added: a form is of one reading."""
+    again = [cell(1, "41"), *FORM[1:], cell(5, "3"), cell(6, "5")]
+    other = cell(1, "8", "scans/other.png")
+    with open_database(database_url) as database:
+        assert database.add("run", FORM) == 4
+        assert database.add("run", [*again, other]) == 1
+        stored = [row.as_result() for row in database.rows("run")]
+    assert stored == [*FORM, other]
+    assert signs(database_url) == sorted_signs([*FORM, other])
+
+
+def sorted_signs(rows: Sequence[Result]) -> list[tuple[Any, ...]]:
+    return sorted((row.key, sign.position, sign.text) for row in rows for sign in row.digits)
+
+
 # --- Older databases ------------------------------------------------------------------------------
 
 
@@ -211,15 +262,15 @@ def make_older(url: str, version: int, monkeypatch: pytest.MonkeyPatch) -> None:
     execute(url, f"INSERT INTO classified_images ({columns}) VALUES ({values})")
 
 
-@pytest.mark.parametrize("version", [1, 2, 3])
+@pytest.mark.parametrize("version", [1, 2, 3, 4])
 def test_an_older_database_takes_numbers(
     database_url: str, version: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     make_older(database_url, version, monkeypatch)
     with open_database(database_url) as database:
-        assert database.add("run", ROWS) == 5
+        assert database.add("run", [*ROWS, *FORM]) == 9
         *new, old = database.latest()
-        assert [row.as_result() for row in new] == ROWS[::-1]
+        assert [row.as_result() for row in new] == [*ROWS, *FORM][::-1]
         assert (old.digit, old.confidence, old.number, old.digits) == (7, 0.5, None, ())
         assert old.run_id == ("old" if version > 1 else None)
     applied = execute(database_url, "SELECT version FROM schema_migrations")
@@ -237,7 +288,7 @@ def test_an_older_part_of_a_dataset_has_no_numbers(
         (part,) = tmp_path.glob("run_id=run/part-*.parquet")
         whole = parquet.ParquetFile(part).read()
         assert whole.column_names == [*RESULT_COLUMNS, parquet_files.DIGITS]
-        parquet.write_table(whole.drop_columns(["number", "digits"]), part)
+        parquet.write_table(whole.drop_columns(["number", *CELL_COLUMNS, "digits"]), part)
         database.add("run", ROWS)
         assert [row.as_result() for row in database.rows("run")] == [old, *ROWS]
     assert pyarrow.types.is_list(whole.schema.field("digits").type)
