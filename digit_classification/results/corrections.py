@@ -138,9 +138,6 @@ def correct_images(
     for correction, rows, problem in _with_rows(corrections, runs, select):
         if problem is not None:
             corrected.without_row.append((correction, problem))
-        if any(row.cell is not None for row in rows):
-            corrected.without_row.append((correction, OF_A_FORM))
-            continue
         for row in rows:
             earlier = taken.setdefault(row.id, correction)
             if earlier is not correction:
@@ -176,7 +173,9 @@ def _with_rows(
         if row.run_id in runs and {row.path, row.sorted_to} & correction.paths:
             found[correction].append(row)
     for correction in dict.fromkeys(corrections):
-        if correction in found:
+        if any(row.cell is not None for row in found.get(correction, ())):
+            yield correction, [], OF_A_FORM
+        elif correction in found:
             yield correction, found[correction], None
         else:
             yield correction, [], ANOTHER_PICTURE if correction in others else IN_NO_RUN

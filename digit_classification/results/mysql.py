@@ -72,11 +72,7 @@ CREATE TABLE IF NOT EXISTS classification_runs (
     model_version TEXT,
     program_version TEXT,
     settings LONGTEXT NOT NULL,
-    images INT,
-    ok INT,
-    uncertain INT,
-    rejected INT,
-    errors INT
+    images INT, ok INT, uncertain INT, rejected INT, errors INT
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci"""
 
 _DIGITS_TABLE = """
@@ -322,8 +318,7 @@ class MySQLStore:
             cursor.execute(corrections.MYSQL_TABLE)
         else:
             for name in CELL_COLUMNS:
-                type_ = "DOUBLE NULL" if name in BOX_COLUMNS else "INT NULL"
-                self._set_image_column(cursor, name, type_)
+                self._set_image_column(cursor, name, "DOUBLE" if name in BOX_COLUMNS else "INT")
 
     def _set_image_column(self, cursor: Any, name: str, definition: str) -> None:
         change = "MODIFY" if name in _columns(cursor) else "ADD"

@@ -8,7 +8,7 @@ import math
 import os
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timezone
 from typing import Any, Literal, get_args
 
@@ -199,20 +199,8 @@ class StoredResult:
 
     def as_result(self) -> Result:
         """The result that was stored; undecodable bytes of its path stay escaped."""
-        return Result(
-            path=self.path or "",
-            status=self.status or "ok",
-            digit=self.digit,
-            confidence=self.confidence,
-            reason=self.reason,
-            probabilities=self.probabilities,
-            image_sha256=self.image_sha256,
-            sorted_to=self.sorted_to,
-            number=self.number,
-            digits=self.digits,
-            corrected_at=self.corrected_at,
-            cell=self.cell,
-        )
+        values = {each.name: getattr(self, each.name) for each in fields(Result)}
+        return Result(**values | {"path": self.path or "", "status": self.status or "ok"})
 
 
 def result_values(timestamp: datetime | str, row: Result) -> tuple[Any, ...]:

@@ -352,7 +352,7 @@ def test_a_correction_that_another_made_meanwhile_is_seen(mysql_url: str) -> Non
     ]
 
 
-@pytest.mark.parametrize("version", [1, 2, 3, 4])
+@pytest.mark.parametrize("version", [1, 2, 3, 4, 5])
 def test_an_older_database_takes_corrections(
     database_url: str, version: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

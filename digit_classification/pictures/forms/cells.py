@@ -12,6 +12,7 @@ from digit_classification.pictures.forms.lines import Ruling
 
 _SMALLEST = 14  # pixels: a side of a cell
 _FILLS = 0.7  # of the rectangle around it: less is no cell, but what lies around some
+_CORNER = 0.2  # of a side at each of its ends
 _SIDE = 0.3  # of a cell's side is printed, at least, or of the one across from it
 _FAINT, _PALE = 4, 0.4  # of darkness: less is not printed; of the line's own
 _LARGEST = 0.5  # of the page: more is the page itself
@@ -84,8 +85,11 @@ def _enclosed(boxes: np.ndarray, printed: tuple[np.ndarray, np.ndarray]) -> np.n
     level, upright = printed
     enclosed = []
     for left, top, right, bottom in boxes.tolist():
-        ends = (level[row, left:right].mean() for row in (top - 1, bottom))
-        sides = (upright[top:bottom, column].mean() for column in (left - 1, right))
+        # Without the corners, where lines of the other direction and their shadows lie.
+        wide, high = round(_CORNER * (right - left)), round(_CORNER * (bottom - top))
+        across, down = slice(left + wide, right - wide), slice(top + high, bottom - high)
+        ends = (level[row, across].mean() for row in (top - 1, bottom))
+        sides = (upright[down, column].mean() for column in (left - 1, right))
         enclosed.append(max(ends) > _SIDE and max(sides) > _SIDE)
     return np.array(enclosed, bool)
 

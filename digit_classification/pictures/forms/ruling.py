@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import cv2
 import numpy as np
 
@@ -17,29 +19,50 @@ _SHORTEST = 30  # pixels of a piece of a line
 _LONG = 140  # pixels: no stroke of a pen is so straight
 _GAP = 130  # pixels: two pieces further apart are two lines
 _BRIDGED = 0.6  # of the longer piece's length, likewise
+_END_PART = 60  # pixels of a line's end, by which it points further
 _STRAY = 5.0  # pixels by which a piece may lie beside where another points
 _INKED = 0.5  # of a line's length: less is seen of no line
 _SIDES = 8, 9  # pixels from a line's middle, where it is over whatever its thickness
 _STEEP = 0.06  # rows a column, of a short one
 _CROOKED = 1.5  # pixels from end to end, of a short one
-_END = 8  # pixels: an end of a short one
+_LIKE_OTHERS = 0.85  # of the share in which lines are printed
+_FEW = 3  # lines that are met
+_ALL_THE_WAY = 0.93  # of a short one's length
+_END = 14  # pixels: an end of a short one
 _REACH = 22  # pixels: an end that is so near another line meets it
 
 
 def find_ruling(darkness: np.ndarray) -> Ruling:
     """Return the lines of a page, (h, w) uint8 as of `Page.darkness`, that cross others."""
-    level = _level_lines(darkness)
-    upright = _level_lines(np.ascontiguousarray(darkness.T))
-    long = [[line for line in lines if len(line.rows) >= _LONG] for lines in (level, upright)]
-    short = [[line for line in lines if len(line.rows) < _LONG] for lines in (level, upright)]
-    first = _in_touch(long[0], long[1])
-    # What is as short as a pen's stroke is a line only where it ends at two that are none, and
-    # does not stand in a cell.
-    cells = find_regions(first, darkness).labels
-    return _in_touch(
-        [*long[0], *(line for line in short[0] if _spans(line, long[1], cells))],
-        [*long[1], *(line for line in short[1] if _spans(line, long[0], cells.T))],
-    )
+    pages = darkness, np.ascontiguousarray(darkness.T)
+    lines = [_level_lines(page) for page in pages]
+    long = [[line for line in some if len(line.rows) >= _LONG] for some in lines]
+    shares = [
+        [_printed(page, line) for line in some] for page, some in zip(pages, long, strict=True)
+    ]
+    usual = float(np.median([*shares[0], *shares[1]])) if any(shares) else 1.0
+    # Strokes that happen to stand in a line meet few lines, and have gaps that printed ones lack.
+    long = [
+        [
+            line
+            for line, share in zip(some, own, strict=True)
+            if share > _LIKE_OTHERS * usual or len(_meetings(line, others)) > _FEW
+        ]
+        for some, own, others in zip(long, shares, long[::-1], strict=True)
+    ]
+    # What is as short as a pen's stroke is a line only where it is printed all the way from one of
+    # these to another, and does not stand in a cell.
+    cells = find_regions(_in_touch(*long), darkness).labels
+    found = [
+        [
+            *some,
+            *(line for line in each if len(line.rows) < _LONG and _spans(page, line, others, own)),
+        ]
+        for page, some, each, others, own in zip(
+            pages, long, lines, long[::-1], (cells, cells.T), strict=True
+        )
+    ]
+    return _in_touch(*found)
 
 
 def _in_touch(level: list[Line], upright: list[Line]) -> Ruling:
@@ -51,8 +74,8 @@ def _in_touch(level: list[Line], upright: list[Line]) -> Ruling:
         level, upright = kept
 
 
-def _spans(line: Line, others: list[Line], cells: np.ndarray) -> bool:
-    """Whether a line reaches from one of others to another one, outside of cells, (h, w) int32."""
+def _spans(darkness: np.ndarray, line: Line, others: list[Line], cells: np.ndarray) -> bool:
+    """Whether a line is printed from one of others to another one, outside of cells, (h, w)."""
     middle = (line.start + line.end) // 2
     if cells[min(len(cells) - 1, max(0, round(line.at(middle)))), middle]:
         return False
@@ -61,8 +84,17 @@ def _spans(line: Line, others: list[Line], cells: np.ndarray) -> bool:
     if abs(slope) > _STEEP or abs(line.rows - chord).max() > _CROOKED:
         return False
     places = _meetings(line, others)
-    starts = any(abs(place - line.start) < _END for place in places)
-    return starts and any(abs(place - line.end) < _END for place in places)
+    starts = [place for place in places if abs(place - line.start) < _END]
+    ends = [place for place in places if abs(place - line.end) < _END]
+    if not starts or not ends or min(starts) >= max(ends):
+        return False
+    return _printed(darkness, line.cut(min(starts), max(ends) + 1)) > _ALL_THE_WAY
+
+
+def _printed(darkness: np.ndarray, line: Line) -> float:
+    """Return of which share of its length a line is seen."""
+    middle = _around(darkness, line.start, line.rows)[8:13].max(axis=0)
+    return float(np.mean(middle > 0.45 * max(float(np.quantile(middle, 0.7)), 2 * _FAINTEST)))
 
 
 def _level_lines(darkness: np.ndarray) -> list[Line]:
@@ -119,39 +151,57 @@ def _shifted(values: np.ndarray, rows: int) -> np.ndarray:
     return moved
 
 
+@dataclass
+class _Growing:
+    """A line that pieces are joined to: their columns and rows, and where its end points."""
+
+    columns: list[np.ndarray]
+    rows: list[np.ndarray]
+    first: float = 0.0
+    last: float = 0.0
+    row: float = 0.0  # at its end
+    slope: float = 0.0  # there
+
+    def __post_init__(self) -> None:
+        self.first = float(self.columns[0][0])
+        self._look_ahead(self.columns[0], self.rows[0])
+
+    def _look_ahead(self, columns: np.ndarray, rows: np.ndarray) -> None:
+        columns, rows = columns[-_END_PART:], rows[-_END_PART:]
+        x, y = float(columns.mean()), float(rows.mean())
+        spread = float(((columns - x) ** 2).sum())
+        slope = float(((columns - x) * (rows - y)).sum()) / spread if len(columns) > 30 else 0.0
+        self.slope = max(-_STEEP, min(_STEEP, slope))
+        self.last, self.row = float(columns[-1]), float(np.median(rows[-15:]))
+
+    def off(self, columns: np.ndarray, rows: np.ndarray) -> float:
+        """Return by how much a piece lies beside where this points; infinite if it is far away."""
+        gap = float(columns[0]) - self.last
+        longer = max(self.last - self.first, float(columns[-1] - columns[0]))
+        if not -_SHORTEST < gap < min(_GAP, _BRIDGED * longer):
+            return np.inf
+        return abs(self.row + self.slope * gap - float(rows[0])) - 0.02 * max(0.0, gap)
+
+    def join(self, columns: np.ndarray, rows: np.ndarray) -> None:
+        later = columns > self.last
+        if later.any():
+            self.columns.append(columns[later])
+            self.rows.append(rows[later])
+            self._look_ahead(columns[later], rows[later])
+
+
 def _joined(
     pieces: list[tuple[np.ndarray, np.ndarray]],
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Join pieces, columns and rows each, of which one goes on where another ends."""
-    pieces = sorted(pieces, key=lambda piece: int(piece[0][0]))
-    done: list[tuple[np.ndarray, np.ndarray]] = []
-    for columns, rows in pieces:
-        best, least = -1, _STRAY
-        for index, (before, at) in enumerate(done):
-            gap = columns[0] - before[-1]
-            if not -_SHORTEST < gap < min(_GAP, _BRIDGED * max(np.ptp(before), np.ptp(columns))):
-                continue
-            off = abs(_pointing(before[-60:], at[-60:], columns[0]) - rows[0]) - 0.02 * max(0, gap)
-            if off < least:
-                best, least = index, off
-        if best < 0:
-            done.append((columns, rows))
-            continue
-        before, at = done[best]
-        later = columns > before[-1]
-        if later.any():
-            done[best] = np.concatenate([before, columns[later]]), np.concatenate([at, rows[later]])
-    return done
-
-
-def _pointing(columns: np.ndarray, rows: np.ndarray, to: float) -> float:
-    """Return the row to which the end of a piece points, in another column."""
-    x, y = float(columns.mean()), float(rows.mean())
-    spread = float(((columns - x) ** 2).sum())
-    slope = float(((columns - x) * (rows - y)).sum()) / spread if len(columns) > 30 else 0.0
-    slope = max(-0.05, min(0.05, slope))
-    end = float(np.median(rows[-15:]))
-    return end + slope * (to - float(columns[-1]))
+    lines: list[_Growing] = []
+    for columns, rows in sorted(pieces, key=lambda piece: int(piece[0][0])):
+        best = min(lines, key=lambda line: line.off(columns, rows), default=None)
+        if best is not None and best.off(columns, rows) < _STRAY:
+            best.join(columns, rows)
+        else:
+            lines.append(_Growing([columns], [rows]))
+    return [(np.concatenate(line.columns), np.concatenate(line.rows)) for line in lines]
 
 
 def _straightened(columns: np.ndarray, rows: np.ndarray) -> tuple[int, np.ndarray]:

@@ -1,0 +1,100 @@
+"""Draw the two forms of docs/forms.md: a list of marks as scanned, and a photo of rows of boxes.
+
+    python docs/draw_forms.py
+
+They are drawn from pen strokes, as the samples are, and filled by one hand.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))  # run from a checkout, which is not installed
+
+from samples import draw_samples as draw  # noqa: E402
+
+FOLDER = ROOT / "docs" / "forms"
+PRINT, INK = (60, 62, 70), (25, 35, 95)  # RGB
+MARKS = (
+    ("12", "9", "", "21"),
+    ("7", "", "13", "20"),
+    ("15", "8", "14", "37"),
+    ("", "10", "6", "16"),
+    ("11", "4", "", "15"),
+    ("3", "12", "5", "20"),
+)
+READINGS = ("04817", "3 206", "15 9 ", "67380")  # a space is an empty box
+
+
+def write(
+    sheet: draw.Floats, text: str, box: tuple[int, int, int, int], rng: np.random.Generator
+) -> None:
+    """Write a number into a box: left, top, width and height in pixels."""
+    left, top, width, height = box
+    apart = 0.42 * height
+    for place, digit in enumerate(text):
+        middle = (width / 2 + apart * (place - (len(text) - 1) / 2)) / width
+        ink = draw.handwriting(
+            digit,
+            (width, height),
+            rng,
+            height=float(rng.uniform(0.55, 0.62)),
+            centre=(float(middle + rng.normal(0, 0.005)), float(rng.normal(0.5, 0.03))),
+        )
+        here = np.s_[top : top + height, left : left + width]
+        sheet[here] = draw.write(sheet[here], ink, INK)
+
+
+def marks(rng: np.random.Generator) -> draw.Floats:
+    """A table of six rows and four columns, a little crooked on the glass of the scanner."""
+    sheet = draw.paper((760, 640), (250, 250, 246), rng)
+    left, top, wide, high = 80, 70, 150, 82
+    for row in range(len(MARKS) + 1):
+        sheet[top + row * high - 1 : top + row * high + 1, left : left + 4 * wide] = PRINT
+    for column in range(5):
+        x = left + column * wide
+        sheet[top : top + len(MARKS) * high, x - 1 : x + 1] = PRINT
+    for row, texts in enumerate(MARKS):
+        for column, text in enumerate(texts):
+            write(sheet, text, (left + column * wide, top + row * high, wide, high), rng)
+    turn = cv2.getRotationMatrix2D((380, 320), 1.7, 1)
+    return cv2.warpAffine(sheet, turn, (760, 640), borderMode=cv2.BORDER_REPLICATE)
+
+
+def readings(rng: np.random.Generator) -> draw.Floats:
+    """Four rows of five boxes on a card, photographed from aside on a dark desk."""
+    card = draw.paper((900, 600), (238, 233, 222), rng, grain=3)
+    side, apart = 84, 20
+    for row, text in enumerate(READINGS):
+        top = 70 + row * 122
+        for place, digit in enumerate(text):
+            left = 190 + place * (side + apart)
+            cv2.rectangle(card, (left, top), (left + side, top + side), PRINT, 3)
+            write(card, digit.strip(), (left, top, side, side), rng)
+    corners = np.array([[0, 0], [900, 0], [900, 600], [0, 600]], np.float32)
+    seen = np.array([[150, 120], [1010, 60], [1060, 700], [90, 640]], np.float32)
+    desk = draw.paper((1160, 780), (62, 46, 38), rng, grain=6)
+    matrix = cv2.getPerspectiveTransform(corners, seen)
+    inside = cv2.warpPerspective(np.ones((600, 900)), matrix, (1160, 780))
+    photo = cv2.warpPerspective(card, matrix, (1160, 780), borderMode=cv2.BORDER_REPLICATE)
+    photo = desk + (photo - desk) * inside[..., None]
+    photo = draw.shade(photo, 0.72, 0.6)
+    return np.asarray(photo + rng.normal(0, 2.5, photo.shape))
+
+
+def main() -> None:
+    """Write both pictures."""
+    FOLDER.mkdir(exist_ok=True)
+    grey = marks(np.random.default_rng(3)).mean(axis=2)
+    draw.picture(grey).save(FOLDER / "marks.png", optimize=True)
+    photo = cv2.GaussianBlur(readings(np.random.default_rng(4)), (0, 0), 0.8)
+    draw.picture(photo).save(FOLDER / "readings.jpg", quality=80)
+
+
+if __name__ == "__main__":
+    main()
