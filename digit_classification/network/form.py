@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from digit_classification.network.judge import Judge, ReadingNetwork
-from digit_classification.network.number import NumberReading, read_numbers
+from digit_classification.network.number import NO_NUMBER, NumberReading, read_numbers
 from digit_classification.pictures.forms import Cell, find_cells, turned
 from digit_classification.pictures.images import BLANK, Invert
+from digit_classification.pictures.proposals.regions import DESK
 
 NO_TABLE = "no table"
 _CONVINCING = 0.85  # of the numbers' mean confidence: less may be because the page lies on its side
@@ -105,6 +106,8 @@ def _turned(
 
 
 def _placed(reading: NumberReading, cell: Cell) -> NumberReading:
-    """Return a reading whose digits' boxes are in shares of the picture."""
+    """Return the reading of a cell, with the boxes of its digits in shares of the picture."""
+    if DESK in reading.left_out:  # the cell is all that there is: its paper lies on no other
+        return NumberReading(None, None, (), NO_NUMBER, reading.left_out)
     digits = tuple(replace(digit, box=cell.box_of(digit.box)) for digit in reading.digits)
     return replace(reading, digits=digits)
