@@ -65,7 +65,7 @@ from digit_classification.network.default_model import model_to_read
 from digit_classification.network.form import FormCell
 from digit_classification.network.model_file import load_model
 from digit_classification.network.number import NumberReading
-from digit_classification.pictures.decode import LONGEST_FORM, Limits, Picture, decode
+from digit_classification.pictures.decode import Limits, Picture
 from digit_classification.pictures.prepare import Prepared, prepare_picture
 from digit_classification.pictures.sources import Source, find_sources
 from digit_classification.reports.review import Review
@@ -133,16 +133,10 @@ class DigitPredictor:
         """Read the digit, or number, in a path, bytes, a file object, a Pillow image or an array.
 
         An array is (h, w) or (h, w, 3 or 4): uint8, uint16, bool, or floats from 0 to 1.
-        A picture that cannot be read gives a result with status `error`.
-        Of a list or a tuple of pictures the results are returned in a list.
+        What cannot be read gives a result with status `error`, a list or tuple of pictures a list.
 
-        Raises TypeError if it is none of these, ValueError where forms are read: they have a result
-        for each cell, which `read_form` returns.
+        Raises TypeError if it is none of these, ValueError for forms, which have several results.
         """
-        if self.settings.detection.read == "form":
-            raise ValueError(
-                "A form has a result for each cell: call read_form or classify_images instead."
-            )
         several = isinstance(picture, list | tuple)
         pictures = picture if isinstance(picture, list | tuple) else [picture]
         options = ReadingOptions.of(self.settings)
@@ -159,19 +153,13 @@ class DigitPredictor:
     def read_number(self, picture: Picture, constraint: str | None = None) -> NumberReading:
         """Read the number in a picture; all of it must fit the `constraint`, a regular expression.
 
-        Raises ImageError if the picture cannot be read, TypeError if it is none, ModelError if the
-        model has no judge.
+        Raises ImageError if the picture cannot be read, TypeError if it is none, or ModelError.
         """
-        pixels, invert = decode(picture, self.limits).pixels, self.settings.detection.invert
-        return read_number(self.model, pixels, invert, constraint)
+        return read_number(self.model, picture, self.settings, constraint)
 
     def read_form(self, picture: Picture, constraint: str | None = None) -> list[FormCell]:
-        """Read the form in a picture: its cells, row by row; none where there is no table.
-
-        What is not empty must fit the `constraint`.  Raises as `read_number`.
-        """
-        pixels = decode(picture, self.limits, LONGEST_FORM).pixels
-        return read_form(self.model, pixels, self.settings.detection.invert, constraint)
+        """Read the form in a picture, cell by cell; arguments and errors as of `read_number`."""
+        return read_form(self.model, picture, self.settings, constraint)
 
     def classify_images(
         self,
@@ -187,8 +175,6 @@ class DigitPredictor:
         cluster: Cluster | None = None,
     ) -> Generator[Result, None, None]:
         """Classify files, folders and zips; yield a result for each, in order, once it is stored.
-
-        Of a form it is a result for each cell.
 
         Several processes read the pictures; the database takes them in batches, one at least every
         second or so, so that memory does not grow with their number and little is lost if the run
@@ -261,9 +247,8 @@ class DigitPredictor:
             sources = session.not_stored(find_sources(paths))
             options = ReadingOptions.of(self.settings)
             storing = Storing(session.run_id, self.settings.database, self.database)
-            for report in cluster.read_and_store(
-                sources, self.model, options, storing, name_at_most
-            ):
+            reports = cluster.read_and_store(sources, self.model, options, storing, name_at_most)
+            for report in reports:
                 session.strays += report.strays
                 yield report.summary
 
@@ -275,8 +260,7 @@ class DigitPredictor:
         if self.session is not None and self.session.is_open:
             self.session.store(results)
             return
-        named = [result.path for result in results]
-        with self._run(named, run_settings(self.settings, None)) as session:
+        with self._run([r.path for r in results], run_settings(self.settings, None)) as session:
             session.store(results)
 
     @contextlib.contextmanager

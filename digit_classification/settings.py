@@ -146,13 +146,13 @@ class ImageSettings(Section):
 class DetectionSettings(Section):
     read: Literal["digit", "number", "form"] = Field(
         "digit",
-        description="what a picture shows: one digit, or one number in one line, such as 1984, "
-        "-3 or 12,5",
+        description="what a picture shows: one digit; one number in one line, such as 1984, -3 or "
+        "12,5; or a form, with a number in each cell of its table",
     )
     constraint: str | None = Field(
         None,
         description="regular expression that a number fits as a whole, such as \\d{4}; only with "
-        "`read: number`",
+        "`read: number` and `read: form`",
     )
     min_confidence: float = Field(
         0.85, ge=0, le=1, description="a digit or number read with less is `uncertain`"

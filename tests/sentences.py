@@ -44,6 +44,7 @@ REASONS = {"error", "note", "problem", "reason", "rejection"}
 PARTS = {
     "BLANK",
     "NO_DIGIT",
+    "NO_TABLE",
     "SEVERAL",
     "_ADVICE",
     "_cannot",

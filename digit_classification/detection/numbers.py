@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-import numpy as np
-
 from digit_classification.network.inference import Network
 from digit_classification.network.judge import Judge, ReadingNetwork
 from digit_classification.network.model_file import Model, ModelError
 from digit_classification.network.number import NO_NUMBER, NumberReading, read_numbers
 from digit_classification.pictures import images
+from digit_classification.pictures.decode import Limits, Picture, decode
 from digit_classification.pictures.prepare import Prepared
 from digit_classification.results.records import LONGEST_NUMBER, Result, StoredDigit
+from digit_classification.settings import Settings
 
 
 def number_network(model: Model) -> ReadingNetwork:
@@ -30,13 +30,16 @@ def number_network(model: Model) -> ReadingNetwork:
 
 
 def read_number(
-    model: Model, pixels: np.ndarray, invert: images.Invert, constraint: str | None
+    model: Model, picture: Picture, settings: Settings, constraint: str | None
 ) -> NumberReading:
-    """Read the number in decoded pixels; raises ModelError as `number_network`."""
-    network = number_network(model)
-    return read_numbers([images.grey_from_array(pixels)], invert, network, model.judge, constraint)[
-        0
-    ]
+    """Read the number in a picture.
+
+    Raises ModelError as `number_network`, ImageError or TypeError as `decode`.
+    """
+    network, limits = number_network(model), Limits(**settings.images.model_dump())
+    grey = images.grey_from_array(decode(picture, limits).pixels)
+    invert = settings.detection.invert
+    return read_numbers([grey], invert, network, model.judge, constraint)[0]
 
 
 def results_of_numbers(

@@ -204,7 +204,14 @@ def _results_of_forms(
 def results_as(
     options: ReadingOptions, batch: Sequence[Prepared], network: Network, judge: Judge | None
 ) -> list[Result]:
-    """Return the result of each picture, in order, read as a digit or as a number."""
+    """Return the result of each picture, in order, read as a digit or as a number.
+
+    Raises ValueError for forms, which have a result for each cell.
+    """
+    if options.of_forms:
+        raise ValueError(
+            "A form has a result for each cell: call read_form or classify_images instead."
+        )
     if not options.of_numbers:
         return results_of(batch, network, judge, options.min_confidence)
     return results_of_numbers(

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from digit_classification.commands.detect.output import TABLES, line_format
 from digit_classification.detection.destinations import DestinationError, naming
+from digit_classification.detection.forms.tables import is_earlier_workbook
 from digit_classification.detection.writers import is_earlier_output
 from digit_classification.files import check_apart, check_creatable, check_writable, may_replace
 from digit_classification.names import printable
 from digit_classification.pictures.sources import IMAGE_SUFFIXES
 from digit_classification.reports.review import check_report
-from digit_classification.reports.tables import is_earlier_workbook
 from digit_classification.results.opening import can_be_changed, database_files
 from digit_classification.settings import Settings
 from digit_classification.urls import in_object_store

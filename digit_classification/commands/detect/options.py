@@ -65,11 +65,14 @@ def build_parser() -> CommandLine:
     results.add_argument(
         "--format",
         choices=FORMATS,
-        help="print a line for each picture, or with --runs for each run (default: what the name "
-        f"of --output ends in, or text; lines for up to {ONE_BY_ONE} pictures named one by one)",
+        help="print a line for each picture, or with --runs for each run, or each form as a table "
+        "of rows and columns (default: what the name of --output ends in, or text; lines for up to "
+        f"{ONE_BY_ONE} pictures named one by one)",
     )
     results.add_argument(
-        "--output", metavar="FILE", help="write these lines to FILE; - is standard output"
+        "--output",
+        metavar="FILE",
+        help="write these lines to FILE; - is standard output; of forms, FILE.xlsx is a workbook",
     )
     results.add_argument(
         "--top-k",

@@ -12,10 +12,10 @@ from rich.console import Console
 
 from digit_classification.cli.terminal import make_console
 from digit_classification.detection.destinations import StandardOutput, open_output
+from digit_classification.detection.forms.tables import CsvTables, WorkbookTables
 from digit_classification.detection.summary import NAMED
 from digit_classification.detection.truth import Score, print_score
 from digit_classification.detection.writers import format_of, make_writer
-from digit_classification.reports.tables import CsvTables, WorkbookTables
 from digit_classification.results.records import Result
 
 TABLES = ("table", "xlsx")  # formats that have the rows and columns of a form

@@ -5,25 +5,28 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-import numpy as np
-
 from digit_classification.detection.numbers import number_network, result_of
 from digit_classification.network.form import NO_TABLE, FormCell, read_forms
 from digit_classification.network.inference import Network
 from digit_classification.network.judge import Judge, ReadingNetwork
 from digit_classification.network.model_file import Model
 from digit_classification.pictures import images
-from digit_classification.pictures.decode import LONGEST_FORM
+from digit_classification.pictures.decode import LONGEST_FORM, Limits, Picture, decode
 from digit_classification.pictures.prepare import Prepared
 from digit_classification.results.records import Result, StoredCell
+from digit_classification.settings import Settings
 
 
 def read_form(
-    model: Model, pixels: np.ndarray, invert: images.Invert, constraint: str | None
+    model: Model, picture: Picture, settings: Settings, constraint: str | None
 ) -> list[FormCell]:
-    """Read the cells of the form in decoded pixels; raises ModelError as `number_network`."""
-    grey = images.grey_from_array(pixels, LONGEST_FORM)
-    return read_forms([grey], invert, number_network(model), model.judge, constraint)[0]
+    """Read the form in a picture: its cells, row by row; none where there is no table.
+
+    Raises as `read_number`.
+    """
+    network, limits = number_network(model), Limits(**settings.images.model_dump())
+    grey = images.grey_from_array(decode(picture, limits, LONGEST_FORM).pixels, LONGEST_FORM)
+    return read_forms([grey], settings.detection.invert, network, model.judge, constraint)[0]
 
 
 def results_of_forms(
