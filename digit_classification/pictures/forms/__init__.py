@@ -17,6 +17,7 @@ import numpy as np
 
 from digit_classification.pictures.forms.cells import find_regions, places
 from digit_classification.pictures.forms.ink import cut_cells
+from digit_classification.pictures.forms.lines import Ruling
 from digit_classification.pictures.forms.page import find_page, mapped
 from digit_classification.pictures.forms.ruling import find_ruling
 from digit_classification.pictures.images import Invert
@@ -24,6 +25,8 @@ from digit_classification.pictures.numbers.line import product
 
 Box = tuple[float, float, float, float]
 
+_SMALL = 0.65  # of a page: a table that fills less is looked at again, from close by
+_ROOM = 0.25  # of the table, around it: lines too fine to be seen at first may lie there
 FEWEST = 2  # cells: one alone is a frame around something
 
 
@@ -65,6 +68,10 @@ def find_cells(grey: np.ndarray, invert: Invert) -> list[Cell]:
         return []
     page = find_page(grey, invert)
     ruling = find_ruling(page.darkness)
+    box = _small(ruling, page.darkness.shape)
+    if box is not None:
+        page = page.closer(box)
+        ruling = find_ruling(page.darkness)
     regions = find_regions(ruling, page.darkness)
     if len(regions.boxes) < FEWEST:
         return []
@@ -77,6 +84,25 @@ def find_cells(grey: np.ndarray, invert: Invert) -> list[Cell]:
         image = None if own is None else own.image
         cells.append(Cell(0, 0, _around(shares, level), image, tuple(level), back))
     return _in_order(cells)
+
+
+def _small(ruling: Ruling, shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:
+    """Return left, top, right and bottom around lines that fill only a part of a page, in pixels.
+
+    None where there is no line, or where they fill so much that nothing is gained from close by.
+    """
+    if not ruling.level or not ruling.upright:
+        return None
+    left, right = min(line.start for line in ruling.level), max(line.end for line in ruling.level)
+    top, bottom = (
+        min(line.start for line in ruling.upright),
+        max(line.end for line in ruling.upright),
+    )
+    long = max(right - left, bottom - top)
+    if long > _SMALL * max(shape):
+        return None
+    room = round(_ROOM * long)
+    return left - room, top - room, right + room, bottom + room
 
 
 def _around(back: np.ndarray, box: Sequence[float]) -> Box:

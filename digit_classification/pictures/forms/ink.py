@@ -14,7 +14,7 @@ from digit_classification.pictures.images.convention import NEIGHBOURS
 _FAINTEST = 18  # of darkness: what is weaker is no ink
 _NOISE = 5.0  # deviations of the paper, likewise
 _WHOLE = 0.72  # of a piece of ink is in one cell: all of it belongs there
-_WRITTEN = 0.2  # of a cell's height: smaller pieces alone make it no number
+_WRITTEN = 0.12  # of a cell's height: smaller pieces alone make it no number
 _LEAST = 6  # pixels, likewise
 _BESIDE = 3  # pixels beside a printed line, where what is left of it lies
 _ROOM = 0.3  # of a cell's height: how far its ink may reach out

@@ -29,12 +29,18 @@ class Page:
     Attributes:
         darkness: (h, w) uint8, how much darker than its paper each pixel is: 0 paper, 255 black.
         back: (3, 3) float64, from these pixels to the picture's.
-        inside: (h, w) uint8, 1 where the sheet is.
+        grey: (H, W) uint8, the picture, its ink darker than the paper.
     """
 
     darkness: np.ndarray
     back: np.ndarray
-    inside: np.ndarray
+    grey: np.ndarray
+
+    def closer(self, box: tuple[int, int, int, int]) -> Page:
+        """Return what lies in a box, left, top, right, bottom in pixels, seen from close by."""
+        left, top, right, bottom = box
+        corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], float)
+        return _seen_level(self.grey, mapped(self.back, corners), _inverse(self.back))
 
 
 @dataclass(frozen=True)
@@ -262,7 +268,7 @@ def _seen_level(grey: np.ndarray, sheet: np.ndarray, forth: np.ndarray) -> Page:
     rim = 0.002 if is_whole else 0.006
     edge = np.ones((2 * max(2, round(rim * max(width, height))) + 1,) * 2, np.uint8)
     inside = cv2.erode(inside, edge, borderType=cv2.BORDER_CONSTANT, borderValue=0)
-    return Page(darkness_of(level) * inside, back, inside)
+    return Page(darkness_of(level) * inside, back, grey)
 
 
 def _inverse(matrix: np.ndarray) -> np.ndarray:
