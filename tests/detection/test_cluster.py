@@ -209,6 +209,7 @@ def test_nobody_else_imports_ray(desk: Path, here: Detector) -> None:
     assert done.stdout.endswith("[]\n")
 
 
+@needs_ray
 def test_what_sigterm_does_stays_so() -> None:
     """Ray has a handler of its own, which would end a run without a word of how to go on."""
     from digit_classification.detection.cluster.connection import Cluster
