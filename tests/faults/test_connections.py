@@ -323,9 +323,10 @@ def test_too_many_connections_are_waited_for(url: str) -> None:
         with pytest.raises(DatabaseError, match="has too many connections; close some or raise"):
             ResultsDatabase.open(crowd, password="x")
         first._store._roll_back(lost=True)  # type: ignore[attr-defined]
-        while execute_on_mysql(  # the server hears of it later
-            url, "SELECT 1 FROM information_schema.processlist WHERE user = 'crowd'"
-        ):
+        # The server hears of it later; if it never does, the next connection is refused.
+        connected = "SELECT 1 FROM information_schema.processlist WHERE user = 'crowd'"
+        end = time.monotonic() + 30
+        while time.monotonic() < end and execute_on_mysql(url, connected):
             time.sleep(0.05)
         other = ResultsDatabase.open(crowd, password="x")
         threading.Timer(1, other.close).start()

@@ -1,6 +1,6 @@
 """The model that comes with the program, and when it is the one that reads.
 
-`benchmarks/default_model.py` trains it and writes what lies in this folder.
+`make default-model` trains it and writes what lies in this folder.
 """
 
 from __future__ import annotations
