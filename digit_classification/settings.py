@@ -72,7 +72,7 @@ class TrainingSettings(Section):
     hidden_units: tuple[int, ...] = Field(
         (800,), min_length=1, description="width of each hidden layer, one number per layer"
     )
-    epochs: int = Field(100, ge=1, description="passes over the training images")
+    epochs: int = Field(80, ge=1, description="passes over the training images")
     batch_size: int = Field(512, ge=2, description="images per step of the optimiser")
     learning_rate: float = Field(1.0, gt=0, le=10, description="peak step size of the optimiser")
     distort: bool = Field(
@@ -87,7 +87,7 @@ class TrainingSettings(Section):
         "training images, as a share of those; 0 adds none",
     )
     scenes: int = Field(
-        12_000,
+        9_000,
         ge=0,
         le=1_000_000,
         description="simulated pictures, half of them of anything but one digit, from which the "
