@@ -2,7 +2,7 @@
 """Measure how forms are read: tables and rows of boxes, drawn, scanned, photographed and turned.
 
     python benchmarks/forms.py --model digit_classification.keras
-    python benchmarks/forms.py --model digit_classification.keras --count 4
+    python benchmarks/forms.py --model digit_classification.keras --count 4 --markdown table.md
 
 Twelve layouts are drawn, always the same ones, and filled with MNIST's test digits, which no
 training sees; a third of their cells are empty.  The tables go to standard output, progress to
@@ -18,6 +18,7 @@ import time
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -29,7 +30,12 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run from a checkout, which is not installed
 
-from benchmarks.accuracy import TEST_SET, BenchmarkError  # noqa: E402
+from benchmarks.accuracy import (  # noqa: E402
+    TEST_SET,
+    BenchmarkError,
+    check_outputs,
+    write_markdown,
+)
 from benchmarks.pictures import load_digits  # noqa: E402
 from digit_classification.cli.terminal import make_console  # noqa: E402
 from digit_classification.config import Settings  # noqa: E402
@@ -48,6 +54,7 @@ from digit_classification.training.numbers.forms import (  # noqa: E402
 )
 from digit_classification.training.scenes import Digits  # noqa: E402
 
+START, END = "<!-- forms: written by benchmarks/forms.py -->", "<!-- end of forms -->"
 COUNT = 2  # forms of each layout, by each camera
 SAME = 0.6  # of the area of two boxes together they share: they are one cell
 
@@ -155,7 +162,8 @@ def run(model: Model, digits: Digits, count: int) -> tuple[dict[str, Score], dic
     return layouts, cameras
 
 
-def print_table(what: str, scores: dict[str, Score]) -> None:
+def as_table(what: str, scores: dict[str, Score]) -> str:
+    """Return Markdown with a row for each score."""
     columns = (
         "cells found",
         "in their row and column",
@@ -166,10 +174,9 @@ def print_table(what: str, scores: dict[str, Score]) -> None:
         "words read as `ok`",
         "pages a second, one core",
     )
-    print(f"| {what} | " + " | ".join(columns) + " |")
-    print("| --- |" + " ---: |" * len(columns))
-    for name, score in scores.items():
-        print(f"| {name} | " + " | ".join(score.row()) + " |")
+    lines = [f"| {what} | " + " | ".join(columns) + " |", "| --- |" + " ---: |" * len(columns)]
+    lines += [f"| {name} | " + " | ".join(score.row()) + " |" for name, score in scores.items()]
+    return "\n".join(lines)
 
 
 def total(scores: Sequence[Score]) -> Score:
@@ -186,11 +193,15 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--model", type=Path, default=Settings().model.path)
     parser.add_argument("--count", type=int, default=COUNT, help="forms of each, by each camera")
     parser.add_argument("--digits", type=Path, default=TEST_SET, help="what they are filled with")
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="also write the tables to FILE"
+    )
     arguments = parser.parse_args(argv)
     if arguments.count < 1:
         parser.error(f"--count is {arguments.count}: give 1 or more")
     cv2.setNumThreads(1)
     try:
+        check_outputs(arguments.markdown)
         model = load_model(arguments.model)
         digits = load_digits(arguments.digits)
         number_network(model)
@@ -198,9 +209,14 @@ def main(argv: list[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 2
     layouts, cameras = run(model, digits, arguments.count)
-    print_table("camera", cameras | {"all": total([*cameras.values()])})
-    print()
-    print_table("layout", layouts)
+    by_camera = as_table("camera", cameras | {"all": total([*cameras.values()])})
+    text = (
+        f"{date.today()}, {arguments.model.name}, {arguments.count} of each layout by each camera; "
+        f"in %.\n\n{by_camera}\n\n{as_table('layout', layouts)}\n"
+    )
+    if arguments.markdown:
+        write_markdown(arguments.markdown, text, START, END)
+    sys.stdout.write(text)
     return 0
 
 

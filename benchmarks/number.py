@@ -23,6 +23,7 @@ import time
 import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 if __name__ == "__main__":
@@ -35,7 +36,12 @@ from PIL import Image
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run from a checkout, which is not installed
 
-from benchmarks.accuracy import TEST_SET, BenchmarkError  # noqa: E402
+from benchmarks.accuracy import (  # noqa: E402
+    TEST_SET,
+    BenchmarkError,
+    check_outputs,
+    write_markdown,
+)
 from benchmarks.pictures import load_digits  # noqa: E402
 from digit_classification.cli.terminal import make_console  # noqa: E402
 from digit_classification.config import Settings  # noqa: E402
@@ -51,6 +57,7 @@ from digit_classification.training.numbers.drawing import (  # noqa: E402
 )
 from digit_classification.training.scenes import Digits  # noqa: E402
 
+START, END = "<!-- numbers: written by benchmarks/number.py -->", "<!-- end of numbers -->"
 COUNT = 200  # numbers of each kind
 ONE_TO_EIGHT = (1, 8)
 
@@ -178,11 +185,11 @@ def run(readers: dict[str, Reader], digits: Digits, count: int) -> list[list[str
     return rows
 
 
-def print_table(rows: Sequence[Sequence[str]]) -> None:
-    print("| who reads | what | whole number right | wrong as `ok` | `uncertain` | rejected |")
-    print("| --- | --- | ---: | ---: | ---: | ---: |")
-    for row in rows:
-        print("| " + " | ".join(row) + " |")
+def as_table(rows: Sequence[Sequence[str]]) -> str:
+    """Return Markdown with these rows."""
+    columns = ("who reads", "what", "right", "wrong as `ok`", "`uncertain`", "rejected")
+    lines = ["| " + " | ".join(columns) + " |", "| --- | --- |" + " ---: |" * 4]
+    return "\n".join([*lines, *("| " + " | ".join(row) + " |" for row in rows)])
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -192,18 +199,28 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--count", type=int, default=COUNT, help="numbers of each kind")
     parser.add_argument("--digits", type=Path, default=TEST_SET, help="what they are drawn of")
     parser.add_argument("--peers", action="store_true", help="others read the same pictures, too")
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="also write the table to FILE"
+    )
     arguments = parser.parse_args(argv)
     if arguments.count < 1:
         parser.error(f"--count is {arguments.count}: give 1 or more")
     cv2.setNumThreads(1)
     try:
+        check_outputs(arguments.markdown)
         readers = {"ours": reader_of(load_model(arguments.model))}
         digits = load_digits(arguments.digits)
     except (ModelError, SourceError, BenchmarkError) as error:
         print(error, file=sys.stderr)
         return 2
     rows = run(readers | (peers() if arguments.peers else {}), digits, arguments.count)
-    print_table(rows)
+    text = (
+        f"{date.today()}, {arguments.model.name}, {arguments.count} numbers of each kind; in %.\n\n"
+        f"{as_table(rows)}\n"
+    )
+    if arguments.markdown:
+        write_markdown(arguments.markdown, text, START, END)
+    sys.stdout.write(text)
     return 0
 
 

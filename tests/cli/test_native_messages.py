@@ -46,7 +46,7 @@ def test_what_may_matter_is_a_note_of_a_picture_that_is_read(
 ) -> None:
     said = b"\n  TIFFReadDirectory: Warning, Unknown field with tag 42112 (0xa480) encountered.\n"
 
-    def decode_loudly(image: Image.Image) -> object:
+    def decode_loudly(image: Image.Image, longest: int) -> object:
         os.write(2, said)
         return image
 

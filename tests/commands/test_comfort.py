@@ -147,7 +147,7 @@ def complete(script: ModuleType, words: str, answers: Path, shell: str) -> list[
     [
         (detector, "--sa", "bash", ["--save-normalized"]),
         (detector, "--invert a", "bash", ["auto", "always"]),
-        (detector, "--format ", "zsh", ["text", "csv", "jsonl"]),
+        (detector, "--format ", "zsh", ["text", "csv", "jsonl", "table"]),
         (trainer, "--seed 3 --export ", "bash", ["onnx", "tflite", "saved_model"]),
         (trainer, "--quiet --resume", "zsh", ["--resume-training"]),
     ],

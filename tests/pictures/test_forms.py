@@ -163,6 +163,16 @@ def test_where_there_is_no_table_there_are_no_cells(page: np.ndarray) -> None:
     assert find_cells(page, "auto") == []
 
 
+@pytest.mark.parametrize(("squares", "cells"), [(20, 400), (66, 0)])
+def test_squared_paper_as_a_whole_is_no_table(squares: int, cells: int) -> None:
+    side = 30 * squares
+    page = np.full((side + 60, side + 60), 255, np.uint8)
+    for line in range(30, side + 31, 30):
+        page[line : line + 2, 30 : side + 32] = 0
+        page[30 : side + 32, line : line + 2] = 0
+    assert len(find_cells(page, "auto")) == cells
+
+
 # ------------------------------------------------------------------------------- of a whole page
 
 

@@ -317,11 +317,11 @@ def test_a_model_without_a_judge_reads_no_numbers(model: Path, tmp_path: Path) -
         assert server.refusal("POST", "/predict?read=number", PICTURE) == (
             400,
             f"The model '{model}' has no judge, which numbers are read with: train one with the "
-            "trainer, or leave out --read number.",
+            "trainer, or leave out --read.",
         )
         assert b'data-numbers="no"' in server.ask("GET", "/")[1]
         _, shown, _ = server.ask("POST", "/look", png(draw_digit(3)))
-        assert (shown["ways"], len(shown["row"])) == ([], 22)
+        assert (shown["ways"], len(shown["row"])) == ([], 30)
 
 
 # -------------------------------------------------------------------------------------- the page

@@ -16,6 +16,7 @@ _CORNER = 0.2  # of a side at each of its ends
 _SIDE = 0.3  # of a cell's side is printed, at least, or of the one across from it
 _FAINT, _PALE = 4, 0.4  # of darkness: less is not printed; of the line's own
 _LARGEST = 0.5  # of the page: more is the page itself
+_MOST = 4_000  # cells: more of them is a texture, or squared paper as a whole
 _NEAR = 0.4  # of a cell's side: edges that are so near each other are one
 
 
@@ -47,7 +48,7 @@ def draw(ruling: Ruling, shape: tuple[int, ...], thicker: int | None = None) -> 
 
 
 def find_regions(ruling: Ruling, darkness: np.ndarray) -> Regions:
-    """Return the cells of a page, (h, w) uint8 as of `Page.darkness`."""
+    """Return the cells of a page, (h, w) uint8 as of `Page.darkness`; none if they are too many."""
     shape = darkness.shape
     lines = draw(ruling, shape)
     count, labels, stats, _ = cv2.connectedComponentsWithStats(1 - lines, connectivity=4)
@@ -55,6 +56,8 @@ def find_regions(ruling: Ruling, darkness: np.ndarray) -> Regions:
     cells = (w >= _SMALLEST) & (h >= _SMALLEST) & (area >= _FILLS * w * h)
     cells &= area <= _LARGEST * shape[0] * shape[1]
     cells &= (x > 0) & (y > 0) & (x + w < shape[1]) & (y + h < shape[0])
+    if np.count_nonzero(cells) > _MOST:
+        cells[:] = False
     boxes = np.stack([x, y, x + w, y + h], axis=1)
     cells[cells] = _enclosed(boxes[cells], _printed(ruling, darkness))
     cells &= ~_around(boxes, cells)

@@ -99,13 +99,8 @@ def _owners(written: np.ndarray, printed: np.ndarray, regions: Regions) -> np.nd
     count, labels, stats, _ = cv2.connectedComponentsWithStats(written, connectivity=8)
     where = labels > 0
     piece, cell = labels[where], regions.labels[where]
-    cells = len(regions.boxes) + 1
-    held = np.zeros((count, cells), np.int32)
-    np.add.at(held, (piece, cell), 1)
-    held[:, 0] = 0
-    inside = held.sum(axis=1)
-    best = held.argmax(axis=1)
-    whole = held[np.arange(count), best] > _WHOLE * np.maximum(1, inside)
+    most, best, inside = _most_in_one(piece, cell, count)
+    whole = most > _WHOLE * np.maximum(1, inside)
     # What is left of lines lies beside them, and is thin.
     beside = cv2.dilate(printed, np.ones((2 * _BESIDE + 1,) * 2, np.uint8))[where]
     near = np.bincount(piece, beside, minlength=count) / np.maximum(1, stats[:, 4])
@@ -114,6 +109,29 @@ def _owners(written: np.ndarray, printed: np.ndarray, regions: Regions) -> np.nd
     owner = np.zeros(written.shape, np.int32)
     owner[where] = np.where(rests[piece], 0, np.where(whole[piece], best[piece], cell))
     return owner
+
+
+def _most_in_one(
+    piece: np.ndarray, cell: np.ndarray, count: int
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return how much of each piece is in the cell that holds most of it, in which, and in any.
+
+    Args:
+        piece: (n,) int32, of each pixel.
+        cell: (n,) int32, of each pixel; 0 is none.
+        count: of pieces: each of the results is (count,) int.
+    """
+    most, best, inside = (np.zeros(count, np.int64) for _ in range(3))
+    of_cells = cell > 0
+    # By their pairs, which are few: a table of pieces by cells would not fit into memory.
+    pair, held = np.unique(
+        piece[of_cells].astype(np.int64) << 32 | cell[of_cells], return_counts=True
+    )
+    pieces, cells = pair >> 32, pair & 0xFFFFFFFF
+    order = np.lexsort((-cells, held))  # the last one stays: the largest part, of equals the first
+    most[pieces[order]], best[pieces[order]] = held[order], cells[order]
+    np.add.at(inside, pieces, held)
+    return most, best, inside
 
 
 def _is_written(own: np.ndarray, width: int, height: int) -> bool:
