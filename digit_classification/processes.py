@@ -24,6 +24,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 import cv2
 
+from digit_classification.cli.interruption import holding_back
 from digit_classification.cli.native_messages import divert_for_good
 
 Item = TypeVar("Item")
@@ -142,9 +143,10 @@ def starting_processes() -> Iterator[None]:
     """Let processes that are started meanwhile import no main module, and outlive a terminal.
 
     SIGHUP of a closed terminal reaches all processes; this one alone decides what it means, as it
-    does with Ctrl-C.  The processes end with it.
+    does with Ctrl-C, and once all have been started: at the end of the program, one that its pool
+    does not know of yet would be waited for without end.  The processes end with it.
     """
-    with _hiding, _hang_up_blocked():
+    with holding_back(), _hiding, _hang_up_blocked():
         main = sys.modules["__main__"]
         sys.modules["__main__"] = types.ModuleType("__main__")
         try:

@@ -225,6 +225,41 @@ def test_processes_end_with_their_parent(sources: list[Source], tmp_path: Path) 
         time.sleep(0.1)
 
 
+def test_ctrl_c_while_processes_start_ends_the_program(
+    sources: list[Source], tmp_path: Path
+) -> None:
+    """A process that nobody knows of would be waited for without end."""
+    code = (
+        "import signal, sys\n"
+        "from multiprocessing.process import BaseProcess\n"
+        "from digit_classification.cli.interruption import ending_in_order\n"
+        "from digit_classification.pictures.prepare import prepare_all\n"
+        "from digit_classification.pictures.sources import find_sources\n"
+        "start = BaseProcess.start\n"
+        "def start_and_interrupt(process):\n"
+        "    BaseProcess.start = start\n"
+        "    start(process)\n"
+        "    signal.raise_signal(signal.SIGINT)\n"
+        "BaseProcess.start = start_and_interrupt\n"
+        "try:\n"
+        "    with ending_in_order():\n"
+        "        list(prepare_all(find_sources([sys.argv[1]]), workers=2))\n"
+        "except KeyboardInterrupt:\n"
+        "    print('interrupted', flush=True)\n"
+    )
+    script = tmp_path / "reader.py"
+    script.write_text(code)
+    done = subprocess.run(
+        [sys.executable, script, os.path.dirname(sources[0].path)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "interrupted\n", "")
+
+
 def test_the_processes_that_read_do_not_import_the_script(tmp_path: Path, model: Path) -> None:
     """It imports much that they do not need; that takes longer than reading a thousand digits."""
     for number in range(parallel.SMALL + 1):

@@ -81,6 +81,16 @@ def asking_first(ask: Callable[[int], None]) -> Iterator[None]:
 
 
 @contextlib.contextmanager
+def holding_back() -> Iterator[None]:
+    """Have a first signal do what it does when all of this is done: half of it would be worse."""
+    came: list[int] = []
+    with asking_first(came.append):
+        yield
+    if came:
+        signal.raise_signal(came[0])
+
+
+@contextlib.contextmanager
 def _installed(handler: _Handler, wanted: list[signal.Signals]) -> Iterator[list[signal.Signals]]:
     """Install a handler meanwhile; yield for which signals, none outside of the main thread."""
     if threading.current_thread() is not threading.main_thread():
