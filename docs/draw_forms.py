@@ -1,8 +1,9 @@
-"""Draw the two forms of docs/forms.md: a list of marks as scanned, and a photo of rows of boxes.
+"""Draw the two forms of docs/forms.md, and docs/form.png: one of them beside what is read of it.
 
     python docs/draw_forms.py
 
-They are drawn from pen strokes, as the samples are, and filled by one hand.
+They are a list of marks as scanned, and a photo of rows of boxes; drawn from pen strokes, as the
+samples are, and filled by one hand.
 """
 
 from __future__ import annotations
@@ -11,11 +12,16 @@ import sys
 from pathlib import Path
 
 import cv2
+import matplotlib
 import numpy as np
+from matplotlib import pyplot as plt
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run from a checkout, which is not installed
 
+from digit_classification.network.default_model import DEFAULT_MODEL  # noqa: E402
+from digit_classification_detector import DigitPredictor  # noqa: E402
 from samples import draw_samples as draw  # noqa: E402
 
 FOLDER = ROOT / "docs" / "forms"
@@ -87,13 +93,33 @@ def readings(rng: np.random.Generator) -> draw.Floats:
     return np.asarray(photo + rng.normal(0, 2.5, photo.shape))
 
 
+def beside(form: Path, to: Path) -> None:
+    """Draw a form beside the table that the model which comes along reads of it."""
+    cells = DigitPredictor(DEFAULT_MODEL).read_form(form)
+    rows, columns = max(cell.row for cell in cells), max(cell.column for cell in cells)
+    texts = [[""] * columns for _ in range(rows)]
+    for cell in cells:
+        texts[cell.row - 1][cell.column - 1] = cell.reading.text or ""
+    matplotlib.use("agg")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.1), width_ratios=(1.15, 1))
+    left.imshow(Image.open(form))
+    table = right.table(texts, cellLoc="center", bbox=(0.02, 0.06, 0.96, 0.88))
+    table.auto_set_font_size(False)
+    table.set_fontsize(16)
+    for axes in (left, right):
+        axes.set_axis_off()
+    figure.tight_layout(pad=0.3)
+    figure.savefig(to, dpi=110, pil_kwargs={"optimize": True})
+
+
 def main() -> None:
-    """Write both pictures."""
+    """Write the pictures."""
     FOLDER.mkdir(exist_ok=True)
     grey = marks(np.random.default_rng(3)).mean(axis=2)
     draw.picture(grey).save(FOLDER / "marks.png", optimize=True)
     photo = cv2.GaussianBlur(readings(np.random.default_rng(4)), (0, 0), 0.8)
     draw.picture(photo).save(FOLDER / "readings.jpg", quality=80)
+    beside(FOLDER / "readings.jpg", ROOT / "docs" / "form.png")
 
 
 if __name__ == "__main__":
