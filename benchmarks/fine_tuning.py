@@ -14,7 +14,6 @@ The table goes to standard output, progress to standard error.
 from __future__ import annotations
 
 import argparse
-import csv
 import shutil
 import subprocess
 import sys
@@ -30,7 +29,13 @@ import numpy as np
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run from a checkout, which is not installed
 
-from benchmarks.accuracy import BenchmarkError, check_outputs, write_markdown  # noqa: E402
+from benchmarks.accuracy import (  # noqa: E402
+    NO_DIGIT,
+    BenchmarkError,
+    check_outputs,
+    in_table,
+    write_markdown,
+)
 from digit_classification.cli.terminal import make_console  # noqa: E402
 from digit_classification.network.default_model import DEFAULT_MODEL  # noqa: E402
 from digit_classification.network.model_file import load_model  # noqa: E402
@@ -53,9 +58,9 @@ def read_table(folder: Path) -> list[tuple[Path, str]]:
     table = folder / "labels.tsv"
     if not table.is_file():
         raise BenchmarkError(f"'{table}' is missing: give a folder with a labels.tsv (file, label)")
-    with table.open(encoding="utf-8", newline="") as lines:
-        rows = list(csv.DictReader(lines, delimiter="\t"))
-    return [(folder / row["file"], row["label"]) for row in rows if row["label"].isdecimal()]
+    pictures = in_table(folder.name, folder)
+    pairs = zip(pictures.paths, pictures.labels.tolist(), strict=True)
+    return [(Path(path), str(label)) for path, label in pairs if label != NO_DIGIT]
 
 
 def write_halves(

@@ -121,8 +121,9 @@ def _most_in_one(
         cell: (n,) int32, of each pixel; 0 is none.
         count: of pieces: each of the results is (count,) int.
     """
-    most, best, inside = (np.zeros(count, np.int64) for _ in range(3))
+    most, best = np.zeros(count, np.int64), np.zeros(count, np.int64)
     of_cells = cell > 0
+    inside = np.bincount(piece[of_cells], minlength=count)
     # By their pairs, which are few: a table of pieces by cells would not fit into memory.
     pair, held = np.unique(
         piece[of_cells].astype(np.int64) << 32 | cell[of_cells], return_counts=True
@@ -130,7 +131,6 @@ def _most_in_one(
     pieces, cells = pair >> 32, pair & 0xFFFFFFFF
     order = np.lexsort((-cells, held))  # the last one stays: the largest part, of equals the first
     most[pieces[order]], best[pieces[order]] = held[order], cells[order]
-    np.add.at(inside, pieces, held)
     return most, best, inside
 
 
