@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import socket
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import lru_cache
 from typing import Any
 
@@ -134,12 +134,15 @@ class MySQLStore:
                     raise
             if may_be_missing:
                 return self._log_in()
-            with closing(self._log_in()) as connection:
-                connection.cmd_query(
-                    f"CREATE DATABASE IF NOT EXISTS {quote(name)}"
-                    " CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci"
+            with ExitStack() as opened:  # one connection: a user may be allowed no second
+                connection = opened.enter_context(closing(self._log_in()))
+                statement = (
+                    f"CREATE DATABASE IF NOT EXISTS {quote(name)} COLLATE utf8mb4_general_ci"
                 )
-            return self._log_in(database=name)
+                connection.cmd_query(statement)
+                connection.cmd_init_db(name)
+                opened.pop_all()
+            return connection
         except DatabaseError:
             raise
         except self._driver.Error as error:
