@@ -136,10 +136,8 @@ class MySQLStore:
                 return self._log_in()
             with ExitStack() as opened:  # one connection: a user may be allowed no second
                 connection = opened.enter_context(closing(self._log_in()))
-                statement = (
-                    f"CREATE DATABASE IF NOT EXISTS {quote(name)} COLLATE utf8mb4_general_ci"
-                )
-                connection.cmd_query(statement)
+                sql = f"CREATE DATABASE IF NOT EXISTS {quote(name)} COLLATE utf8mb4_general_ci"
+                connection.cmd_query(sql)
                 connection.cmd_init_db(name)
                 opened.pop_all()
             return connection
