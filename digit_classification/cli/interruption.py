@@ -45,13 +45,13 @@ def ending_in_order() -> Iterator[None]:
     """
 
     def interrupt(number: int, _frame: FrameType | None) -> None:
-        for each in installed:
+        for each in wanted:
             signal.signal(each, signal.SIG_DFL)
         let_go_of_a_closed_terminal()
         raise Interrupted(number)
 
     wanted = [each for each in SIGNALS if _is_default(each)]
-    with _installed(interrupt, wanted) as installed:
+    with _installed(interrupt, wanted):
         _interrupting.append(interrupt)
         try:
             yield
@@ -71,12 +71,12 @@ def asking_first(ask: Callable[[int], None]) -> Iterator[None]:
     wanted = [each for each, handler in before.items() if handler in ours]
 
     def handle(number: int, _frame: FrameType | None) -> None:
-        for each in installed:
+        for each in wanted:
             signal.signal(each, before[each])
         let_go_of_a_closed_terminal()
         ask(number)
 
-    with _installed(handle, wanted) as installed:
+    with _installed(handle, wanted):
         yield
 
 
@@ -91,14 +91,19 @@ def holding_back() -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _installed(handler: _Handler, wanted: list[signal.Signals]) -> Iterator[list[signal.Signals]]:
-    """Install a handler meanwhile; yield for which signals, none outside of the main thread."""
+def _installed(handler: _Handler, wanted: list[signal.Signals]) -> Iterator[None]:
+    """Install a handler meanwhile; none outside of the main thread.
+
+    It may be called, and raise, before the last one is installed.
+    """
     if threading.current_thread() is not threading.main_thread():
-        yield []
+        yield
         return
-    before = {each: signal.signal(each, handler) for each in wanted}
+    before = {each: signal.getsignal(each) for each in wanted}
     try:
-        yield wanted
+        for each in wanted:
+            signal.signal(each, handler)
+        yield
     finally:
         for each, previous in before.items():
             if signal.getsignal(each) is handler:  # after a first signal, a second ends at once

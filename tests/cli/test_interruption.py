@@ -95,6 +95,31 @@ def test_a_first_signal_can_ask_before_the_second_raises() -> None:
 
 
 @unix
+def test_a_signal_may_come_while_handlers_are_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    install = signal.signal
+
+    def install_and_raise(number: int, handler: object) -> object:
+        previous = install(number, handler)  # type: ignore[arg-type]
+        monkeypatch.setattr(signal, "signal", install)
+        signal.raise_signal(number)  # the others are not installed yet
+        return previous
+
+    asked: list[int] = []
+    with ending_in_order():
+        monkeypatch.setattr(signal, "signal", install_and_raise)
+        with asking_first(asked.append):
+            pass
+    assert len(asked) == 1
+    before = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    monkeypatch.setattr(signal, "signal", install_and_raise)
+    with pytest.raises(Interrupted), ending_in_order():
+        pytest.fail("not interrupted")
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL  # not left as it was to be
+    for number, previous in before.items():
+        signal.signal(number, previous)
+
+
+@unix
 def test_a_program_that_is_not_ours_keeps_its_signals() -> None:
     asked: list[int] = []
     told: list[int] = []
