@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import logging
 import os
 import secrets
 import shutil
 import socket
-import sqlite3
 import subprocess
 import tempfile
 import time
@@ -22,7 +20,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 import mysql.connector
 import pytest
 
-from tests.documents import ROOT
+from digit_classification.network.default_model import DEFAULT_MODEL
 from tests.trainer import train_model
 
 PASSWORD_VARIABLE = "DIGITS_DATABASE_PASSWORD"
@@ -74,56 +72,10 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return train_model(folder, *options, per_class=40)
 
 
-DATASET, EPOCHS, SCENES = "dataset/mnist-test.zip", 15, 6000
-# What decides which model that training makes.
-MAKES_MODELS = (
-    "digit_classification/image_formats.py",
-    "digit_classification/settings.py",
-    "digit_classification/network",
-    "digit_classification/pictures",
-    "digit_classification/training",
-    "digit_classification_model_trainer.py",
-    "requirements-detector.txt",
-    "requirements-train.txt",
-    DATASET,
-)
-
-
 @pytest.fixture(scope="session")
-def trained(request: pytest.FixtureRequest) -> Path:
-    """A model that the trainer made of real digits, which reads samples/; to be left as it is.
-
-    Of the smaller of the bundled datasets, whose images are read in two seconds: with seeds 1 to
-    3, and 15 epochs or 30, the models read each sample rightly.  It is kept in pytest's cache for
-    as long as what makes it stays the same.
-    """
-    import digit_classification_model_trainer as trainer
-
-    folder = request.config.cache.mkdir("trained")
-    path = folder / f"{_checksum_of_what_makes_models()}.keras"
-    # One of the processes of pytest-xdist trains, the others wait; a lock of SQLite's goes with
-    # the process that holds it, however that ends.
-    with contextlib.closing(sqlite3.connect(folder / "lock.db", timeout=300)) as lock:
-        lock.execute("BEGIN EXCLUSIVE")
-        if not path.exists():
-            for outdated in folder.glob("*.keras"):
-                outdated.unlink()
-            with pytest.MonkeyPatch.context() as environment:
-                for name in [name for name in os.environ if name.startswith("DIGITS_")]:
-                    environment.delenv(name)
-                options = ["--dataset", ROOT / DATASET, "--model", path]
-                options += ["--epochs", EPOCHS, "--scenes", SCENES]
-                assert trainer.main([*map(str, options), "--no-cache", "--quiet"]) == 0
-    return path
-
-
-def _checksum_of_what_makes_models() -> str:
-    checksum = hashlib.sha256(f"{EPOCHS} {SCENES}".encode())
-    for name in MAKES_MODELS:
-        path = ROOT / name
-        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
-            checksum.update(file.read_bytes())
-    return checksum.hexdigest()[:16]
+def trained() -> Path:
+    """A model of real digits with a judge, which reads samples/; to be left as it is."""
+    return DEFAULT_MODEL
 
 
 def find_program(*names: str) -> str | None:

@@ -25,7 +25,6 @@ from digit_classification.results.parquet.dataset import ParquetDataset
 from digit_classification.results.records import StoredResult
 from tests.conftest import PASSWORD_VARIABLE
 from tests.drawing import draw_digit, png
-from tests.trainer import train_model
 
 Detect = Callable[..., int]
 
@@ -86,13 +85,6 @@ def named(name: str) -> bytes:
     return png(pixels)
 
 
-@pytest.fixture(scope="module")
-def judging(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small model with a judge."""
-    few = ("--hidden-units", 32, "--epochs", 4, "--scenes", 60)
-    return train_model(tmp_path_factory.mktemp("judging"), *few)
-
-
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the pictures of the script, in `scans`."""
@@ -104,13 +96,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def detect(judging: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Detect:
+def detect(trained: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Detect:
     """Run the detector on one process."""
     monkeypatch.setattr(forms, "read_forms", scripted)
     monkeypatch.setenv("DIGITS_DETECTION_WORKERS", "1")
 
     def detect(*arguments: object, database: str = "none", read: str | None = "form") -> int:
-        words = [*arguments, "--model", judging, "--database", database]
+        words = [*arguments, "--model", trained, "--database", database]
         words += [] if read is None else ["--read", read]
         return detector.main([*map(str, words)])
 
@@ -425,7 +417,7 @@ def test_a_dry_run_says_that_forms_are_read(
 
 
 def test_a_library_reads_forms(
-    judging: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """For once, what reads them is real; the small model need not read them rightly."""
     monkeypatch.setenv("DIGITS_DETECTION_READ", "form")
@@ -435,7 +427,7 @@ def test_a_library_reads_forms(
     for at in (20, 200, 400, 580):
         page[20:381, at - 1 : at + 2] = 0
     page[60:160, 260:360] = 255 - draw_digit(7, side=100)
-    predictor = detector.DigitPredictor(judging)
+    predictor = detector.DigitPredictor(trained)
     cells = predictor.read_form(page)
     assert [(cell.row, cell.column) for cell in cells] == [
         *((1, 1), (1, 2), (1, 3), (2, 1), (2, 2), (2, 3)),

@@ -26,7 +26,6 @@ from digit_classification.results.parquet.dataset import ParquetDataset
 from digit_classification.results.records import StoredResult
 from tests.conftest import PASSWORD_VARIABLE
 from tests.drawing import draw_digit, png
-from tests.trainer import train_model
 
 Detect = Callable[..., int]
 
@@ -81,13 +80,6 @@ def named(name: str) -> bytes:
     return png(pixels)
 
 
-@pytest.fixture(scope="module")
-def judging(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small model with a judge."""
-    few = ("--hidden-units", 32, "--epochs", 4, "--scenes", 60)
-    return train_model(tmp_path_factory.mktemp("judging"), *few)
-
-
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with the pictures of the script, and one that is none, in `scans`."""
@@ -100,13 +92,13 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def detect(judging: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Detect:
+def detect(trained: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Detect:
     """Run the detector on one process."""
     monkeypatch.setattr(numbers, "read_numbers", scripted)
     monkeypatch.setenv("DIGITS_DETECTION_WORKERS", "1")
 
     def detect(*arguments: object, database: str = "none", read: str | None = "number") -> int:
-        words = [*arguments, "--model", judging, "--database", database]
+        words = [*arguments, "--model", trained, "--database", database]
         words += [] if read is None else ["--read", read]
         return detector.main([*map(str, words)])
 
@@ -377,10 +369,10 @@ def test_a_dry_run_says_that_numbers_are_read(
 
 
 def test_a_library_reads_as_the_settings_say(
-    detect: Detect, judging: Path, monkeypatch: pytest.MonkeyPatch
+    detect: Detect, trained: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DIGITS_DETECTION_READ", "number")
-    predictor = detector.DigitPredictor(judging)
+    predictor = detector.DigitPredictor(trained)
     result = predictor.predict("scans/47.png")
     assert (result.text, result.number, result.digit, result.status) == (
         *("47", "47", None, "uncertain"),
@@ -578,7 +570,7 @@ def test_a_run_from_before_there_were_numbers_goes_on_with_digits(
 
 
 def test_a_number_that_is_really_read(
-    judging: Path, folder: Path, sqlite_url: str, capsys: pytest.CaptureFixture[str]
+    trained: Path, folder: Path, sqlite_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """By a model that knows little: what is stored hangs together, whatever it reads."""
     for name in SCRIPT:
@@ -586,7 +578,7 @@ def test_a_number_that_is_really_read(
     page = np.concatenate([draw_digit(digit, seed=500) for digit in (4, 7)], axis=1)
     (folder / "scans/47.png").write_bytes(png(page))
     (folder / "scans/blank.png").write_bytes(png(np.full((90, 90), 230, np.uint8)))
-    words = ["scans", "--read", "number", "--model", str(judging), "--database", sqlite_url]
+    words = ["scans", "--read", "number", "--model", str(trained), "--database", sqlite_url]
     assert detector.main([*words, "--format", "text"]) == 1
     lines = capsys.readouterr().out.splitlines()
     number, blank, _ = rows(sqlite_url)

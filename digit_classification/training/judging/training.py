@@ -42,6 +42,9 @@ READY_HELD_OUT = 1  # digits for each picture held out
 # Of the further looks at a picture that is learned from. Looking takes most of the time, and more
 # pictures teach more than all that may be seen in each.
 LOOKS = 0.25
+DRAWN_NUMBERS = (
+    640  # to fit how sure a number is, if so many pictures are wanted: 10 s on two cores
+)
 LEARNED_FROM, CALIBRATED_ON, NUMBERS = 1, 2, 3  # beside the seed, so that no picture is drawn twice
 
 Advance = Callable[[int, int], None]  # hears how much is done of how much
@@ -116,7 +119,12 @@ class _Progress:
             return learn_with(advance_and_check)
 
     def numbers(
-        self, digits: Digits, network: DenseNetwork, judge: Judge, seed: tuple[int, ...]
+        self,
+        digits: Digits,
+        count: int,
+        network: DenseNetwork,
+        judge: Judge,
+        seed: tuple[int, ...],
     ) -> tuple[Judge, dict[str, Any] | None]:
         """Return a judge that says how sure a number is, and how those drawn were read."""
         with self._terminal.progress("Drawing numbers") as advance:
@@ -125,7 +133,7 @@ class _Progress:
                 advance(done, total)
                 self._check()
 
-            certainty, scores = fit_numbers(digits, network, judge, seed, advance_and_check)
+            certainty, scores = fit_numbers(digits, count, network, judge, seed, advance_and_check)
         return replace(judge, numbers=certainty), scores
 
     def _check(self) -> None:
@@ -156,7 +164,8 @@ def _train(model: Any, parts: Parts, settings: Settings, progress: _Progress) ->
     features, read = chosen_in(scenes, ready, network, Judge.of(layers, bounds, unsure))
     outcomes = outcomes_of([scene.answer for scene in scenes] + [*map(str, labels)], read)
     judge = Judge.of(layers, bounds, fit_certainty(features, outcomes))
-    judge, numbers = progress.numbers(hands, network, judge, (seed, NUMBERS))
+    count = min(training.scenes, DRAWN_NUMBERS)
+    judge, numbers = progress.numbers(hands, count, network, judge, (seed, NUMBERS))
     simulated = slice(0, len(scenes))
     certainties = held_out(features, outcomes)[simulated]
     shares = scores(outcomes[simulated], certainties, settings.detection.min_confidence)

@@ -35,7 +35,6 @@ from digit_classification.training.numbers.drawing import (
 )
 from digit_classification.training.scenes import Digits
 
-PICTURES = 640  # numbers drawn: some 10 s on two cores
 LONGEST = 6  # digits of a number
 # Shares of a digit's ink that a candidate holds (recall), and of its own that is such (precision).
 WHOLE_RECALL, WHOLE_PRECISION = 0.85, 0.85
@@ -66,12 +65,11 @@ class DrawnNumber:
 
 def fit_numbers(
     digits: Digits,
+    count: int,
     network: DenseNetwork,
     judge: Judge,
     seed: tuple[int, ...],
     advance: Advance = lambda done, total: None,
-    *,
-    count: int = PICTURES,
 ) -> tuple[NumberCertainty | None, dict[str, Any] | None]:
     """Return how sure numbers may be, and how those were read that it was fitted on.
 
@@ -79,11 +77,11 @@ def fit_numbers(
 
     Args:
         digits: what numbers are drawn of.
+        count: how many.
         network: reads digits.
         judge: judges candidates.
         seed: the same digits and seed give the same.
         advance: hears of each number that is drawn.
-        count: numbers.
     """
     drawn = []
     draw = functools.partial(_draw, digits, seed, count // 2)
