@@ -66,7 +66,8 @@ def office(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Path:
         shutil.copy(ROOT / script, office)
     (office / "docs").mkdir()
     shutil.copy(ROOT / "docs/draw_photos.py", office / "docs")
-    shutil.copytree(ROOT / "docs/forms", office / "docs/forms")
+    for pictures in ("forms", "numbers"):
+        shutil.copytree(ROOT / "docs" / pictures, office / "docs" / pictures)
     write_dataset(office / "scans", per_class=1, first_seed=900)
     write_dataset(office / "others_digits", per_class=3, first_seed=800)
     mine = write_dataset(office / "my_digits", per_class=12)
