@@ -7,6 +7,7 @@ import logging
 import os
 import secrets
 import shutil
+import signal
 import socket
 import subprocess
 import tempfile
@@ -48,8 +49,16 @@ STARTUP_TIMEOUT_S = 60
 
 
 def pytest_configure() -> None:
-    """Train no judge, which takes minutes, unless a test asks for one."""
+    """Train no judge, which takes minutes, unless a test asks for one; hear signals.
+
+    A shell has what it starts in the background ignore Ctrl-C, and nohup SIGHUP: so would each
+    program that a test starts and then interrupts.
+    """
     os.environ.setdefault("DIGITS_TRAINING_SCENES", "0")
+    for name, usual in (("SIGINT", signal.default_int_handler), ("SIGHUP", signal.SIG_DFL)):
+        number = getattr(signal, name, None)  # Windows has no SIGHUP
+        if number is not None and signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, usual)
 
 
 # The rooms whose files take longest, which pytest-xdist is to hand out first: at the end one
