@@ -419,7 +419,7 @@ def test_a_dry_run_says_that_forms_are_read(
 def test_a_library_reads_forms(
     trained: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """For once, what reads them is real; the small model need not read them rightly."""
+    """For once, what reads them is real; it need not read them rightly."""
     monkeypatch.setenv("DIGITS_DETECTION_READ", "form")
     page = np.full((400, 600), 255, np.uint8)
     for at in (20, 200, 380):

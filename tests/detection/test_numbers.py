@@ -572,7 +572,7 @@ def test_a_run_from_before_there_were_numbers_goes_on_with_digits(
 def test_a_number_that_is_really_read(
     trained: Path, folder: Path, sqlite_url: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """By a model that knows little: what is stored hangs together, whatever it reads."""
+    """What is stored hangs together, whatever is read."""
     for name in SCRIPT:
         (folder / "scans" / name).unlink()
     page = np.concatenate([draw_digit(digit, seed=500) for digit in (4, 7)], axis=1)

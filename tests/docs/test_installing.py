@@ -20,7 +20,7 @@ from digit_classification.commands.train.options import TRAINING_PACKAGES
 from digit_classification.network.default_model import DEFAULT_MODEL
 from digit_classification.network.model_file import load_model
 from digit_classification.pictures import images
-from tests.documents import ROOT
+from tests.documents import ROOT, SCRIPTS
 
 PARTS = ("requirements-detector.txt", "requirements-mysql.txt", "requirements-train.txt")
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
@@ -111,8 +111,8 @@ sys.exit(detector.main({arguments!r}))
 def test_reading_works_with_its_own_requirements_alone(tmp_path: Path) -> None:
     clone = tmp_path / "clone"  # beside which no `make demo` has trained a model
     shutil.copytree(ROOT / "digit_classification", clone / "digit_classification")
-    for file in (*ROOT.glob("digit_classification_*.py"), ROOT / "config.yaml"):
-        shutil.copy(file, clone)
+    for name in (*SCRIPTS, "config.yaml"):
+        shutil.copy(ROOT / name, clone)
     arguments = [str(ROOT / "samples"), "--format", "csv", "--quiet"]
     arguments += ["--report", "review.html", "--sort-into", "sorted"]
     done = subprocess.run(

@@ -160,9 +160,7 @@ def _large(pieces: _Pieces, shape: tuple[int, ...]) -> tuple[np.ndarray, float]:
     if not usable.any():
         usable = ~flat if (~flat).any() else np.ones(len(pieces), bool)
     weight = np.where(usable, pieces.area, 0)
-    order = np.argsort(pieces.h)
-    share = np.cumsum(weight[order]) / weight.sum()
-    height = float(pieces.h[order][np.searchsorted(share, 0.6)])
+    height = float(np.quantile(pieces.h, 0.6, weights=weight, method="inverted_cdf"))
     large = (pieces.h >= _LARGE * height) & ~flat & (pieces.h <= 2.2 * height)
     return large, height
 

@@ -78,18 +78,12 @@ def _printed(stats: np.ndarray, around: np.ndarray, shape: tuple[int, ...]) -> l
     usual = np.median(height[1:])
     large = (width > 0.5 * shape[1]) & (height > 0.5 * shape[0]) & (area < 0.5 * width * height)
     longish = (width > _LONGISH * height) & (width > _LONGISH * usual)
-    # A bar that is shorter than digits are high is a minus sign.
-    bar = (width >= _WIDE * height) & (width > _height_of_most_ink(stats[1:]))
+    # A bar shorter than the pieces that hold most of the ink are high is a minus sign.
+    digit = np.quantile(height[1:], 0.5, weights=area[1:], method="inverted_cdf")
+    bar = (width >= _WIDE * height) & (width > digit)
     printed = bar | around | large | longish
     printed &= (width >= 12) & (width >= 0.08 * shape[1])
     return [piece for piece in np.flatnonzero(printed).tolist() if piece]
-
-
-def _height_of_most_ink(stats: np.ndarray) -> int:
-    """Return how high the piece is that half of the ink lies in lower ones than."""
-    order = np.argsort(stats[:, cv2.CC_STAT_HEIGHT])
-    share = np.cumsum(stats[order, cv2.CC_STAT_AREA])
-    return int(stats[order[np.searchsorted(share, share[-1] / 2)], cv2.CC_STAT_HEIGHT])
 
 
 def _is_edge(line: _Line, shape: tuple[int, ...]) -> bool:
