@@ -15,12 +15,17 @@ from dataclasses import dataclass
 import numpy as np
 
 from digit_classification.network.judge import Judge, ReadingNetwork
+from digit_classification.network.numbers.boxes import RowReading, read_row
 from digit_classification.network.numbers.signs import is_speck
 from digit_classification.network.numbers.ways import Way, find_ways, sure_pieces
 from digit_classification.pictures.images import Invert
 from digit_classification.pictures.numbers import Seen, cut_further, look_elsewhere, see
+from digit_classification.pictures.numbers.line import PRINTED
+from digit_classification.pictures.row import find_row
 
 NO_NUMBER = "no number"
+_CONVINCING = 0.95  # the confidence of a number with which no boxes are looked for
+_BOXES = 0.5  # times what a number is read with: boxes that are found speak for what they hold
 _LEAST = 0.02  # of the most probable sign: if none is more so, there is no number
 
 
@@ -70,7 +75,50 @@ def read_numbers(
         judge,
         fits,
     )
-    return [_reading(way, grey.shape, constraint) for way, grey in zip(ways, greys, strict=True)]
+    readings = [
+        _reading(way, grey.shape, constraint) for way, grey in zip(ways, greys, strict=True)
+    ]
+    if judge is None:
+        return readings
+    return [
+        _in_boxes(reading, grey, invert, network, judge, fits)
+        for reading, grey in zip(readings, greys, strict=True)
+    ]
+
+
+def _in_boxes(
+    reading: NumberReading,
+    grey: np.ndarray,
+    invert: Invert,
+    network: ReadingNetwork,
+    judge: Judge,
+    fits: re.Pattern[str] | None,
+) -> NumberReading:
+    """Read a number in boxes box by box, if it is in boxes and that convinces more."""
+    confidence = reading.confidence or 0.0
+    if confidence > _CONVINCING and PRINTED not in reading.left_out:
+        return reading
+    boxes = find_row(grey, invert)
+    row = read_row(boxes, network, judge, fits) if boxes else None
+    if row is None or row.confidence < _BOXES * confidence:
+        return reading
+    return _row_reading(row)
+
+
+def _row_reading(row: RowReading) -> NumberReading:
+    digits = tuple(
+        NumberDigit(
+            text,
+            box.place,
+            certain,
+            tuple(choice.probabilities.tolist()),
+            choice.proposal.digit,
+        )
+        for text, box, choice, certain in zip(
+            row.text, row.boxes, row.choices, row.certain, strict=True
+        )
+    )
+    return NumberReading(row.text, row.confidence, digits, None, (PRINTED,))
 
 
 def _cut(way: Way) -> list[Seen]:

@@ -37,9 +37,9 @@ def cut_cells(darkness: np.ndarray, ruling: Ruling, regions: Regions) -> list[Wr
         ruling: its lines.
         regions: its cells.
     """
-    ink = _ink(darkness)
+    ink = find_ink(darkness)
     printed = draw(ruling, darkness.shape, thicker=2)
-    written = _without_printed(ink, printed, ruling)
+    written = without_printed(ink, printed, ruling)
     owner = _owners(written, printed, regions)
     cells: list[Written | None] = []
     height, width = darkness.shape
@@ -64,7 +64,7 @@ def cut_cells(darkness: np.ndarray, ruling: Ruling, regions: Regions) -> list[Wr
     return cells
 
 
-def _ink(darkness: np.ndarray) -> np.ndarray:
+def find_ink(darkness: np.ndarray) -> np.ndarray:
     """Return where there is ink, printed or written, (h, w) uint8."""
     paper = darkness[::3, ::3]
     paper = paper[paper < 2 * _FAINTEST]
@@ -72,7 +72,7 @@ def _ink(darkness: np.ndarray) -> np.ndarray:
     return (darkness > max(_FAINTEST, _NOISE * spread)).astype(np.uint8)
 
 
-def _without_printed(ink: np.ndarray, printed: np.ndarray, ruling: Ruling) -> np.ndarray:
+def without_printed(ink: np.ndarray, printed: np.ndarray, ruling: Ruling) -> np.ndarray:
     """Take the lines out of ink, but not the strokes that cross them: ink is on both sides."""
     beside = np.where(printed > 0, 0, ink).astype(np.uint8)
     left = beside.copy()

@@ -133,7 +133,7 @@ def _straight_edges(grey: np.ndarray, inside: np.ndarray) -> list[_Edge]:
     """Return the straight edges of what is on the sheet; those of dashes from further away."""
     height, width = grey.shape
     far = cv2.resize(grey, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-    ends = [_segments(grey), 2 * _segments(far)]
+    ends = [find_segments(grey), 2 * find_segments(far)]
     edges = []
     shortest = _SHORTEST * max(grey.shape)
     for x0, y0, x1, y1 in np.concatenate(ends).tolist():
@@ -145,7 +145,7 @@ def _straight_edges(grey: np.ndarray, inside: np.ndarray) -> list[_Edge]:
     return edges
 
 
-def _segments(grey: np.ndarray) -> np.ndarray:
+def find_segments(grey: np.ndarray) -> np.ndarray:
     """Return the ends of line segments, (n, 4): x, y, x, y (von Gioi et al. 2012, "LSD")."""
     found = cv2.createLineSegmentDetector().detect(grey)[0]
     return np.zeros((0, 4)) if found is None else found.reshape(-1, 4).astype(float)

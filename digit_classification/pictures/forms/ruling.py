@@ -113,10 +113,10 @@ def _level_lines(darkness: np.ndarray) -> list[Line]:
         columns = np.flatnonzero(depth)
         rows = (own * np.arange(h)[:, None]).sum(axis=0)[columns] / depth[columns]
         pieces.append((columns + x, rows + y))
-    pieces = [piece for piece in pieces if _inked(darkness, *_straightened(*piece)) > _INKED]
+    pieces = [piece for piece in pieces if _inked(darkness, *straightened(*piece)) > _INKED]
     lines = []
-    for columns, rows in _joined(pieces):
-        start, along = _straightened(columns, rows)
+    for columns, rows in joined(pieces):
+        start, along = straightened(columns, rows)
         if len(along) > 1.2 * _SHORTEST and _inked(darkness, start, along) > _INKED:
             lines.append(Line(start, along, _thickness(darkness, start, along)))
     return lines
@@ -190,7 +190,7 @@ class _Growing:
             self._look_ahead(columns[later], rows[later])
 
 
-def _joined(
+def joined(
     pieces: list[tuple[np.ndarray, np.ndarray]],
 ) -> list[tuple[np.ndarray, np.ndarray]]:
     """Join pieces, columns and rows each, of which one goes on where another ends."""
@@ -204,7 +204,7 @@ def _joined(
     return [(np.concatenate(line.columns), np.concatenate(line.rows)) for line in lines]
 
 
-def _straightened(columns: np.ndarray, rows: np.ndarray) -> tuple[int, np.ndarray]:
+def straightened(columns: np.ndarray, rows: np.ndarray) -> tuple[int, np.ndarray]:
     """Return the first column, and the row in it and in each further one, (n,) float64."""
     start, end = int(columns[0]), int(columns[-1]) + 1
     along = np.interp(np.arange(start, end), columns, rows)

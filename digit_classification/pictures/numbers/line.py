@@ -12,6 +12,7 @@ from digit_classification.pictures.images.grey import reduce
 from digit_classification.pictures.images.strokes import Marks, find_marks
 from digit_classification.pictures.numbers.rules import without_rules
 
+PRINTED = "printed lines"  # what is left out
 DIGIT = 48  # pixels: how high the digits of a line are when it is cut
 FIRST = 512  # pixels: the longer side in which the line is looked for
 _FINE = 72  # pixels: the shorter side to which small pictures are enlarged
@@ -89,11 +90,11 @@ def _look(
     if marks is None:
         return None
     mask, rise = without_rules(marks.mask)
-    words = () if rise is None else ("printed lines",)
+    words = () if rise is None else (PRINTED,)
     pieces = _Pieces.of(mask)
     teeth = _teeth(pieces)
     if teeth.any():
-        words = ("printed lines",)
+        words = (PRINTED,)
         pieces = _Pieces.of(pieces.only(~teeth))
     if not len(pieces):
         return "no number"

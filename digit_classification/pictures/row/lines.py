@@ -1,0 +1,87 @@
+"""The level lines of a row of boxes: the longest that its picture has."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from digit_classification.pictures.forms.lines import Line
+from digit_classification.pictures.forms.ruling import joined, straightened
+
+_RUN = 0.3  # of the width over which a line is seen at once
+_LONGEST = 11  # pixels: no line is thicker
+_PIECE = 0.25  # of the width: a piece of a line
+_LONG = 0.4  # of the width: a line
+_CAP = 100  # of darkness: no line counts more, however black
+_BESIDE = 7  # pixels beside its middle, where a line is over
+_REACH = 10  # pixels around a line that are looked at
+_OVER = 8  # pixels from its middle, where a line is over whatever its thickness
+_FAINTEST = 2.5  # of darkness: less is no line
+_NOISE = 3  # times what is usual on this paper, likewise
+_PRINTED = 0.9  # of its length: less is seen of no line
+_CLEAR = 0.45  # of its length: there is paper above and below at least
+_UNEVEN = 0.75  # of its darkness: the strokes of a pen differ more
+
+
+def find_lines(darkness: np.ndarray) -> list[Line]:
+    """Return the level lines, from the top down, of a picture: (h, w) uint8, 0 paper, 255 black."""
+    width = darkness.shape[1]
+    # Beyond the border there is paper, even where a picture is cut along a line.
+    room = cv2.copyMakeBorder(darkness, _REACH, _REACH, 0, 0, cv2.BORDER_CONSTANT, value=0)
+    ridge = _ridges(room)
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(
+        cv2.dilate(ridge, np.ones((3, 5), np.uint8)), connectivity=8
+    )
+    pieces = []
+    for index in range(1, count):
+        x, y, w, h = stats[index, :4].tolist()
+        if w < _PIECE * width or h > 0.3 * w + 8:
+            continue
+        own = (labels[y : y + h, x : x + w] == index) & (ridge[y : y + h, x : x + w] > 0)
+        depth = own.sum(axis=0)
+        columns = np.flatnonzero(depth)
+        rows = (own * np.arange(h)[:, None]).sum(axis=0)[columns] / depth[columns]
+        pieces.append((columns + x, rows + y))
+    found = (_printed(room, *straightened(*piece)) for piece in joined(pieces))
+    lines = [Line(line.start, line.rows - _REACH, line.thickness) for line in found if line]
+    return sorted(lines, key=lambda line: float(line.rows.mean()))
+
+
+def _ridges(darkness: np.ndarray) -> np.ndarray:
+    """Return where the middles of lines may be: darker than above and below, in the mean."""
+    capped = cv2.min(darkness, _CAP).astype(np.float32)
+    run = max(15, round(_RUN * darkness.shape[1]))
+    along = cv2.blur(capped, (run, 1), borderType=cv2.BORDER_REPLICATE)
+    along = cv2.blur(along, (1, 3))
+    ridge = np.zeros_like(along)
+    beside = cv2.max(along[: -2 * _BESIDE], along[2 * _BESIDE :])
+    ridge[_BESIDE:-_BESIDE] = along[_BESIDE:-_BESIDE] - beside
+    usual = float(np.quantile(np.abs(ridge[_REACH:-_REACH:2, ::2]), 0.25))
+    highest = cv2.dilate(ridge, np.ones((9, 1), np.uint8))
+    return ((ridge >= highest) & (ridge > max(_FAINTEST, _NOISE * usual))).astype(np.uint8)
+
+
+def _printed(darkness: np.ndarray, start: int, rows: np.ndarray) -> Line | None:
+    """Return what of a line is printed; None where it is none, but strokes that stand in a row."""
+    beside = np.rint(rows).astype(int)[None] + np.arange(-_REACH, _REACH + 1)[:, None]
+    columns = np.arange(start, start + len(rows))
+    seen = darkness[np.clip(beside, 0, len(darkness) - 1), columns].astype(int)
+    middle = seen[_REACH - 2 : _REACH + 3].max(axis=0)
+    dark = middle > 0.5 * max(float(np.median(middle)), 6)
+    if not dark.any():
+        return None
+    first, last = np.flatnonzero(dark)[[0, -1]]
+    here = slice(first, last + 1)
+    dark, seen, middle = dark[here], seen[:, here], middle[here]
+    over = np.maximum(seen[_REACH - _OVER], seen[_REACH + _OVER]) < 0.6 * middle
+    clear = dark & over
+    if len(dark) < _LONG * darkness.shape[1] or dark.mean() < _PRINTED or clear.mean() < _CLEAR:
+        return None
+    low, usual, high = np.quantile(middle[clear], (0.2, 0.5, 0.8))
+    if high - low > _UNEVEN * usual + 6:
+        return None
+    across = np.median(seen[:, clear], axis=1)
+    thickness = np.count_nonzero(across > 0.4 * across[_REACH - 3 : _REACH + 4].max())
+    if thickness > _LONGEST:
+        return None
+    return Line(start + int(first), rows[here], max(1, int(thickness)))

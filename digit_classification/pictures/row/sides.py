@@ -1,0 +1,195 @@
+"""The sides of boxes between two lines, or the teeth of a comb on one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from digit_classification.pictures.forms.lines import Line
+
+_DARK = 0.4  # of the lines' own darkness: a side is at least so dark
+_SIDE = 0.8  # of its height: a side is dark
+_SEEN = 0.5  # of its height: of a side where one must be
+_THICKER = 6  # pixels by which a side may be thicker than the lines
+_TALLEST = 0.9, 0.75  # of the picture: what is above a comb's line, and its teeth
+_LOWEST = 0.07
+_NARROW = 0.55  # of its height: a box is wider
+_APART = 0.3  # of a box: the gap between two is less
+_GRID = 0.6  # of what is beside a row: lines that go on there are squared paper's
+_PARTS = 1, 2, 3  # of the distance of two sides: how far sides are apart
+_MOST = 30  # sides
+
+
+@dataclass(frozen=True)
+class _Family:
+    """What is equally far apart: where, and how dark it is there, 0 to 1, (n,) each."""
+
+    step: float
+    places: np.ndarray
+    seen: np.ndarray
+
+
+def find_sides(darkness: np.ndarray, lines: list[Line]) -> list[Line]:
+    """Return the sides of boxes, from left to right; rows and columns are changed for each other.
+
+    Args:
+        darkness: the picture, (h, w) uint8.
+        lines: its level lines, from the top down.
+    """
+    if not lines:
+        return []
+    level = float(np.median([_tone(darkness, line) for line in lines]))
+    dark = cv2.dilate(darkness, np.ones((1, 3), np.uint8)) > _DARK * level
+    thickness = round(float(np.median([line.thickness for line in lines])))
+    rows = [round(float(np.median(line.rows))) for line in lines]
+    room = thickness // 2 + 1
+    bands = [
+        (top + room, bottom - room)
+        for top, bottom in zip(rows[:-1], rows[1:], strict=True)
+        if bottom - top > 14 + 2 * room
+    ]
+    if bands:
+        top, bottom = max(bands, key=lambda band: band[1] - band[0])
+        sides = _box_sides(dark, top, bottom, thickness)
+        if len(sides) > 1:
+            return sides
+    return _teeth(dark, rows[-1] - room, thickness, lines[-1])
+
+
+def _tone(darkness: np.ndarray, line: Line) -> float:
+    """Return how dark a line is."""
+    columns = np.arange(line.start, line.end)
+    rows = np.rint(line.rows).astype(int)[None] + np.arange(-2, 3)[:, None]
+    return float(np.median(darkness[np.clip(rows, 0, len(darkness) - 1), columns].max(axis=0)))
+
+
+def _box_sides(dark: np.ndarray, top: int, bottom: int, thickness: int) -> list[Line]:
+    """Return the sides between two lines: equally far apart, and their partners beside them."""
+    size = bottom - top
+    seen = dark[top:bottom].mean(axis=0)
+    runs = _runs(seen >= _SIDE, max(thickness + _THICKER, round(_APART * size)))
+    if not 3 <= len(runs) <= _MOST:
+        return []
+    middles = np.array([(first + last) / 2 for first, last in runs])
+    family = _family(middles, seen, _NARROW * size, max(3.0, 0.05 * size))
+    if family is None or np.mean(family.seen > 0.7) < 0.75 or _goes_on(dark, family, top, bottom):
+        return []
+    near = max(3.0, 0.05 * size)
+    off = abs(family.places - middles[:, None]).min(axis=1)
+    chosen = set(np.flatnonzero(off < near).tolist()) | {0, len(runs) - 1}
+    chosen |= _partners(middles, family, near, chosen)
+    sides = [_upright(runs[i][0], runs[i][1], top, bottom, thickness) for i in chosen]
+    for place, share in zip(family.places, family.seen, strict=True):
+        if _SEEN < share <= _SIDE and abs(place - middles).min() >= near:
+            sides.append(_upright(round(place) - 1, round(place) + 1, top, bottom, thickness))
+    return sorted(sides, key=lambda side: float(side.rows[0]))
+
+
+def _partners(
+    middles: np.ndarray, family: _Family, near: float, chosen: set[int]
+) -> set[int]:
+    """Return the sides across a gap from others, where boxes stand apart."""
+    rest = [i for i in range(len(middles)) if i not in chosen]
+    best: list[int] = []
+    for i in rest:
+        beside = (middles[i] - family.places[0]) % family.step
+        away = (middles[rest] - family.places[0] - beside + family.step / 2) % family.step
+        alike = [j for j, off in zip(rest, away, strict=True) if abs(off - family.step / 2) < near]
+        if min(beside, family.step - beside) < _APART * family.step and len(alike) > len(best):
+            best = alike
+    return set(best) if len(best) >= max(2, 0.6 * (len(family.places) - 2)) else set()
+
+
+def _goes_on(dark: np.ndarray, family: _Family, top: int, bottom: int) -> bool:
+    """Whether sides go on above and below, as the lines of squared paper do."""
+    size = (bottom - top) // 3
+    parts = dark[max(0, top - size - 4) : max(0, top - 4)], dark[bottom + 4 : bottom + 4 + size]
+    columns = np.clip(np.rint(family.places).astype(int), 0, dark.shape[1] - 1)
+    shares = [part[:, columns].mean() for part in parts if len(part) > 0.5 * size]
+    return max(shares, default=0.0) > _GRID
+
+
+def _teeth(dark: np.ndarray, base: int, thickness: int, line: Line) -> list[Line]:
+    """Return the teeth of a comb on a line, whose upper edge is at `base`."""
+    height, width = dark.shape
+    above = dark[max(0, round(base - _TALLEST[0] * height)) : max(0, base)][::-1]
+    if len(above) < 8:
+        return []
+    run = np.cumprod(above, axis=0).sum(axis=0)  # how far up it is dark, from the line
+    across = line.start <= 3 and line.end >= width - 3  # as the lines of ruled paper are
+    best: tuple[float, int, _Family] | None = None
+    tallest = round(_TALLEST[1] * height)
+    for tall in np.unique(np.geomspace(_LOWEST * height, tallest, 18).astype(int)).tolist():
+        ends = (run >= tall) & (run < 1.25 * tall + 4)
+        found = _runs(run >= tall, thickness + _THICKER + 1)
+        middles = [(first + last) / 2 for first, last in found if ends[first : last + 1].any()]
+        if not 3 <= len(middles) <= _MOST:
+            continue
+        seen = cv2.dilate(ends.astype(np.float32)[None], np.ones((1, 3), np.uint8))[0]
+        family = _family(np.array(middles), seen, 0.2 * height, max(3.0, 0.03 * height))
+        if family is None:
+            continue
+        share = float(np.mean(family.seen > 0.5))
+        score = len(family.places) * (2 * share - 1)
+        least = (4, 0.85) if across else (1, 0.6)
+        if score >= least[0] and share >= least[1] and (best is None or score > best[0]):
+            best = score, tall, family
+    if best is None:
+        return []
+    _, tall, family = best
+    teeth = []
+    for place in np.rint(family.places).astype(int):
+        near = np.arange(max(0, place - 3), min(width, place + 4))
+        if len(near) and run[near].max() > 0.4 * tall:
+            column = int(near[np.minimum(run[near], 1.2 * tall + 3).argmax()])
+            top = round(base - 1.15 * tall - 2)
+            teeth.append(_upright(column - 1, column + 1, top, base, thickness))
+    return teeth
+
+
+def _upright(first: int, last: int, top: int, bottom: int, thickness: int) -> Line:
+    start = max(0, top - thickness)
+    length = bottom + thickness - start
+    return Line(start, np.full(length, (first + last) / 2), max(1, last - first))
+
+
+def _runs(on: np.ndarray, widest: int) -> list[tuple[int, int]]:
+    """Return the first and last of neighbours that are on, (n,) bool, if they are not too many."""
+    edges = np.diff(np.concatenate([[0], on.astype(int), [0]]))
+    firsts, ends = np.flatnonzero(edges == 1).tolist(), np.flatnonzero(edges == -1).tolist()
+    return [(a, b - 1) for a, b in zip(firsts, ends, strict=True) if b - a <= widest]
+
+
+def _family(
+    middles: np.ndarray, seen: np.ndarray, least: float, near: float
+) -> _Family | None:
+    """Return what of some places, (n,), is equally far apart, at `least` so far; None if nothing.
+
+    Args:
+        middles: the places.
+        seen: (w,), how surely there is a side in each column, 0 to 1.
+        least: columns between two.
+        near: columns by which one may be off.
+    """
+    best: tuple[float, _Family] | None = None
+    for i, first in enumerate(middles):
+        for other in middles[i + 1 :]:
+            for part in _PARTS:
+                step = (other - first) / part
+                if step < least:
+                    break
+                count = np.rint((middles - first) / step)
+                fits = abs(middles - first - count * step) < near
+                places = first + step * np.arange(count[fits].min(), count[fits].max() + 1)
+                shares = np.array([_most(seen, place) for place in places])
+                score = np.where(shares > _SIDE, 1, np.where(shares > _SEEN, -0.7, -1.5)).sum()
+                score -= 0.2 * np.count_nonzero(~fits)
+                if len(places) >= 3 and (best is None or score > best[0]):
+                    best = float(score), _Family(step, places, shares)
+    return None if best is None else best[1]
+
+
+def _most(seen: np.ndarray, place: float) -> float:
+    return float(seen[max(0, int(place) - 3) : int(place) + 4].max(initial=0))
