@@ -70,9 +70,12 @@ def read_row(
     ]
     if not filled or not paths:
         return None
-    own, choices = zip(*filled, strict=True)
-    certain = tuple(edge.probability for edge in paths[0].edges)
-    return RowReading(paths[0].text, own, choices, certain)
+    return RowReading(
+        paths[0].text,
+        tuple(box for box, _ in filled),
+        tuple(choice for _, choice in filled),
+        tuple(edge.probability for edge in paths[0].edges),
+    )
 
 
 def _edges(place: int, choice: Choice) -> list[Edge]:

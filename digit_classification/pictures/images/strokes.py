@@ -101,13 +101,13 @@ def cut_out(marks: Marks, digit: np.ndarray) -> np.ndarray:
 
 
 def find_marks(
-    grey: np.ndarray, dark_ink: bool, scale: float, *, flat: bool = False
+    grey: np.ndarray, dark_ink: bool, scale: float, *, flat: bool = False, near: bool = False
 ) -> Marks | None:
     """Find the marks in a grey picture that was reduced by `scale`; None if there are none.
 
-    Of `flat` paper the tone is taken to be the same everywhere.
+    Of `flat` paper the tone is taken to be the same everywhere, `near` as of `ink_strength`.
     """
-    ink = ink_strength(grey, dark_ink, flat=flat)
+    ink = ink_strength(grey, dark_ink, flat=flat, near=near)
     mask, level = _threshold(ink)
     return Marks(ink, mask, level, scale) if level else None
 

@@ -86,7 +86,7 @@ def _look(
 ) -> Line | str | None:
     """Find the line in a view of the picture, and look again where that is not good enough."""
     scale = float(np.hypot(back[0, 0], back[1, 0]))
-    marks = find_marks(work, dark_ink, scale)
+    marks = find_marks(work, dark_ink, scale, near=True)
     if marks is None:
         return None
     mask, rise = without_rules(marks.mask)

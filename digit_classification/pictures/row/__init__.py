@@ -1,13 +1,14 @@
 """From a picture of a number in boxes, or in a comb, to its digits: each box is a picture of one.
 
 1. *Level*: the picture is turned until its long straight edges are level.
-2. *Lines*: those above and below, and the sides between them or the teeth on the lower one; they are
-   equally far apart, which strokes of a pen are not (`lines`, `sides`).
+2. *Lines*: those above and below, and the sides between them or the teeth on the lower one; they
+   are equally far apart, which strokes of a pen are not (`lines`, `sides`).
 3. *Boxes*: what lies between two sides, the lines taken out.
 """
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -138,9 +139,7 @@ def _boxes(sides: list[float]) -> list[tuple[float, float]]:
     widths = np.diff(sides)
     usual = float(np.quantile(widths, 0.7))
     boxes = [
-        (left, right)
-        for left, right in zip(sides[:-1], sides[1:], strict=True)
-        if right - left > _WIDE * usual
+        (left, right) for left, right in itertools.pairwise(sides) if right - left > _WIDE * usual
     ]
     widths = np.array([right - left for left, right in boxes])
     return boxes if widths.max() <= _UNLIKE * widths.min() else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 
 import cv2
@@ -12,6 +13,7 @@ from digit_classification.pictures.forms.lines import Line
 _DARK = 0.4  # of the lines' own darkness: a side is at least so dark
 _SIDE = 0.8  # of its height: a side is dark
 _SEEN = 0.5  # of its height: of a side where one must be
+_MOSTLY = 0.75  # of the places where one must be: there is one
 _THICKER = 6  # pixels by which a side may be thicker than the lines
 _TALLEST = 0.9, 0.75  # of the picture: what is above a comb's line, and its teeth
 _LOWEST = 0.07
@@ -47,14 +49,14 @@ def find_sides(darkness: np.ndarray, lines: list[Line]) -> list[Line]:
     room = thickness // 2 + 1
     bands = [
         (top + room, bottom - room)
-        for top, bottom in zip(rows[:-1], rows[1:], strict=True)
+        for top, bottom in itertools.pairwise(rows)
         if bottom - top > 14 + 2 * room
     ]
     if bands:
         top, bottom = max(bands, key=lambda band: band[1] - band[0])
-        sides = _box_sides(dark, top, bottom, thickness)
-        if len(sides) > 1:
-            return sides
+        between = _between(dark, top, bottom, thickness)
+        if between is not None:
+            return [] if _goes_on(dark, between[1], top, bottom) else _box_sides(*between)
     return _teeth(dark, rows[-1] - room, thickness, lines[-1])
 
 
@@ -65,31 +67,43 @@ def _tone(darkness: np.ndarray, line: Line) -> float:
     return float(np.median(darkness[np.clip(rows, 0, len(darkness) - 1), columns].max(axis=0)))
 
 
-def _box_sides(dark: np.ndarray, top: int, bottom: int, thickness: int) -> list[Line]:
-    """Return the sides between two lines: equally far apart, and their partners beside them."""
+def _between(
+    dark: np.ndarray, top: int, bottom: int, thickness: int
+) -> tuple[list[Line], _Family] | None:
+    """Return what may be sides between two lines, and those equally far apart; None if none are."""
     size = bottom - top
     seen = dark[top:bottom].mean(axis=0)
     runs = _runs(seen >= _SIDE, max(thickness + _THICKER, round(_APART * size)))
     if not 3 <= len(runs) <= _MOST:
-        return []
-    middles = np.array([(first + last) / 2 for first, last in runs])
-    family = _family(middles, seen, _NARROW * size, max(3.0, 0.05 * size))
-    if family is None or np.mean(family.seen > 0.7) < 0.75 or _goes_on(dark, family, top, bottom):
-        return []
-    near = max(3.0, 0.05 * size)
-    off = abs(family.places - middles[:, None]).min(axis=1)
-    chosen = set(np.flatnonzero(off < near).tolist()) | {0, len(runs) - 1}
+        return None
+    uprights = [_upright(first, last, top, bottom, thickness) for first, last in runs]
+    middles = np.array([line.rows[0] for line in uprights])
+    family = _family(middles, seen, _NARROW * size, _near(size))
+    if family is None or np.mean(family.seen > 0.7) < _MOSTLY:
+        return None
+    return uprights, family
+
+
+def _box_sides(uprights: list[Line], family: _Family) -> list[Line]:
+    """Return the sides: those equally far apart, the outermost ones, their partners beside them."""
+    near = _near(len(uprights[0].rows))
+    middles = np.array([line.rows[0] for line in uprights])
+    off = abs(family.places - middles[:, None])
+    chosen = set(np.flatnonzero(off.min(axis=1) < near).tolist()) | {0, len(uprights) - 1}
     chosen |= _partners(middles, family, near, chosen)
-    sides = [_upright(runs[i][0], runs[i][1], top, bottom, thickness) for i in chosen]
-    for place, share in zip(family.places, family.seen, strict=True):
-        if _SEEN < share <= _SIDE and abs(place - middles).min() >= near:
-            sides.append(_upright(round(place) - 1, round(place) + 1, top, bottom, thickness))
+    unseen = family.places[(off.min(axis=0) >= near) & (family.seen > _SEEN)]
+    model = uprights[0]
+    sides = [uprights[i] for i in chosen]
+    sides += [Line(model.start, np.full(len(model.rows), place), 3) for place in unseen]
     return sorted(sides, key=lambda side: float(side.rows[0]))
 
 
-def _partners(
-    middles: np.ndarray, family: _Family, near: float, chosen: set[int]
-) -> set[int]:
+def _near(size: int) -> float:
+    """Return by how many columns a side of a box so high may be off."""
+    return max(3.0, 0.05 * size)
+
+
+def _partners(middles: np.ndarray, family: _Family, near: float, chosen: set[int]) -> set[int]:
     """Return the sides across a gap from others, where boxes stand apart."""
     rest = [i for i in range(len(middles)) if i not in chosen]
     best: list[int] = []
@@ -107,7 +121,7 @@ def _goes_on(dark: np.ndarray, family: _Family, top: int, bottom: int) -> bool:
     size = (bottom - top) // 3
     parts = dark[max(0, top - size - 4) : max(0, top - 4)], dark[bottom + 4 : bottom + 4 + size]
     columns = np.clip(np.rint(family.places).astype(int), 0, dark.shape[1] - 1)
-    shares = [part[:, columns].mean() for part in parts if len(part) > 0.5 * size]
+    shares = [part[:, columns].mean() for part in parts if len(part) > 0.4 * size]
     return max(shares, default=0.0) > _GRID
 
 
@@ -162,9 +176,7 @@ def _runs(on: np.ndarray, widest: int) -> list[tuple[int, int]]:
     return [(a, b - 1) for a, b in zip(firsts, ends, strict=True) if b - a <= widest]
 
 
-def _family(
-    middles: np.ndarray, seen: np.ndarray, least: float, near: float
-) -> _Family | None:
+def _family(middles: np.ndarray, seen: np.ndarray, least: float, near: float) -> _Family | None:
     """Return what of some places, (n,), is equally far apart, at `least` so far; None if nothing.
 
     Args:
