@@ -18,10 +18,10 @@ import numpy as np
 from digit_classification.pictures.forms.cells import find_regions, places
 from digit_classification.pictures.forms.ink import cut_cells
 from digit_classification.pictures.forms.lines import Ruling
-from digit_classification.pictures.forms.page import find_page, mapped
+from digit_classification.pictures.forms.page import find_page
 from digit_classification.pictures.forms.ruling import find_ruling
+from digit_classification.pictures.geometry import mapped, product
 from digit_classification.pictures.images import Invert
-from digit_classification.pictures.numbers.line import product
 
 Box = tuple[float, float, float, float]
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from digit_classification.pictures.geometry import inverse, mapped, product
 from digit_classification.pictures.images import Invert
 from digit_classification.pictures.images.grey import reduce
-from digit_classification.pictures.numbers.line import product
 
 LEVEL = 2000  # pixels: the longer side of a page that is level
 _FIRST = 1000  # pixels: the longer side in which straight edges are looked for
@@ -40,7 +40,7 @@ class Page:
         """Return what lies in a box, left, top, right, bottom in pixels, seen from close by."""
         left, top, right, bottom = box
         corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], float)
-        return _seen_level(self.grey, mapped(self.back, corners), _inverse(self.back))
+        return _seen_level(self.grey, mapped(self.back, corners), inverse(self.back))
 
 
 @dataclass(frozen=True)
@@ -246,7 +246,7 @@ def _seen_level(grey: np.ndarray, sheet: np.ndarray, forth: np.ndarray) -> Page:
     width, height = (max(8, round(float(side) * scale)) for side in high - low)
     place = np.array([[scale, 0, -low[0] * scale], [0, scale, -low[1] * scale], [0, 0, 1]])
     forth = product(place, forth)
-    back = _inverse(forth)
+    back = inverse(forth)
     shrink = max(sides) / max(width, height)
     if shrink > 1.5:  # every pixel counts
         small = reduce(grey, round(max(grey.shape) / shrink))
@@ -269,29 +269,6 @@ def _seen_level(grey: np.ndarray, sheet: np.ndarray, forth: np.ndarray) -> Page:
     edge = np.ones((2 * max(2, round(rim * max(width, height))) + 1,) * 2, np.uint8)
     inside = cv2.erode(inside, edge, borderType=cv2.BORDER_CONSTANT, borderValue=0)
     return Page(darkness_of(level) * inside, back, grey)
-
-
-def _inverse(matrix: np.ndarray) -> np.ndarray:
-    """Return the inverse of a (3, 3) matrix, by cofactors."""
-    (a, b, c), (d, e, f), (g, h, i) = matrix.tolist()
-    cofactors = np.array(
-        [
-            [e * i - f * h, c * h - b * i, b * f - c * e],
-            [f * g - d * i, a * i - c * g, c * d - a * f],
-            [d * h - e * g, b * g - a * h, a * e - b * d],
-        ]
-    )
-    inverse: np.ndarray = cofactors / (
-        a * cofactors[0, 0] + b * cofactors[1, 0] + c * cofactors[2, 0]
-    )
-    return inverse
-
-
-def mapped(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
-    """Map points, (n, 2), by a (3, 3) matrix."""
-    whole = product(matrix, np.concatenate([points.T, np.ones((1, len(points)))]))
-    mapped: np.ndarray = (whole[:2] / whole[2]).T
-    return mapped
 
 
 def darkness_of(grey: np.ndarray) -> np.ndarray:

@@ -17,13 +17,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from digit_classification.pictures.geometry import product
 from digit_classification.pictures.images import BLANK, Invert, has_dark_ink
 from digit_classification.pictures.numbers.candidates import (
     Candidate,
     all_candidates,
     single_candidates,
 )
-from digit_classification.pictures.numbers.line import Line, find_line, product
+from digit_classification.pictures.numbers.line import Line, find_line
 from digit_classification.pictures.numbers.segments import Segments, cut_pieces, whole_pieces
 from digit_classification.pictures.proposals.regions import find_regions
 

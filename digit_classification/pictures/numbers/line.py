@@ -8,9 +8,11 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from digit_classification.pictures.geometry import product
 from digit_classification.pictures.images.grey import reduce
 from digit_classification.pictures.images.strokes import Marks, find_marks
 from digit_classification.pictures.numbers.rules import without_rules
+from digit_classification.pictures.ruled.paper import without_ruling
 
 PRINTED = "printed lines"  # what is left out
 DIGIT = 48  # pixels: how high the digits of a line are when it is cut
@@ -87,10 +89,15 @@ def _look(
     """Find the line in a view of the picture, and look again where that is not good enough."""
     scale = float(np.hypot(back[0, 0], back[1, 0]))
     marks = find_marks(work, dark_ink, scale, near=True)
+    words: tuple[str, ...] = ()
+    if marks is not None and _touches_both_sides(marks.mask):
+        written = without_ruling(work, dark_ink)
+        if written is not None:
+            marks, words = find_marks(written, dark_ink, scale, near=True), (PRINTED,)
     if marks is None:
         return None
     mask, rise = without_rules(marks.mask)
-    words = () if rise is None else (PRINTED,)
+    words = words if rise is None else (PRINTED,)
     pieces = _Pieces.of(mask)
     teeth = _teeth(pieces)
     if teeth.any():
@@ -122,6 +129,11 @@ def _look(
     if abs(slant) > _SLANTED:
         own, ink, back = _upright(own, ink, back, slant, (top + foot) / 2)
     return Line(Marks(ink, own, marks.level, scale), foot - top, top, back, dark_ink, words)
+
+
+def _touches_both_sides(mask: np.ndarray) -> bool:
+    """Whether there are marks at both sides of a picture, as ruled lines are."""
+    return bool(mask[:, :3].any() and mask[:, -3:].any())
 
 
 def _scaling(scale: float) -> np.ndarray:
@@ -232,11 +244,6 @@ def _belongs(pieces: _Pieces, row: list[int], main: list[int], height: float) ->
         if not ((overlap > 0.4 * pieces.w[j]) & (gap < 0.12 * height)).any():
             return False
     return True
-
-
-def product(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """Return the product of two small matrices, which no BLAS kernel rounds in its own way."""
-    return (a[:, :, None] * b[None]).sum(axis=1)
 
 
 def _closer(

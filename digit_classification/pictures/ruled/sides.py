@@ -1,4 +1,4 @@
-"""The sides of boxes between two lines, or the teeth of a comb on one."""
+"""What stands upright: the sides of boxes, the teeth of a comb, the lines of squared paper."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from digit_classification.pictures.forms.lines import Line
 
 _DARK = 0.4  # of the lines' own darkness: a side is at least so dark
+_CROSSING = 0.7  # of its height, likewise: a line of squared paper
 _SIDE = 0.8  # of its height: a side is dark
 _SEEN = 0.5  # of its height: of a side where one must be
 _MOSTLY = 0.75  # of the places where one must be: there is one
@@ -42,10 +43,7 @@ def find_sides(darkness: np.ndarray, lines: list[Line]) -> list[Line]:
     """
     if not lines:
         return []
-    level = float(np.median([_tone(darkness, line) for line in lines]))
-    dark = cv2.dilate(darkness, np.ones((1, 3), np.uint8)) > _DARK * level
-    thickness = round(float(np.median([line.thickness for line in lines])))
-    rows = [round(float(np.median(line.rows))) for line in lines]
+    dark, thickness, rows = _dark(darkness, lines)
     room = thickness // 2 + 1
     bands = [
         (top + room, bottom - room)
@@ -58,6 +56,38 @@ def find_sides(darkness: np.ndarray, lines: list[Line]) -> list[Line]:
         if between is not None:
             return [] if _goes_on(dark, between[1], top, bottom) else _box_sides(*between)
     return _teeth(dark, rows[-1] - room, thickness, lines[-1])
+
+
+def find_grid(darkness: np.ndarray, lines: list[Line]) -> list[Line]:
+    """Return the upright lines of squared paper, (h, w) uint8, which cross all of its level lines.
+
+    None where it has a single level line, as ruled paper may.
+    """
+    if len(lines) < 2:
+        return []
+    dark, thickness, rows = _dark(darkness, lines)
+    room = thickness // 2 + 1
+    height = len(darkness)
+    bands = [
+        (top + room, bottom - room)
+        for top, bottom in itertools.pairwise([-room, *rows, height + room])
+        if bottom - top > 10 + 2 * room
+    ]
+    if not bands:
+        return []
+    seen = np.mean([dark[max(0, top) : bottom].mean(axis=0) for top, bottom in bands], axis=0)
+    runs = _runs(seen >= _CROSSING, thickness + _THICKER)
+    if len(runs) < 2:
+        return []
+    return [_upright(first, last, 0, height - thickness, thickness) for first, last in runs]
+
+
+def _dark(darkness: np.ndarray, lines: list[Line]) -> tuple[np.ndarray, int, list[int]]:
+    """Return where it is as dark as lines, (h, w) bool; how thick they are, and in which rows."""
+    level = float(np.median([_tone(darkness, line) for line in lines]))
+    dark = cv2.dilate(darkness, np.ones((1, 3), np.uint8)) > _DARK * level
+    thickness = round(float(np.median([line.thickness for line in lines])))
+    return dark, thickness, [round(float(np.median(line.rows))) for line in lines]
 
 
 def _tone(darkness: np.ndarray, line: Line) -> float:

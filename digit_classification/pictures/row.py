@@ -2,7 +2,7 @@
 
 1. *Level*: the picture is turned until its long straight edges are level.
 2. *Lines*: those above and below, and the sides between them or the teeth on the lower one; they
-   are equally far apart, which strokes of a pen are not (`lines`, `sides`).
+   are equally far apart, which strokes of a pen are not (`ruled`).
 3. *Boxes*: what lies between two sides, the lines taken out.
 """
 
@@ -15,15 +15,14 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from digit_classification.pictures.forms.cells import draw
-from digit_classification.pictures.forms.ink import find_ink, without_printed
 from digit_classification.pictures.forms.lines import Ruling
 from digit_classification.pictures.forms.page import darkness_of, find_segments
+from digit_classification.pictures.geometry import product
 from digit_classification.pictures.images import Invert, has_dark_ink
 from digit_classification.pictures.images.grey import reduce
-from digit_classification.pictures.numbers.line import product
-from digit_classification.pictures.row.lines import find_lines
-from digit_classification.pictures.row.sides import find_sides
+from digit_classification.pictures.ruled.lines import find_lines
+from digit_classification.pictures.ruled.paper import painted_over
+from digit_classification.pictures.ruled.sides import find_sides
 
 HEIGHT = 110  # pixels: the shorter side of a picture in which lines are looked for
 _LONGEST = 1600  # pixels: its longer side
@@ -72,7 +71,7 @@ def find_row(grey: np.ndarray, invert: Invert) -> list[Box]:
     if len(boxes) < 2:
         return []
     ruling = Ruling(tuple(lines), tuple(sides))
-    paper = _painted_over(level, darkness, ruling)
+    paper = painted_over(level, darkness, ruling)
     top = 0 if len(lines) == 1 else min(side.start for side in sides)
     bottom = max(side.end for side in sides)
     found = []
@@ -143,16 +142,6 @@ def _boxes(sides: list[float]) -> list[tuple[float, float]]:
     ]
     widths = np.array([right - left for left, right in boxes])
     return boxes if widths.max() <= _UNLIKE * widths.min() else []
-
-
-def _painted_over(grey: np.ndarray, darkness: np.ndarray, ruling: Ruling) -> np.ndarray:
-    """Return a picture with the paper's tone where its lines were, and no stroke crosses them."""
-    ink = find_ink(darkness)
-    printed = draw(ruling, grey.shape, thicker=2)
-    written = without_printed(ink, printed, ruling)
-    # The paper's own tone, as `darkness` has it: grey = paper * (1 - darkness / 255).
-    paper = np.clip(grey / np.maximum(1 - darkness / np.float32(255), 0.05), 0, 255)
-    return np.where((printed > 0) & (written == 0), paper, grey).astype(np.uint8)
 
 
 def _place(

@@ -1,0 +1,1 @@
+"""Printed lines that a number stands on or in: ruled and squared paper, rows of boxes, combs."""
