@@ -14,7 +14,7 @@ from digit_classification.results.errors import DatabaseError, Unavailable
 from digit_classification.results.mysql_server import (
     UNKNOWN_DATABASE,
     MySQLServer,
-    import_driver,
+    load_driver,
     quote,
 )
 from digit_classification.results.records import BOX_COLUMNS, CELL_COLUMNS, LONGEST_NUMBER
@@ -99,7 +99,7 @@ class MySQLStore:
     ) -> None:
         self.url = server.url
         self._server = server
-        self._driver = import_driver("mysql.connector")
+        self._driver = load_driver()
         self._connection: Any = None  # None: lost, the next transaction connects again
         self._connect(create=not read_only, may_be_missing=may_be_missing)
 
