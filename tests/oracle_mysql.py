@@ -92,10 +92,15 @@ def _write_program(program: Path, root: Path) -> None:
 def _run(*command: str) -> str:
     try:
         done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise NotToBeHad(str(error)) from error
+    except FileNotFoundError:
+        raise NotToBeHad(
+            f"{command[0]} is not installed; on another system than Debian or Ubuntu, set"
+            " DIGITS_TEST_MYSQLD to the program of a server"
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise NotToBeHad(f"{command[0]} took longer than ten minutes; try again") from None
     if done.returncode:
-        raise NotToBeHad(f"{command[0]} says: {' '.join(done.stderr.split())}")
+        raise NotToBeHad(f"{command[0]} says: {' '.join(done.stderr.split()).rstrip('.')}")
     return done.stdout
 
 

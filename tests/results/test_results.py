@@ -1413,3 +1413,20 @@ def test_what_the_tests_do_without_a_server(required: bool) -> None:
             " mariadb-server) or set DIGITS_TEST_MYSQL_URL to a server whose user may create"
             " databases, with its password in DIGITS_DATABASE_PASSWORD"
         )
+
+
+def test_what_is_said_where_oracles_server_cannot_be_had(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "tests.oracle_mysql", tmp_path],
+        env={**os.environ, "PATH": "/nowhere"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (
+        1,
+        "",
+        "No MySQL of Oracle's: apt-get is not installed; on another system than Debian or Ubuntu,"
+        " set DIGITS_TEST_MYSQLD to the program of a server.\n",
+    )
