@@ -3,8 +3,10 @@
 # make test   runs the tests        make lint   checks the code
 # make test-kernels   runs the tests that compare results on three kernels of NumPy's OpenBLAS,
 #             the newest that the processor has; KERNELS="Prescott Haswell" names others
-# make soak   runs the tests of faults in full, which takes about 20 minutes; with
-#             requirements-cluster.txt installed, those of a cluster, too
+# make test-mysql   runs the tests of the store, of kills and of two detectors at once on
+#             Oracle's MySQL, whose packages it fetches from Debian's unstable suite into .venv/mysql
+# make soak   runs the tests of faults in full, on the installed server and on Oracle's MySQL, which
+#             takes about 45 minutes; with requirements-cluster.txt, those of a cluster, too
 # make bench  measures              make clean  removes what the other targets made
 # make venv   only installs             make lock   writes the versions with hashes
 # make reader installs only what reading needs into an empty environment, and reads samples/;
@@ -20,7 +22,7 @@ READY := .venv/ready
 # A file stays with one process; they take the files in the order of tests/conftest.py.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-.PHONY: help venv lock reader default-model demo compare test test-kernels lint bench soak clean
+.PHONY: help venv lock reader default-model demo compare test test-kernels test-mysql lint bench soak clean
 
 help:
 	@sed -n '/^$$/q;s/^# \{0,1\}//p' Makefile
@@ -73,6 +75,10 @@ test-kernels: $(READY)
 		echo "OPENBLAS_CORETYPE=$$kernel"; \
 		OPENBLAS_CORETYPE=$$kernel $(PYTEST) -q -m same_results || exit 1; \
 	done
+
+test-mysql: $(READY)
+	mysqld=$$($(BIN)/python -m tests.oracle_mysql .venv/mysql) && \
+		DIGITS_TEST_MYSQLD=$$mysqld $(PYTEST) -m server tests/results tests/faults/test_kills.py
 
 lint: $(READY)
 	$(BIN)/ruff check .

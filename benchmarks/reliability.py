@@ -3,7 +3,10 @@
 
     python benchmarks/reliability.py --markdown benchmarks/reliability.md
 
-Takes about 20 minutes.  Each test records its counts as properties in pytest's JUnit report: `what`
+Those that need a server run on the one that is installed, and then, with those of the store, on
+Oracle's MySQL, if that can be had (tests/oracle_mysql.py).
+
+Takes about 45 minutes.  Each test records its counts as properties in pytest's JUnit report: `what`
 was done, how many `times`, over how many `images`, and the `damage` (lost, doubled, changed); or,
 where strangers' files were tried, a sentence as `hostile`.
 """
@@ -28,15 +31,32 @@ import mysql.connector
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from tests.conftest import find_program  # noqa: E402
+from tests import oracle_mysql  # noqa: E402
 from tests.faults.conftest import SEED  # noqa: E402
 
 START, END = "<!-- results: written by benchmarks/reliability.py -->", "<!-- end of results -->"
 
 
-def run_tests(report: Path) -> int:
-    """Run the tests at full length; return pytest's exit status."""
-    words = ["-m", "pytest", "tests/faults", "-p", "no:cacheprovider"]
+def run_on_servers(folder: Path) -> tuple[list[Path], int]:
+    """Run the tests on the server that is installed, then on Oracle's MySQL.
+
+    Returns the reports, and the worse of pytest's exit statuses.
+    """
+    reports = [folder / "report.xml", folder / "mysql.xml"]
+    status = run_tests(reports[0], "tests/faults")
+    try:
+        program = oracle_mysql.fetch(folder / "mysql")
+    except oracle_mysql.NotToBeHad as reason:
+        print(f"Not tried on Oracle's MySQL: {reason}.", file=sys.stderr)
+        return reports[:1], status
+    os.environ["DIGITS_TEST_MYSQLD"] = str(program)
+    selected = ("tests/faults", "tests/results", "-m", "server")
+    return reports, max(status, run_tests(reports[1], *selected))
+
+
+def run_tests(report: Path, *selected: str) -> int:
+    """Run tests at full length; return pytest's exit status."""
+    words = ["-m", "pytest", *selected, "-p", "no:cacheprovider"]
     words += ["-n", "2", "--dist", "loadfile"]
     words += [f"--junitxml={report}", "-o", "junit_family=xunit1"]  # the one with properties
     environment = {**os.environ, "DIGITS_TEST_SOAK": "1"}
@@ -74,22 +94,20 @@ def as_markdown(rows: Sequence[dict[str, str]], outcome: str) -> str:
 
 def describe(outcome: str) -> str:
     """Return what was run, on what, with which versions and seed."""
-    server = find_program("mariadbd", "mysqld")
-    version = "no server"
-    if server is not None:
-        said = subprocess.run([server, "--version"], capture_output=True, text=True, check=True)
-        version = said.stdout.split("Ver ")[-1].split()[0]
     return (
         f"{date.today()}, {platform.system()} {platform.machine()}, Python"
-        f" {platform.python_version()}, SQLite {sqlite3.sqlite_version}, server {version},"
+        f" {platform.python_version()}, SQLite {sqlite3.sqlite_version},"
         f" mysql-connector-python {mysql.connector.__version__}; seed {SEED}; {outcome}."
     )
 
 
-def count_outcomes(report: Path) -> str:
+def count_outcomes(reports: Sequence[Path]) -> str:
     """Return `27 tests passed, 0 failed, 1 skipped`."""
-    suite = next(ElementTree.parse(report).getroot().iter("testsuite"))
-    count = {name: int(suite.get(name, 0)) for name in ("tests", "failures", "errors", "skipped")}
+    suites = [next(ElementTree.parse(report).getroot().iter("testsuite")) for report in reports]
+    count = {
+        name: sum(int(suite.get(name, 0)) for suite in suites)
+        for name in ("tests", "failures", "errors", "skipped")
+    }
     failed = count["failures"] + count["errors"]
     passed = count["tests"] - failed - count["skipped"]
     return f"{passed} tests passed, {failed} failed, {count['skipped']} skipped"
@@ -113,7 +131,11 @@ def build_parser() -> argparse.ArgumentParser:
         help="also write the table to FILE, between its marks for results if it has them",
     )
     parser.add_argument(
-        "--report", type=Path, metavar="FILE", help="make the table from this JUnit report only"
+        "--report",
+        type=Path,
+        nargs="+",
+        metavar="FILE",
+        help="make the table from these JUnit reports only",
     )
     return parser
 
@@ -122,11 +144,11 @@ def main(argv: list[str] | None = None) -> int:
     """Run the tests and print the table; return the exit status of the tests."""
     arguments = build_parser().parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="digits-soak-") as folder:
-        report, status = arguments.report, 0
-        if report is None:
-            report = Path(folder) / "report.xml"
-            status = run_tests(report)
-        text = as_markdown(read_rows(report), count_outcomes(report))
+        reports, status = arguments.report, 0
+        if reports is None:
+            reports, status = run_on_servers(Path(folder))
+        rows = [row for report in reports for row in read_rows(report)]
+        text = as_markdown(rows, count_outcomes(reports))
     print(text)
     if arguments.markdown is not None:
         write_markdown(arguments.markdown, text)

@@ -66,12 +66,25 @@ def pytest_configure() -> None:
 LONGEST = ("faults", "training", "docs", "reports")
 
 
+@pytest.hookimpl(tryfirst=True)  # before pytest picks those of `-m server`
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if needs_server(item):
+            item.add_marker("server")
+
     def place(item: pytest.Item) -> int:
         room = item.path.parent.name
         return LONGEST.index(room) if room in LONGEST else len(LONGEST)
 
     items.sort(key=place)
+
+
+def needs_server(item: pytest.Item) -> bool:
+    """Whether a test needs a MySQL or MariaDB server, by its fixtures or as one of its kinds."""
+    assert isinstance(item, pytest.Function)
+    kinds = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    fixtures = {"mysql_server", "server_program"} & {*item.fixturenames}
+    return bool(fixtures) or any(isinstance(kind, str) and kind == "mysql" for kind in kinds)
 
 
 @pytest.fixture(scope="session")
@@ -116,6 +129,8 @@ class PrivateServer:
             f"--port={self.port}",
             "--bind-address=127.0.0.1",
             "--skip-name-resolve",
+            "--loose-mysqlx=OFF",  # a second port of Oracle's server, the same for each of them
+            f"--secure-file-priv={self.folder}",  # Debian's own is there only with its server
             "--innodb-buffer-pool-size=64M",
             "--innodb-flush-log-at-trx-commit=2",  # no test cuts the power
             *options,
@@ -208,7 +223,7 @@ def _initialize_command(program: str, data: str, as_root: list[str]) -> list[str
 
 
 @pytest.fixture(scope="session")
-def mysql_server() -> Iterator[tuple[str, str]]:
+def mysql_server(request: pytest.FixtureRequest) -> Iterator[tuple[str, str]]:
     """The URL of a server, `mysql://user@host:port/`, and the password.
 
     Each process of pytest-xdist has a server of its own, started when a test asks for it.
@@ -219,14 +234,15 @@ def mysql_server() -> Iterator[tuple[str, str]]:
         suffix = f"?{query}" if query else ""
         yield f"mysql://{server}/{suffix}", os.environ.get(PASSWORD_VARIABLE, "")
         return
-    with private_server(server_program()) as private:
+    with private_server(request.getfixturevalue("server_program")) as private:
         yield private.url, MYSQL_PASSWORD
 
 
+@pytest.fixture(scope="session")
 def server_program() -> str:
     """The server's program; the test that needs it is skipped, or fails, where there is none."""
-    program = find_program("mariadbd", "mysqld") if os.name == "posix" else None
-    if program is None:
+    program = os.environ.get("DIGITS_TEST_MYSQLD") or find_program("mariadbd", "mysqld")
+    if program is None or os.name != "posix":
         reason = f"{NO_SERVER}: {HOW_TO_GET_ONE}"
         if os.environ.get("DIGITS_TEST_REQUIRE_MYSQL"):
             pytest.fail(reason)
@@ -274,6 +290,12 @@ def database_url(request: pytest.FixtureRequest) -> str:
 def mysql_database(url: str) -> str:
     """The name of the database in a URL that `mysql_url` made."""
     return url.partition("?")[0].rpartition("/")[2]
+
+
+def server_name(url: str) -> str:
+    """`MySQL 9.7.4` or `MariaDB 10.11.19`, as the server itself says."""
+    ((version,),) = execute_on_mysql(url, "SELECT VERSION()", use_database=False)
+    return f"{'MariaDB' if 'MariaDB' in version else 'MySQL'} {version.partition('-')[0]}"
 
 
 def connect_to_mysql(url: str, *, use_database: bool = True) -> Any:

@@ -9,12 +9,12 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import lru_cache
 from typing import Any
 
-from digit_classification.results import corrections
+from digit_classification.results import corrections, digits
 from digit_classification.results.errors import DatabaseError, Unavailable
 from digit_classification.results.mysql_server import (
     UNKNOWN_DATABASE,
     MySQLServer,
-    import_driver,
+    load_driver,
     quote,
 )
 from digit_classification.results.records import BOX_COLUMNS, CELL_COLUMNS, LONGEST_NUMBER
@@ -23,6 +23,7 @@ from digit_classification.results.schema import SCHEMA_VERSION, check_ancestor_c
 CONNECT_TIMEOUT_S = 10
 ANSWER_TIMEOUT_S = 180  # more than the 50 seconds that InnoDB waits for a lock
 MIGRATION_LOCK_TIMEOUT_S = 60
+_TOO_LARGE = 1153
 _UNKNOWN_TABLE = 1146
 # Measured on MariaDB: 10,400 rows/s with 10 rows a statement, 20,700 with 100, 20,600 with 200.
 ROWS_PER_STATEMENT = 100
@@ -75,22 +76,6 @@ CREATE TABLE IF NOT EXISTS classification_runs (
     images INT, ok INT, uncertain INT, rejected INT, errors INT
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci"""
 
-_DIGITS_TABLE = """
-CREATE TABLE IF NOT EXISTS classified_digits (
-    run_id VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
-    path_key CHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
-    position INT NOT NULL,
-    text VARCHAR(1) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
-    box_left DOUBLE NOT NULL,
-    box_top DOUBLE NOT NULL,
-    box_width DOUBLE NOT NULL,
-    box_height DOUBLE NOT NULL,
-    confidence DOUBLE NOT NULL,
-    p0 DOUBLE, p1 DOUBLE, p2 DOUBLE, p3 DOUBLE, p4 DOUBLE,
-    p5 DOUBLE, p6 DOUBLE, p7 DOUBLE, p8 DOUBLE, p9 DOUBLE,
-    PRIMARY KEY (run_id, path_key, position)
-) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci"""
-
 
 def check_mysql(server: MySQLServer) -> None:
     """Find out whether results could be stored on a server; change nothing.
@@ -114,7 +99,7 @@ class MySQLStore:
     ) -> None:
         self.url = server.url
         self._server = server
-        self._driver = import_driver("mysql.connector")
+        self._driver = load_driver()
         self._connection: Any = None  # None: lost, the next transaction connects again
         self._connect(create=not read_only, may_be_missing=may_be_missing)
 
@@ -235,6 +220,9 @@ class MySQLStore:
         for chunk in _chunks(rows, max_bytes=self._max_allowed_packet // 2):
             # A cursor of its own keeps the full-sized statement prepared from call to call.
             full = len(chunk) == ROWS_PER_STATEMENT
+            if len(chunk) == 1 and _text_bytes(chunk[0]) > self._max_allowed_packet:
+                # Said here, for MySQL may hang up before what it says of it is read.
+                raise self._server.sentence(self._driver.Error(errno=_TOO_LARGE))
             chosen = self._full_chunks if full else cursor
             statement = _multi_row_insert(table, key[0], tuple(columns), len(chunk))
             chosen.execute(statement, [value for row in chunk for value in row])
@@ -313,7 +301,7 @@ class MySQLStore:
             self._set_image_column(cursor, "sorted_to", _TEXT)
         elif number == 4:
             self._set_image_column(cursor, "number", f"VARCHAR({LONGEST_NUMBER}) {_ASCII}")
-            cursor.execute(_DIGITS_TABLE)
+            cursor.execute(digits.MYSQL_TABLE)
         elif number == 5:
             self._set_image_column(cursor, "corrected_at", "DATETIME NULL")
             cursor.execute(corrections.MYSQL_TABLE)
@@ -381,6 +369,10 @@ def _multi_row_insert(table: str, key: str, columns: tuple[str, ...], rows: int)
         f"INSERT INTO {table} ({', '.join(columns)}) VALUES {', '.join([row] * rows)}"
         f" ON DUPLICATE KEY UPDATE {key} = {key}"
     )
+
+
+def _text_bytes(row: tuple[Any, ...]) -> int:
+    return sum(len(value.encode()) for value in row if isinstance(value, str))
 
 
 def _chunks(rows: Sequence[tuple[Any, ...]], max_bytes: int) -> Iterator[list[tuple[Any, ...]]]:

@@ -6,8 +6,9 @@ import importlib
 import re
 import socket
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -66,7 +67,9 @@ UNKNOWN_DATABASE = 1049
 _DENIED = (1044, 1142, 1143, 1227)
 _WRONG_PASSWORD = (1045, 1698)
 _NO_SERVER = (2002, 2003, 2005)
+_NO_LOGIN = 2061  # as other clients number what goes wrong in a way to log in
 _READ_TIMEOUT = 3024  # as the driver numbers its own timeout
+_REQUIRES_TLS = "requires SSL"  # as the driver says of a way to log in
 _KEYS_IN_THE_WAY = (1071, 1170)  # too long for the wider column; that has no length
 _DEADLOCK = 1213
 _PASSING = (*_NO_SERVER, _READ_TIMEOUT, 1205)
@@ -163,6 +166,11 @@ class MySQLServer:
         while cause.__cause__ is not None:
             cause = cause.__cause__
         message = str(error.msg)
+        if message.endswith(_REQUIRES_TLS):
+            return (
+                "the server asks for the password itself, which is never sent unencrypted; enable"
+                " TLS there, or use its Unix socket"
+            )
         cut_off = isinstance(cause, ConnectionError | ssl.SSLEOFError)
         if ("SSL" in message or "ertificate" in message) and not cut_off:
             return f"TLS failed ({message}); check the server's certificate and tls_ca"
@@ -259,3 +267,34 @@ def import_driver(name: str) -> ModuleType:
             "MySQL needs the package mysql-connector-python; run: pip install"
             " mysql-connector-python"
         ) from error
+
+
+def load_driver() -> ModuleType:
+    """Import the driver, and see that it sends no password unencrypted over a network.
+
+    By caching_sha2_password a server may ask for the password itself, as MySQL does of a user who
+    logs in for the first time since it was started.  The driver sends it without TLS, too, since it
+    cannot encrypt it with the server's public key (mysql-connector-python 26.10).
+    """
+    driver = import_driver("mysql.connector")
+    plugins = import_driver("mysql.connector.plugins.caching_sha2_password")
+    sockets = import_driver("mysql.connector.network")
+    _guard(plugins.MySQLCachingSHA2PasswordAuthPlugin, sockets.MySQLUnixSocket, driver.Error)
+    return driver
+
+
+@cache
+def _guard(plugin: Any, unix_socket: type, refusal: Callable[..., Exception]) -> None:
+    """Let a way to log in answer a demand for the password only where nobody else can listen."""
+
+    def guarded(answer: Callable[..., bytes]) -> Callable[..., bytes]:
+        def answer_safely(self: Any, sock: Any, demand: bytes, **options: Any) -> bytes:
+            itself = demand == bytes([plugin.perform_full_authentication])
+            if itself and not (self.ssl_enabled or isinstance(sock, unix_socket)):
+                raise refusal(f"{self.name} {_REQUIRES_TLS}", errno=_NO_LOGIN)
+            return answer(self, sock, demand, **options)
+
+        return answer_safely
+
+    for name in ("auth_switch_response", "auth_more_response"):
+        setattr(plugin, name, guarded(getattr(plugin, name)))

@@ -38,3 +38,18 @@ def test_the_table_has_each_count_and_what_strangers_files_did(
     assert text.endswith(f"{END}\n\nAfter\n")
     assert "old" not in text
     assert capsys.readouterr().out.strip() in text
+
+
+def test_the_rows_of_a_second_server_follow_those_of_the_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = tmp_path / "report.xml", tmp_path / "mysql.xml"
+    first.write_text(REPORT)
+    second.write_text(REPORT.replace("kill -9, SQLite", "kill -9, MySQL 9.7.4"))
+    assert main(["--report", str(first), str(second)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].endswith("; 4 tests passed, 2 failed, 2 skipped.")
+    assert [line.split(" | ")[0] for line in lines if "kill -9" in line] == [
+        "| kill -9, SQLite",
+        "| kill -9, MySQL 9.7.4",
+    ]

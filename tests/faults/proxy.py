@@ -29,6 +29,7 @@ class CuttingProxy:
         self._moment: Moment = "request"
         self._every = False
         self.cuts = 0
+        self.heard = bytearray()  # all that clients said
         threading.Thread(target=self._accept, daemon=True).start()
 
     def arm(self, request: int, moment: Moment, *, every: bool = False) -> None:
@@ -78,6 +79,7 @@ class _Pair:
         threading.Thread(target=self._answer, daemon=True).start()
         with contextlib.suppress(OSError):
             while data := self._client.recv(2**16):
+                self._proxy.heard += data
                 moment = self._proxy._is_due()
                 if moment == "request":
                     break

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import MYSQL_PASSWORD, PASSWORD_VARIABLE, private_server, server_program
+from tests.conftest import MYSQL_PASSWORD, PASSWORD_VARIABLE, private_server, server_name
 from tests.faults.conftest import (
     NONE,
     PICTURES,
@@ -68,44 +68,60 @@ def expected(tmp_path_factory: pytest.TempPathFactory, model: Path, many: Path) 
     return rows
 
 
-@pytest.mark.parametrize("kind", ["MariaDB", "Parquet"])
+@pytest.fixture(params=["mysql", "parquet"])
+def database(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[tuple[str, Callable[[], None]]]:
+    """The URL of a database, and what restarts it."""
+    if request.param == "parquet":
+        yield f"parquet:{tmp_path / 'results'}", lambda: None
+        return
+    with private_server(request.getfixturevalue("server_program")) as server:
+        monkeypatch.setenv(PASSWORD_VARIABLE, MYSQL_PASSWORD)
+
+        def restart() -> None:
+            server.kill()
+            server.start()
+
+        yield f"{server.url}digits", restart
+
+
 def test_nodes_and_driver_killed(
-    kind: str,
+    database: tuple[str, Callable[[], None]],
     nodes: Nodes,
     detector: Detector,
     many: Path,
     expected: Rows,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     record_property: Record,
 ) -> None:
     """The driver is killed once and resumed; then nodes, one after the other; the server once."""
     chance = random.Random(SEED)
-    with results_database(kind, tmp_path, monkeypatch) as (url, restart):
-        replaced = killed = 0
-        arguments: list[object] = [many, "--cluster", nodes.address]
-        while True:
-            with detector.start(*arguments, database=url) as process:
-                wait_for_rows(url, process)  # a quick machine has done all a moment later
-                while process.poll() is None:
-                    if not killed:
-                        process.kill()
-                        killed += 1
-                    elif replaced < REPLACED_AT_MOST:
-                        nodes.replace(chance)
-                        replaced += 1
-                        if replaced == 1:
-                            restart()
-                    wait(process, SECONDS_BETWEEN)
-                out, messages = process.communicate(timeout=600)
-            assert out == ""
-            if process.returncode >= 0:
-                break
-            (run,) = stored_runs(url)
-            arguments = ["--resume", run.info.id, "--cluster", nodes.address]
-        assert process.returncode == 1, messages
+    url, restart = database
+    replaced = killed = 0
+    arguments: list[object] = [many, "--cluster", nodes.address]
+    while True:
+        with detector.start(*arguments, database=url) as process:
+            wait_for_rows(url, process)  # a quick machine has done all a moment later
+            while process.poll() is None:
+                if not killed:
+                    process.kill()
+                    killed += 1
+                elif replaced < REPLACED_AT_MOST:
+                    nodes.replace(chance)
+                    replaced += 1
+                    if replaced == 1:
+                        restart()
+                wait(process, SECONDS_BETWEEN)
+            out, messages = process.communicate(timeout=600)
+        assert out == ""
+        if process.returncode >= 0:
+            break
         (run,) = stored_runs(url)
-        damage = Damage.of(stored_rows(url), expected)
+        arguments = ["--resume", run.info.id, "--cluster", nodes.address]
+    assert process.returncode == 1, messages
+    (run,) = stored_runs(url)
+    damage = Damage.of(stored_rows(url), expected)
+    kind = "Parquet" if url.startswith("parquet:") else server_name(url)
     what = f"nodes of a cluster killed and replaced, driver killed and resumed once, {kind}"
     record_property("what", what)
     record_property("times", replaced)
@@ -119,24 +135,6 @@ def test_nodes_and_driver_killed(
     assert run.state == "finished"
     assert run.counts is not None
     assert run.counts.images == len(expected)
-
-
-@contextlib.contextmanager
-def results_database(
-    kind: str, folder: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[tuple[str, Callable[[], None]]]:
-    """A database of that kind, and what restarts it."""
-    if kind == "Parquet":
-        yield f"parquet:{folder / 'results'}", lambda: None
-        return
-    with private_server(server_program()) as server:
-        monkeypatch.setenv(PASSWORD_VARIABLE, MYSQL_PASSWORD)
-
-        def restart() -> None:
-            server.kill()
-            server.start()
-
-        yield f"{server.url}digits", restart
 
 
 def wait_for_rows(url: str, process: subprocess.Popen[str]) -> None:

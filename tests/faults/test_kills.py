@@ -15,6 +15,7 @@ import pytest
 
 from digit_classification.results.errors import DatabaseError
 from digit_classification.results.records import StoredResult
+from tests.conftest import server_name
 from tests.faults.conftest import (
     NONE,
     PICTURES,
@@ -96,7 +97,7 @@ def begun_run(url: str) -> str | None:
 
 
 def kind(url: str) -> str:
-    return url.partition(":")[0].replace("mysql", "MariaDB").replace("sqlite", "SQLite")
+    return server_name(url) if url.startswith("mysql") else "SQLite"
 
 
 @pytest.mark.same_results

@@ -19,11 +19,11 @@ from digit_classification.results.errors import DatabaseError
 from digit_classification.results.records import RunInfo
 from tests.conftest import (
     MYSQL_PASSWORD,
+    MYSQL_USER,
     PASSWORD_VARIABLE,
     execute_on_mysql,
     mysql_database,
     private_server,
-    server_program,
 )
 from tests.documents import ROOT
 from tests.faults.conftest import (
@@ -113,14 +113,14 @@ def test_a_full_disk_to_sort_into(
     assert len(files) == len([row for row in rows if row.status != "error"])
 
 
-def test_a_full_table_space(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_full_table_space(server_program: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A server whose data file may not grow."""
     monkeypatch.setenv(PASSWORD_VARIABLE, MYSQL_PASSWORD)
     options = [
         "--innodb-file-per-table=0",
         "--innodb-data-file-path=ibdata1:12M:autoextend:max:14M",
     ]
-    with private_server(server_program(), *options) as server:
+    with private_server(server_program, *options) as server:
         url = f"{server.url}full"
         with ResultsDatabase.open(url, password=MYSQL_PASSWORD, retry_seconds=60) as database:
             run_id = database.start_run(RunInfo(sources=["x"], model_path="m"))
@@ -183,7 +183,9 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_tls(certificates: Path, detector: Detector, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tls(
+    server_program: str, certificates: Path, detector: Detector, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Against a server that demands it, and with the wrong authority."""
     monkeypatch.setenv(PASSWORD_VARIABLE, MYSQL_PASSWORD)
     options = [
@@ -194,7 +196,7 @@ def test_tls(certificates: Path, detector: Detector, monkeypatch: pytest.MonkeyP
     ]
     for file in certificates.iterdir():
         file.chmod(0o644)
-    with private_server(server_program(), *options) as server:
+    with private_server(server_program, *options) as server:
         url = f"{server.url}tls"
         with ResultsDatabase.open(
             url, password=MYSQL_PASSWORD, tls_ca=certificates / "ca.pem", tls_required=True
@@ -203,6 +205,7 @@ def test_tls(certificates: Path, detector: Detector, monkeypatch: pytest.MonkeyP
             with database._store.transaction() as cursor:
                 cursor.execute("SHOW STATUS LIKE 'Ssl_cipher'")
                 assert cursor.fetchall()[0][1]
+        execute_on_mysql(url, f"ALTER USER '{MYSQL_USER}'@'%' REQUIRE SSL", use_database=False)
         ResultsDatabase.open(url, password=MYSQL_PASSWORD).close()  # TLS is used if offered
         detector.settings["DIGITS_DATABASE_TLS_CA"] = str(certificates / "other.pem")
         done = detector.run("pictures", database=url)

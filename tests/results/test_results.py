@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import secrets
 import socket
@@ -1246,18 +1247,6 @@ def test_the_smallest_grant_creates_the_database(mysql_url: str, poor_url: str) 
     ResultsDatabase.open(poor_url, password="x").close()
 
 
-def test_a_server_without_tls_is_refused(mysql_url: str) -> None:
-    if execute_on_mysql(mysql_url, "SELECT @@have_ssl", use_database=False) == [("YES",)]:
-        pytest.skip("this server has TLS")
-    assert sentence(lambda: open_database(mysql_url, tls_required=True)) == (
-        f"Database {mysql_url}: the server offers no TLS; enable TLS there, or do not require it."
-    )
-    assert sentence(lambda: open_database(mysql_url, tls_ca=Path("ca.pem"))) == (
-        f"Database {mysql_url}: TLS failed (SSL is required but the server doesn't support it);"
-        " check the server's certificate and tls_ca."
-    )
-
-
 def test_a_unix_socket_may_be_used(mysql_url: str) -> None:
     ((path,),) = execute_on_mysql(mysql_url, "SELECT @@socket", use_database=False)
     if not os.path.exists(path):
@@ -1376,7 +1365,8 @@ def test_a_migration_waits_for_another_only_so_long(
     create_ancestor(mysql_url)
     other = connect_to_mysql(mysql_url)
     with contextlib.closing(other), contextlib.closing(other.cursor()) as cursor:
-        cursor.execute("SELECT GET_LOCK(CONCAT('digits-', SHA1(DATABASE())), 0)")
+        name = f"digits-{hashlib.sha1(mysql_database(mysql_url).encode()).hexdigest()}"
+        cursor.execute(f"SELECT GET_LOCK('{name}', 0)")
         assert cursor.fetchall() == [(1,)]
         assert sentence(lambda: open_database(mysql_url)) == (
             f"Database {mysql_url}: another program has been changing its tables for 1 seconds;"
@@ -1423,3 +1413,20 @@ def test_what_the_tests_do_without_a_server(required: bool) -> None:
             " mariadb-server) or set DIGITS_TEST_MYSQL_URL to a server whose user may create"
             " databases, with its password in DIGITS_DATABASE_PASSWORD"
         )
+
+
+def test_what_is_said_where_oracles_server_cannot_be_had(tmp_path: Path) -> None:
+    run = subprocess.run(
+        [sys.executable, "-m", "tests.oracle_mysql", tmp_path],
+        env={**os.environ, "PATH": "/nowhere"},
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (run.returncode, run.stdout, run.stderr) == (
+        1,
+        "",
+        "No MySQL of Oracle's: apt-get is not installed; on another system than Debian or Ubuntu,"
+        " set DIGITS_TEST_MYSQLD to the program of a server.\n",
+    )
