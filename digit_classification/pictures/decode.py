@@ -275,7 +275,10 @@ def _identified(content: bytes, limits: Limits) -> Image.Image:
     try:
         return Image.open(io.BytesIO(content), formats=formats)
     except UnidentifiedImageError as error:
-        raise ImageError("not an image, or of an unknown format") from error
+        known = formats == ["HEIF"]
+        raise ImageError(
+            "damaged HEIF" if known else "not an image, or of an unknown format"
+        ) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(_too_large(limits)) from error
     except Exception as error:  # a decoder may raise anything on damaged data
