@@ -150,7 +150,11 @@ def _draw(document: Any, number: int, max_pixels: int, longest: int) -> Drawn:
             return Drawn(bitmap.width, bitmap.height, bitmap.stride, bytes(bitmap.buffer))
     except Exception as error:  # whatever it is, the next page may be sound
         raise PdfError("damaged page") from error
-    raise PdfError(f"{across}x{down}: more than {max_pixels:,} pixels")
+    raise PdfError(f"{across}x{down}: {_too_large(max_pixels)}")
+
+
+def _too_large(max_pixels: int) -> str:
+    return f"more than {max_pixels:,} pixels"
 
 
 def _bound_memory(size: int) -> None:
