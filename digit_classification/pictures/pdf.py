@@ -112,7 +112,7 @@ def _serve(connection: Connection, max_pixels: int, longest: int) -> None:
     content = connection.recv_bytes()
     import pypdfium2
 
-    _bound_memory(len(content))
+    _bound(len(content))
     with contextlib.suppress(OSError):  # the parent has gone
         try:
             document = pypdfium2.PdfDocument(content)
@@ -126,6 +126,7 @@ def _serve(connection: Connection, max_pixels: int, longest: int) -> None:
             return
         connection.send_bytes(_HEADER.pack(len(document), 0, 0))
         for number in range(len(document)):
+            _bound(len(content))
             try:
                 page = _draw(document, number, max_pixels, longest)
             except PdfError as error:
@@ -157,10 +158,20 @@ def _too_large(max_pixels: int) -> str:
     return f"more than {max_pixels:,} pixels"
 
 
-def _bound_memory(size: int) -> None:
-    """Let the system refuse this process more memory than it should need, where it does so."""
+def _bound(size: int) -> None:
+    """Have the system see to the limits of this process for the next page, where it does so.
+
+    It draws no longer than that even if the parent was killed, and leaves no core dump behind.
+    """
     with contextlib.suppress(ImportError, ValueError, OSError):
         import resource
 
-        most = MEMORY + 2 * size
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+        used = resource.getrusage(resource.RUSAGE_SELF)
+        seconds = math.ceil(used.ru_utime + used.ru_stime + PATIENCE_S)
+        memory = MEMORY + 2 * size
+        for what, most in (
+            (resource.RLIMIT_CORE, 0),
+            (resource.RLIMIT_CPU, seconds),
+            (resource.RLIMIT_AS, memory),
+        ):
+            resource.setrlimit(what, (most, resource.getrlimit(what)[1]))
