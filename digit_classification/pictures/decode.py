@@ -49,7 +49,7 @@ _HARMLESS = "unknown field with tag"  # libtiff, of what scanners and maps add t
 
 _ORIENTATION = 0x0112  # EXIF tag
 _KIND_OF_FRAME, _NO_PAGE = 254, 1 | 4  # TIFF's NewSubfileType: a smaller copy, or a mask
-_FRAMES_A_PAGE = 4  # those that belong to it, at most
+_FRAMES_A_PAGE = 4  # at most: itself, and such copies and masks of it
 _BAND = 2**22  # pixels converted at a time
 
 Picture = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray
