@@ -122,14 +122,14 @@ class ImageSettings(Section):
         FORMATS,
         min_length=1,
         description="formats that are opened; AVIF and JPEG2000 can be added; PGM includes "
-        "PBM and PPM",
+        "PBM and PPM; HEIC and PDF need requirements-formats.txt",
     )
     max_pixels: int = Field(
         MAX_PIXELS,
         ge=1,
         le=2**31 - 1,
-        description="pictures of more pixels are errors, so that a small file cannot fill the "
-        "memory: up to 12 bytes a pixel",
+        description="pictures and pages of more pixels are errors, so that a small file cannot "
+        "fill the memory: up to 12 bytes a pixel",
     )
 
     @field_validator("formats", mode="before")

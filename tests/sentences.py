@@ -72,8 +72,10 @@ PARTS = {
 HANDED_ON = {
     "_reason(error)",  # what the operating system says
     "answer['problem']",  # from _serve
+    "rest.decode()",  # from _serve
     "self.problem",
     "str(error)",
+    "str(page)",
 }
 
 

@@ -103,7 +103,7 @@ def test_an_empty_variable_is_null(tmp_path: Path) -> None:
         (
             "images: {formats: [PNG, EPS]}",
             "images.formats = [PNG, EPS] (from '{file}') is not valid: input should be 'PNG', "
-            "'JPEG', 'BMP', 'GIF', 'TIFF', 'WebP', 'PGM', 'AVIF' or 'JPEG2000'.",
+            "'JPEG', 'BMP', 'GIF', 'TIFF', 'WebP', 'PGM', 'HEIC', 'PDF', 'AVIF' or 'JPEG2000'.",
         ),
         (
             "images: {max_pixels: 0}",

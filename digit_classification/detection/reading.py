@@ -13,7 +13,7 @@ from typing import Literal, Protocol, TypeAlias
 
 import numpy as np
 
-from digit_classification.detection.forms import results_of_forms
+from digit_classification.detection.forms import results_of_pages
 from digit_classification.detection.numbers import results_of_numbers
 from digit_classification.network.choice import choose
 from digit_classification.network.inference import Network
@@ -22,7 +22,13 @@ from digit_classification.network.model_file import Model
 from digit_classification.parallel import in_batches, map_in_parts
 from digit_classification.pictures import images
 from digit_classification.pictures.decode import LONGEST, LONGEST_FORM, Limits
-from digit_classification.pictures.prepare import Prepared, crashed, is_waited_for, prepare_many
+from digit_classification.pictures.prepare import (
+    Prepared,
+    crashed,
+    is_waited_for,
+    prepare_many,
+    prepare_pages,
+)
 from digit_classification.pictures.sources import Source
 from digit_classification.results.records import Result
 from digit_classification.settings import Settings
@@ -142,6 +148,8 @@ def read_and_judge(
     enough: Callable[[], bool] = lambda: False,
 ) -> list[Judged]:
     """Prepare and judge each source, or, once `enough()`, those that have been prepared."""
+    if options.of_forms:
+        return _read_forms(sources, network, judge, options, enough)
     prepared = prepare_many(
         sources,
         options.invert,
@@ -157,6 +165,31 @@ def read_and_judge(
         picture.proposal, picture.others, picture.compared = None, (), ()  # should not travel
         if not options.with_pixels:  # only a page of pictures needs them
             picture.digit, picture.signs = None, ()
+    return judged
+
+
+def _read_forms(
+    sources: Sequence[Source],
+    network: Network,
+    judge: Judge | None,
+    options: ReadingOptions,
+    enough: Callable[[], bool],
+) -> list[Judged]:
+    """Do as `read_and_judge`, page by page: all those of a file would not fit into the memory."""
+    judged = []
+    for pages in prepare_pages(sources, options.limits, options.longest):
+        judged.append(
+            results_of_pages(
+                pages,
+                network,
+                judge,
+                invert=options.invert,
+                min_confidence=options.min_confidence,
+                constraint=options.constraint,
+            )
+        )
+        if enough():
+            break
     return judged
 
 
@@ -180,25 +213,8 @@ def results_of_each(
 ) -> list[Judged]:
     """Return what was prepared with its results, in order."""
     pictures = [each for each in prepared if not each.stray]
-    results: Iterator[list[Result]]
-    if options.of_forms:
-        results = iter(_results_of_forms(options, pictures, network, judge))
-    else:
-        results = ([result] for result in results_as(options, pictures, network, judge))
-    return [(each, [] if each.stray else next(results)) for each in prepared]
-
-
-def _results_of_forms(
-    options: ReadingOptions, batch: Sequence[Prepared], network: Network, judge: Judge | None
-) -> list[list[Result]]:
-    return results_of_forms(
-        batch,
-        network,
-        judge,
-        invert=options.invert,
-        min_confidence=options.min_confidence,
-        constraint=options.constraint,
-    )
+    results = iter(results_as(options, pictures, network, judge))
+    return [(each, [] if each.stray else [next(results)]) for each in prepared]
 
 
 def results_as(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 from digit_classification.names import defused, escape_undecodable, printable
-from digit_classification.results.records import Result
+from digit_classification.results.records import Result, StoredCell
 
 FORMATS = ("text", "csv", "jsonl", "table")
 SUFFIXES = {
@@ -114,9 +114,15 @@ def as_text(result: Result, top_k: int = 1, *, with_path: bool = True) -> str:
         text += " (uncertain)" if result.status == "uncertain" else ""
         text += f" ({result.reason})" if result.reason else ""
     if result.cell is not None:
-        page = "" if result.cell.page == 1 else f"page {result.cell.page}, "
-        text = f"{page}row {result.cell.row}, column {result.cell.column}: {text}"
+        text = f"{_place(result.cell)}: {text}"
     return f"{printable(result.path)}: {text}" if with_path else text
+
+
+def _place(cell: StoredCell) -> str:
+    page = f"page {cell.page}"
+    if not cell.row:  # the whole page
+        return page
+    return f"{'' if cell.page == 1 else f'{page}, '}row {cell.row}, column {cell.column}"
 
 
 def _csv_row(result: Result, top_k: int) -> list[str]:

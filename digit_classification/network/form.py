@@ -30,12 +30,14 @@ class FormCell:
         box: left, top, width, height in shares of the picture.
         reading: what stands there; of an empty cell with the rejection `blank image`. The boxes of
             its digits are in shares of the picture, too.
+        page: of a file with several, from 1.
     """
 
     row: int
     column: int
     box: tuple[float, float, float, float]
     reading: NumberReading
+    page: int = 1
 
 
 def read_forms(

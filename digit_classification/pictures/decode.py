@@ -8,6 +8,7 @@ kind of error.  Files that are no regular files are never opened.
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import logging
 import os
@@ -20,7 +21,16 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 
 from digit_classification.cli.native_messages import take_messages
-from digit_classification.image_formats import FORMATS, MAX_PIXELS
+from digit_classification.image_formats import (
+    FORMATS,
+    INSTALL,
+    MAX_PAGES,
+    MAX_PIXELS,
+    TOO_MANY_PAGES,
+    is_heic,
+    is_pdf,
+    is_tiff,
+)
 from digit_classification.pictures.png import decode_plain_png
 from digit_classification.pictures.sources import Source, SourceError
 
@@ -38,6 +48,8 @@ _SAID = 100  # characters quoted
 _HARMLESS = "unknown field with tag"  # libtiff, of what scanners and maps add to their pictures
 
 _ORIENTATION = 0x0112  # EXIF tag
+_KIND_OF_FRAME, _NO_PAGE = 254, 1 | 4  # TIFF's NewSubfileType: a smaller copy, or a mask
+_FRAMES_A_PAGE = 4  # at most: itself, and such copies and masks of it
 _BAND = 2**22  # pixels converted at a time
 
 Picture = str | os.PathLike[str] | bytes | BinaryIO | Image.Image | np.ndarray
@@ -53,7 +65,7 @@ class Limits:
 
     Attributes:
         formats: names of file formats; PGM stands for its relatives PBM and PPM as well.
-        max_pixels: a picture of more is refused before it is unpacked.
+        max_pixels: a picture, or a page, of more is refused before it is unpacked.
     """
 
     formats: tuple[str, ...] = FORMATS
@@ -104,21 +116,87 @@ def decode(source: Picture, limits: Limits = DEFAULT_LIMITS, longest: int = LONG
             if plain is not None:
                 return Decoded(plain)
     with _bounded(limits.max_pixels):
-        try:
-            image = source if isinstance(source, Image.Image) else _open(source, limits)
-        except ImageError as error:
-            raise ImageError(_with_words_of_decoder(str(error))) from error
-        try:
+        image = source if isinstance(source, Image.Image) else _open(source, limits)
+        with _damage_told(image):
             pixels = _pixels(image, longest)
             animated = image is not source and getattr(image, "is_animated", False)
-        except Exception as error:  # a decoder may raise anything on damaged data
-            kind = "truncated" if "truncated" in str(error) else "damaged"
-            problem = f"{kind} {image.format or 'image'}"
-            raise ImageError(_with_words_of_decoder(problem)) from error
     # The further frames of an MPO, which phones write as .jpg, are depth and gain maps.
     noteworthy = animated and image.format != "MPO"
     notes = ["the first of several frames" if noteworthy else None, _words_of_decoder()]
     return Decoded(pixels, ", ".join(filter(None, notes)) or None)
+
+
+def decode_pages(source: Picture, limits: Limits, longest: int) -> Iterator[Decoded | ImageError]:
+    """Yield the pages of a file, or why one cannot be read, one at a time.
+
+    Arguments as of `decode`.  Raises ImageError if the file cannot be read at all.
+    """
+    if isinstance(source, np.ndarray | Image.Image):
+        yield decode(source, limits, longest)
+        return
+    content = _content(source)
+    if is_pdf(content) and "PDF" in limits.formats:
+        yield from _drawn(content, limits, longest)
+    elif is_tiff(content) and "TIFF" in limits.formats:
+        yield from _frames(content, limits, longest)
+    else:
+        yield decode(content, limits, longest)
+
+
+def _drawn(content: bytes, limits: Limits, longest: int) -> Iterator[Decoded | ImageError]:
+    """Yield the pages of a PDF."""
+    from digit_classification.pictures.pdf import PdfError, draw_pages
+
+    try:
+        for page in draw_pages(content, limits.max_pixels, longest):
+            if isinstance(page, PdfError):
+                yield ImageError(str(page))
+                continue
+            rows = np.frombuffer(page.pixels, np.uint8).reshape(page.height, page.stride)
+            yield Decoded(rows[:, : page.width])
+    except PdfError as error:
+        raise ImageError(str(error)) from error
+
+
+def _frames(content: bytes, limits: Limits, longest: int) -> Iterator[Decoded | ImageError]:
+    """Yield the pages of a TIFF."""
+    with _bounded(limits.max_pixels):
+        image = _open(content, limits)
+        pages = _pages_among_frames(image)
+    for frame in pages:
+        try:
+            with _bounded(limits.max_pixels), _damage_told(image):
+                image.seek(frame)
+                _check_size(image, limits)
+                pixels = _pixels(image, longest)
+        except ImageError as error:
+            yield error
+        else:
+            yield Decoded(pixels, _words_of_decoder())
+
+
+def _pages_among_frames(image: Image.Image) -> list[int]:
+    """Return which frames of a TIFF are pages, and no small copies or masks of others.
+
+    A damaged frame ends them: behind it nothing can be found.
+    """
+    pages = []
+    for frame in range(_FRAMES_A_PAGE * MAX_PAGES):
+        try:
+            image.seek(frame)
+            kind = image.getexif().get(_KIND_OF_FRAME, 0)
+        except EOFError:
+            break
+        except Exception:  # a decoder may raise anything on damaged data
+            pages.append(frame)
+            break
+        if not (isinstance(kind, int) and kind & _NO_PAGE):
+            pages.append(frame)
+    else:
+        raise ImageError(TOO_MANY_PAGES)
+    if len(pages) > MAX_PAGES:
+        raise ImageError(TOO_MANY_PAGES)
+    return pages or [0]
 
 
 def _words_of_decoder() -> str | None:
@@ -157,22 +235,69 @@ def _bounded(max_pixels: int) -> Iterator[None]:
         Image.MAX_IMAGE_PIXELS = before
 
 
+@contextlib.contextmanager
+def _damage_told(image: Image.Image) -> Iterator[None]:
+    """Turn whatever a decoder raises on damaged data into an ImageError."""
+    try:
+        yield
+    except ImageError:
+        raise
+    except Exception as error:
+        kind = "truncated" if "truncated" in str(error) else "damaged"
+        problem = f"{kind} {image.format or 'image'}"
+        raise ImageError(_with_words_of_decoder(problem)) from error
+
+
 def _open(content: bytes, limits: Limits) -> Image.Image:
     """Read the header of a picture; nothing is unpacked yet."""
+    try:
+        image = _identified(content, limits)
+        _check_size(image, limits)
+        return image
+    except ImageError as error:
+        raise ImageError(_with_words_of_decoder(str(error))) from error
+
+
+def _identified(content: bytes, limits: Limits) -> Image.Image:
     if not content:
         raise ImageError("the file is empty")
-    formats = ["PPM" if name == "PGM" else name.upper() for name in limits.formats]
+    for name, recognised in (("PDF", is_pdf), ("HEIC", is_heic)):
+        if name not in limits.formats and recognised(content):
+            raise ImageError(f"{name} is not among images.formats: add it there")
+    if is_pdf(content):
+        raise ImageError("a PDF is no picture: read its pages with --read form")
+    if is_heic(content):
+        _learn_heic()
+        formats = ["HEIF"]
+    else:  # asked for one that it does not know, Pillow would load all its plugins
+        names = [name for name in limits.formats if name not in ("HEIC", "PDF")]
+        formats = ["PPM" if name == "PGM" else name.upper() for name in names]
     try:
-        image = Image.open(io.BytesIO(content), formats=formats)
+        return Image.open(io.BytesIO(content), formats=formats)
     except UnidentifiedImageError as error:
-        raise ImageError("not an image, or of an unknown format") from error
+        known = formats == ["HEIF"]
+        raise ImageError(
+            "damaged HEIF" if known else "not an image, or of an unknown format"
+        ) from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise ImageError(_too_large(limits)) from error
     except Exception as error:  # a decoder may raise anything on damaged data
         raise ImageError("damaged image") from error
+
+
+@functools.cache
+def _learn_heic() -> None:
+    """Have Pillow open HEIC pictures; of each only the picture itself is looked at."""
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        raise ImageError(f"HEIC needs pillow-heif, which is not installed: {INSTALL}") from None
+    register_heif_opener(decode_threads=1, thumbnails=False, depth_images=False, aux_images=False)
+
+
+def _check_size(image: Image.Image, limits: Limits) -> None:
     if image.width * image.height > limits.max_pixels:
         raise ImageError(f"{image.width}x{image.height}: {_too_large(limits)}")
-    return image
 
 
 def _too_large(limits: Limits) -> str:

@@ -29,6 +29,7 @@ from digit_classification.pictures.decode import (
     Picture,
     check_picture,
     decode,
+    decode_pages,
 )
 from digit_classification.pictures.proposals import Compared, Proposal, propose, ready
 from digit_classification.pictures.sources import Source, SourceError, SourceUnavailable, TooLarge
@@ -159,6 +160,39 @@ def prepare_many(
             prepared.append(image)
         _look_at_small(small, invert, proposing)
     return prepared
+
+
+def prepare_pages(
+    sources: Iterable[Source], limits: Limits, longest: int
+) -> Iterator[Iterator[Prepared]]:
+    """Yield for each source an iterator over its pages, of a picture over the only one.
+
+    A page comes with its grey pixels, `longest` at most on the longer side, or with an `error`.
+    They are decoded one at a time, when they are iterated.
+
+    Raises SourceUnavailable if an object store cannot be used at all.
+    """
+    for group in _read_ahead(sources):
+        for source, content in group:
+            yield _pages(source, content, limits, longest)
+
+
+def _pages(
+    source: Source, content: bytes | SourceError, limits: Limits, longest: int
+) -> Iterator[Prepared]:
+    sha256 = None
+    try:
+        if isinstance(content, SourceError):
+            raise content
+        sha256 = hashlib.sha256(content).hexdigest()
+        for page in decode_pages(content, limits, longest):
+            if isinstance(page, images.ImageError):
+                yield Prepared(source, sha256, error=str(page))
+                continue
+            grey = images.grey_from_array(page.pixels, longest)
+            yield Prepared(source, sha256, note=page.note, grey=grey)
+    except (SourceError, images.ImageError) as error:
+        yield _unreadable(source, sha256, error)
 
 
 def prepare_picture(
@@ -296,8 +330,12 @@ def _decode(
         small = None if side is None else _thumbnail(decoded.pixels, side)
         return Prepared(source, sha256, note=decoded.note, thumbnail=small), decoded.pixels
     except (SourceError, images.ImageError) as error:
-        stray = sha256 is not None and not source.claims_image
-        return Prepared(source, sha256, error=str(error), stray=stray), None
+        return _unreadable(source, sha256, error), None
+
+
+def _unreadable(source: Source, sha256: str | None, error: Exception) -> Prepared:
+    stray = sha256 is not None and not source.claims_image
+    return Prepared(source, sha256, error=str(error), stray=stray)
 
 
 def _thumbnail(pixels: np.ndarray, side: int) -> bytes:

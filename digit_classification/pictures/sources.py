@@ -30,9 +30,10 @@ IMAGE_SUFFIXES = frozenset(
     for name in (
         *("avif", "bmp", "dib", "gif", "heic", "heif", "ico", "jfif", "jp2", "jpe", "jpeg", "jpg"),
         *("jxl", "pbm", "pcx", "pgm", "png", "pnm", "ppm", "psd", "svg", "tga", "tif", "tiff"),
-        "webp",
+        *("hif", "webp"),
     )
 )
+READ_SUFFIXES = IMAGE_SUFFIXES | {".pdf"}  # whose pages are pictures
 # What operating systems, and Python, leave behind in folders and zips.
 LITTER = frozenset({"__MACOSX", "__pycache__", "Thumbs.db", "thumbs.db", "desktop.ini"})
 SORTED = 10_000  # entries of a folder: up to this many are read in the order of their names
@@ -67,7 +68,7 @@ class Source:
     @property
     def claims_image(self) -> bool:
         """Whether somebody would be surprised to see this file passed over in silence."""
-        return self.explicit or bool(self.problem) or _suffix(self.name) in IMAGE_SUFFIXES
+        return self.explicit or bool(self.problem) or _suffix(self.name) in READ_SUFFIXES
 
     @property
     def remote(self) -> bool:
@@ -324,7 +325,7 @@ def _find_objects(url: str) -> Iterator[Source]:
     """Yield the object at `url`, or all below it, in the store's order and without litter."""
     try:
         # A list of a million pictures should not cost a request each to see that they are none.
-        if _suffix(url) in IMAGE_SUFFIXES | {".zip"} or object_store.is_object(url):
+        if _suffix(url) in READ_SUFFIXES | {".zip"} or object_store.is_object(url):
             yield _object(_absolute(url), explicit=True)
             return
         above = len("/".join(filter(None, object_store.split_url(url)))) + 1
@@ -346,7 +347,7 @@ def _object(url: str, *, explicit: bool = False) -> Source:
 
 def _is_marker(listed: object_store.StoredObject) -> bool:
     """Whether an object merely stands for a folder: its key ends in /, which obstore leaves out."""
-    return not listed.size and _suffix(listed.url) not in IMAGE_SUFFIXES
+    return not listed.size and _suffix(listed.url) not in READ_SUFFIXES
 
 
 def _suffix(name: str) -> str:

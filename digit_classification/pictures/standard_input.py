@@ -22,6 +22,7 @@ PICTURE = re.compile(
     | II[*+]\0 | MM\0[*+]                       # TIFF
     | RIFF.{4}WEBP
     | P[1-6]\s+(?:\#[^\n]*\n\s*)*\d+\s+\d+\s    # Netpbm
+    | %PDF-\d\.\d
     | .{4}ftyp | \0\0\0\x0cjP | \xff\x4f\xff\x51  # AVIF, HEIC, JPEG 2000
     """,
     re.DOTALL | re.VERBOSE,

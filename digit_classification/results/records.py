@@ -89,9 +89,9 @@ class StoredCell:
 
     Args:
         page: of a file with several, from 1.
-        number: among the cells of its picture, row by row, from 1.
-        row, column: its place on the page, from 1.
-        left, top, width, height: its box, in shares of the picture's width and height, 0 to 1.
+        number: among the cells of its file, page by page and row by row, from 1.
+        row, column: its place on the page, from 1; 0 of a page that has no cells.
+        left, top, width, height: its box, in shares of the page's width and height, 0 to 1.
     """
 
     page: int

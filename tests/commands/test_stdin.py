@@ -177,7 +177,7 @@ def test_what_is_no_list_ends_in_a_sentence(
     options: list[str],
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    pipe(b"%PDF-1.7\n%\xe2\xe3\xcf\xd3\nstream\0\0\0\x01")
+    pipe(b"%!PS-Adobe-3.0\n%\xe2\xe3\xcf\xd3\nstream\0\0\0\x01")
     assert detect("-", *options) == 2
     assert capsys.readouterr().err == f"Error: {NO_LIST}\n"
 

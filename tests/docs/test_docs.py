@@ -531,8 +531,8 @@ def test_the_counts_of_mutated_files_are_those_of_the_benchmark() -> None:
     measured = (ROOT / "benchmarks/reliability.md").read_text(encoding="utf-8")
     line = r"^- ([\d,]+) mutated (\w+): 0 crashes, 0 hangs, .*, (\d+) MiB at most$"
     found = {kind: (count, int(mib)) for count, kind, mib in re.findall(line, measured, re.M)}
-    assert set(found) == {"images", "zips", "models", "foreign"}
-    for kind, name in [*zip(found, found, strict=True)][:3]:
+    assert set(found) == {"images", "documents", "zips", "models", "foreign"}
+    for kind, name in [*zip(found, found, strict=True)][:4]:
         assert f"{found[kind][0]} mutated {name}" in page
     assert f"{found['foreign'][0]} mutated `.keras` files" in page
     assert f"{len(hostile.pictures())} kinds" in page

@@ -22,7 +22,12 @@ from digit_classification.network.model_file import load_model
 from digit_classification.pictures import images
 from tests.documents import ROOT, SCRIPTS
 
-PARTS = ("requirements-detector.txt", "requirements-mysql.txt", "requirements-train.txt")
+PARTS = (
+    "requirements-detector.txt",
+    "requirements-mysql.txt",
+    "requirements-formats.txt",
+    "requirements-train.txt",
+)
 PYTHONS = ("3.10", "3.11", "3.12", "3.13")
 
 
@@ -96,7 +101,7 @@ def test_the_model_that_comes_along_is_the_one_that_its_page_describes() -> None
 
 
 # What a machine that was installed for reading alone does not have.
-WITHOUT = (*TRAINING_PACKAGES, "mysql", "psutil", "packaging")
+WITHOUT = (*TRAINING_PACKAGES, "mysql", "pypdfium2", "pillow_heif", "psutil", "packaging")
 READING = """
 import importlib, pkgutil, sys
 sys.modules.update(dict.fromkeys({without!r}))

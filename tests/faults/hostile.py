@@ -1,4 +1,4 @@
-"""Strangers' files for the tests: mutated pictures, zips and models, made from fixed seeds.
+"""Strangers' files for the tests: mutated pictures, pages, zips and models, from fixed seeds.
 
     python -m tests.faults.hostile images 0 500
 
@@ -27,15 +27,17 @@ from typing import Any
 
 import numpy as np
 from PIL import Image
+from pillow_heif import register_heif_opener
 
 from digit_classification.network import made_elsewhere
 from digit_classification.network.inference import NetworkError, packed_size
 from digit_classification.network.model_file import CARD, WEIGHTS, ModelError, load_model
-from digit_classification.pictures import images
+from digit_classification.pictures import images, pdf
 from digit_classification.pictures.archive import Archive
-from digit_classification.pictures.prepare import prepare
+from digit_classification.pictures.decode import DEFAULT_LIMITS
+from digit_classification.pictures.prepare import prepare, prepare_pages
 from digit_classification.pictures.sources import Source, find_sources
-from tests.drawing import draw_digit
+from tests.drawing import draw_digit, pdf_of
 
 HANG_S = 10
 EXTREMES = (b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\xff\xff\xff\x7f", b"\0\1\0\0")
@@ -47,6 +49,7 @@ EXTREMES = (b"\0\0\0\0", b"\xff\xff\xff\xff", b"\x7f\xff\xff\xff", b"\xff\xff\xf
 @functools.cache
 def pictures() -> tuple[bytes, ...]:
     """The same digit in every mode that each format holds, and in its usual variants."""
+    register_heif_opener()
     grey = Image.fromarray(np.pad(255 - draw_digit(7, side=48), ((4, 4), (9, 3)), mode="edge"))
     rgba = grey.convert("RGBA")
     rgba.putalpha(Image.eval(grey, lambda value: 255 - value))
@@ -75,8 +78,33 @@ def pictures() -> tuple[bytes, ...]:
         (rgba, "WEBP", {"lossless": True}),
         (in_mode(grey, "RGB"), "WEBP", {"save_all": True, "append_images": frames}),
         *((in_mode(grey, mode), "PPM", {}) for mode in ("1", "L", "RGB", "I;16", "F")),
+        *((in_mode(grey, mode), "HEIF", {}) for mode in ("L", "RGB", "RGBA", "I;16")),
+        (in_mode(grey, "RGB"), "HEIF", {"exif": exif, "quality": -1, "chroma": 444}),
+        (grey, "HEIF", {"save_all": True, "append_images": frames}),
     ]
     return tuple(_encoded(*variant) for variant in variants)
+
+
+@functools.cache
+def documents() -> tuple[bytes, ...]:
+    """Two pages of digits as files of several pages: scanned in several ways, and drawn."""
+    first, second = (Image.fromarray(255 - draw_digit(digit, side=96)) for digit in (3, 8))
+    content = b"q 5 w 20 20 m 60 80 l S Q BT /F 40 Tf 30 30 Td (47) Tj ET "
+    return (
+        *(
+            _encoded(
+                in_mode(first, mode), "PDF", {"save_all": True, "append_images": [second.copy()]}
+            )
+            for mode in ("1", "L", "P", "RGB", "LA")
+        ),
+        *(pdf_of(content, filtered=filtered) for filtered in (False, True)),
+        *(
+            _encoded(
+                in_mode(first, mode), "TIFF", {"save_all": True, "append_images": [second.copy()]}
+            )
+            for mode in ("1", "L")
+        ),
+    )
 
 
 def in_mode(grey: Image.Image, mode: str) -> Image.Image:
@@ -194,6 +222,12 @@ def mutated_picture(seed: int) -> bytes:
     return data
 
 
+def mutated_document(seed: int) -> bytes:
+    chance = random.Random(seed)
+    document, other = chance.sample(documents(), 2)
+    return mutate(document, chance, other)
+
+
 def _with_right_checksums(png: bytes) -> bytes:
     """Repair a PNG's checksums, so that its decoder gets to see the damage."""
     data, at = bytearray(png), 8
@@ -275,6 +309,15 @@ def try_picture(seed: int, folder: Path) -> str:
     return "read"
 
 
+def try_document(seed: int, folder: Path) -> str:
+    path = folder / "scans.pdf"
+    path.write_bytes(mutated_document(seed))
+    source = Source(name=str(path), path=str(path))
+    pages = [page for some in prepare_pages([source], DEFAULT_LIMITS, 300) for page in some]
+    assert all(bool(page.error) == (page.grey is None) for page in pages)
+    return "refused" if any(page.error for page in pages) else "read"
+
+
 def try_zip(seed: int, folder: Path) -> str:
     path = folder / "archive.zip"
     path.write_bytes(mutated_zip(seed))
@@ -313,6 +356,7 @@ def try_foreign_model(seed: int, folder: Path) -> str:
 
 TRIALS: dict[str, Callable[[int, Path], str]] = {
     "images": try_picture,
+    "documents": try_document,
     "zips": try_zip,
     "models": try_model,
     "foreign": try_foreign_model,
@@ -329,6 +373,7 @@ def _without_keras(archive: Archive, path: Path, notice: object) -> Any:
 def main(kind: str, first: int, count: int) -> None:
     if kind == "models":
         made_elsewhere.load_foreign = _without_keras
+    pdf.PATIENCE_S = HANG_S / 2
     trial, outcomes, slowest = TRIALS[kind], Counter[str](), 0.0
     with tempfile.TemporaryDirectory() as folder:
         with contextlib.suppress(Exception):

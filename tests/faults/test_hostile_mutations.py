@@ -1,4 +1,4 @@
-"""Thousands of mutated pictures, zips and models: none may crash, hang, or fill the memory."""
+"""Thousands of strangers' files, mutated: none may crash, hang, or fill the memory."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ MAX_MIB = 1000
 # kind: how many in `make test`, how many in `make soak`
 COUNTS = {
     "images": (400, 20_000),
+    "documents": (30, 1_000),
     "zips": (150, 3_000),
     "models": (150, 3_000),
     "foreign": (6, 600),

@@ -19,6 +19,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from pillow_heif import register_heif_opener
 
 import digit_classification_detector as detector
 from digit_classification.results.database import ResultsDatabase
@@ -69,6 +70,19 @@ def test_the_records_are_those_of_json_lines(
     name, content = pictures[0]
     _, one, _ = server.ask("POST", f"/predict?read={what}&name={name}", content)
     assert one == expected[0]
+
+
+def test_a_photo_of_a_phone_is_read_and_a_pdf_told_what_to_do(server: Server) -> None:
+    register_heif_opener()
+    answers = []
+    for kind in ("HEIF", "PDF"):
+        stream = io.BytesIO()
+        with Image.open(io.BytesIO(PICTURE)) as picture:
+            picture.save(stream, kind)
+        answers.append(server.ask("POST", "/predict", stream.getvalue())[1])
+    photo, page = answers
+    assert (photo["digit"], photo["status"]) == (8, "ok")
+    assert page["reason"] == "a PDF is no picture: read its pages with --read form"
 
 
 def test_what_is_no_picture_is_a_result_and_no_refusal(server: Server) -> None:

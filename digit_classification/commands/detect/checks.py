@@ -16,7 +16,7 @@ from digit_classification.detection.forms.tables import is_earlier_workbook
 from digit_classification.detection.writers import is_earlier_output
 from digit_classification.files import check_apart, check_creatable, check_writable, may_replace
 from digit_classification.names import printable
-from digit_classification.pictures.sources import IMAGE_SUFFIXES
+from digit_classification.pictures.sources import READ_SUFFIXES
 from digit_classification.reports.review import check_report
 from digit_classification.results.opening import can_be_changed, database_files
 from digit_classification.settings import Settings
@@ -97,7 +97,7 @@ def _check_format(arguments: Namespace, *, forms: bool) -> None:
 
 
 def _check_output(path: Path) -> None:
-    if path.suffix.lower() in IMAGE_SUFFIXES:
+    if path.suffix.lower() in READ_SUFFIXES:
         raise DestinationError(f"--output '{path}' would overwrite a picture: name a text file.")
     with naming(path, "file", "--output"):
         check_writable(path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 from digit_classification.detection.numbers import number_network, result_of
@@ -11,22 +11,70 @@ from digit_classification.network.inference import Network
 from digit_classification.network.judge import Judge, ReadingNetwork
 from digit_classification.network.model_file import Model
 from digit_classification.pictures import images
-from digit_classification.pictures.decode import LONGEST_FORM, Limits, Picture, decode
+from digit_classification.pictures.decode import LONGEST_FORM, Limits, Picture, decode_pages
 from digit_classification.pictures.prepare import Prepared
 from digit_classification.results.records import Result, StoredCell
 from digit_classification.settings import Settings
+
+# Stands for a page that has no cells.
+WHOLE_PAGE = StoredCell(1, 1, 0, 0, 0.0, 0.0, 1.0, 1.0)
 
 
 def read_form(
     model: Model, picture: Picture, settings: Settings, constraint: str | None
 ) -> list[FormCell]:
-    """Read the form in a picture: its cells, row by row; none where there is no table.
+    """Read the form in a picture, or those on all pages of a file: the cells, row by row.
 
-    Raises as `read_number`.
+    There are none where there is no table.  Raises as `read_number`.
     """
     network, limits = number_network(model), Limits(**settings.images.model_dump())
-    grey = images.grey_from_array(decode(picture, limits, LONGEST_FORM).pixels, LONGEST_FORM)
-    return read_forms([grey], settings.detection.invert, network, model.judge, constraint)[0]
+    invert, cells = settings.detection.invert, []
+    for number, page in enumerate(decode_pages(picture, limits, LONGEST_FORM), 1):
+        if isinstance(page, images.ImageError):
+            raise images.ImageError(f"page {number}: {page}")
+        grey = images.grey_from_array(page.pixels, LONGEST_FORM)
+        (found,) = read_forms([grey], invert, network, model.judge, constraint)
+        cells += [replace(cell, page=number) for cell in found]
+    return cells
+
+
+def results_of_pages(
+    pages: Iterable[Prepared],
+    network: Network,
+    judge: Judge | None,
+    *,
+    invert: images.Invert,
+    min_confidence: float,
+    constraint: str | None,
+) -> tuple[Prepared, list[Result]]:
+    """Return the first of a file's pages, one or more, and the results of all of them, in order.
+
+    The cells of the second page count on from those of the first.  A page of several that has
+    none, or cannot be read, has one result, as if it were a cell in row 0.  A stray file has none.
+
+    Arguments as of `results_of_numbers`.
+    """
+    first: Prepared | None = None
+    results: list[Result] = []
+    for number, page in enumerate(pages, 1):
+        first = first or page
+        if page.stray:
+            break
+        (read,) = results_of_forms(
+            [page],
+            network,
+            judge,
+            invert=invert,
+            min_confidence=min_confidence,
+            constraint=constraint,
+        )
+        for result in read:
+            cell = replace(result.cell or WHOLE_PAGE, page=number, number=len(results) + 1)
+            results.append(replace(result, cell=cell))
+    assert first is not None
+    if len(results) == 1 and results[0].cell == WHOLE_PAGE:
+        results = [replace(results[0], cell=None)]
+    return first, results
 
 
 def results_of_forms(

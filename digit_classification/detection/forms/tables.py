@@ -47,7 +47,7 @@ class CsvTables:
 
     def add(self, result: Result) -> None:
         """Take the result of a cell, after those of the same page; others are none of a table."""
-        if result.cell is None:
+        if result.cell is None or not result.cell.row:
             return
         page = (result.path, result.cell.page)
         if page != self._page:
@@ -111,7 +111,7 @@ class WorkbookTables:
 
     def add(self, result: Result) -> None:
         """Take the result of a cell, after those of the same page; others are none of a table."""
-        if result.cell is None:
+        if result.cell is None or not result.cell.row:
             return
         page = (result.path, result.cell.page)
         if page != self._page:
@@ -123,7 +123,9 @@ class WorkbookTables:
         """Return a name for a sheet that no other has, as far as Excel can tell."""
         name = escape_undecodable(os.path.basename(page[0]))
         name = _NO_TITLE.sub("_", name).strip("'") or "form"
-        name = name if page[1] == 1 else f"{name} {page[1]}"
+        if page[1] > 1:
+            behind = f" {page[1]}"
+            name = name[: TITLE - len(behind)] + behind
         for title in _numbered(name):
             if title.casefold() not in self._titles:
                 self._titles.add(title.casefold())
