@@ -21,11 +21,12 @@ from digit_classification.network.numbers.ways import Way, find_ways, sure_piece
 from digit_classification.pictures.images import Invert
 from digit_classification.pictures.numbers import Seen, cut_further, look_elsewhere, see
 from digit_classification.pictures.numbers.line import PRINTED
-from digit_classification.pictures.row import find_row
+from digit_classification.pictures.row import Box, find_row
 
 NO_NUMBER = "no number"
 _CONVINCING = 0.95  # the confidence of a number with which no boxes are looked for
 _BOXES = 0.5  # times what a number is read with: boxes that are found speak for what they hold
+_SURE = 0.9  # of a digit that is read without boxes: such a one is no side of a box
 _LEAST = 0.02  # of the most probable sign: if none is more so, there is no number
 
 
@@ -99,10 +100,21 @@ def _in_boxes(
     if confidence > _CONVINCING and PRINTED not in reading.left_out:
         return reading
     boxes = find_row(grey, invert)
-    row = read_row(boxes, network, judge, fits) if boxes else None
+    if not boxes or _contradicts(reading, boxes):
+        return reading
+    row = read_row(boxes, network, judge, fits)
     if row is None or row.confidence < _BOXES * confidence:
         return reading
     return _row_reading(row)
+
+
+def _contradicts(reading: NumberReading, boxes: Sequence[Box]) -> bool:
+    """Whether there are digits outside of boxes, or two in one."""
+    middles = [
+        digit.box[0] + digit.box[2] / 2 for digit in reading.digits if digit.confidence > _SURE
+    ]
+    held = [sum(box.left <= middle <= box.right for middle in middles) for box in boxes]
+    return max(held) > 1 or sum(held) < len(middles)
 
 
 def _row_reading(row: RowReading) -> NumberReading:

@@ -51,6 +51,14 @@ class Box:
     image: np.ndarray
     place: tuple[float, float, float, float]
 
+    @property
+    def left(self) -> float:
+        return self.place[0]
+
+    @property
+    def right(self) -> float:
+        return self.place[0] + self.place[2]
+
 
 def find_row(grey: np.ndarray, invert: Invert) -> list[Box]:
     """Return the boxes of a row, from left to right; none where there is no row of two or more.

@@ -84,14 +84,21 @@ def _improve(
     """Look at more views of the doubtful pictures, all at once; take the most certain.
 
     With `instead` the views are of the same line, and show more of it: they replace the first.
+    Otherwise they are of parts of a picture, and one in which fewer signs are read leaves some out.
     """
     views = [further[i](ways[i]) for i in doubtful]
     others = iter(_ways([view for some in views for view in some], network, judge, fits))
     for i, some in zip(doubtful, views, strict=True):
         mine = [next(others) for _ in some]
-        if mine:
-            known = [] if instead and any(way.paths for way in mine) else [ways[i]]
-            ways[i] = max([*known, *mine], key=lambda way: (bool(way.paths), way.confidence))
+        known = [] if instead and any(way.paths for way in mine) else [ways[i]]
+        if not instead:
+            mine = [way for way in mine if _length(way) >= _length(ways[i])]
+        ways[i] = max([*known, *mine], key=lambda way: (bool(way.paths), way.confidence))
+
+
+def _length(way: Way) -> int:
+    """Return how many signs are read."""
+    return len(way.paths[0].text) if way.paths else 0
 
 
 def _ways(
