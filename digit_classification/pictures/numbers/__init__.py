@@ -26,7 +26,9 @@ from digit_classification.pictures.numbers.candidates import (
 )
 from digit_classification.pictures.numbers.line import Line, find_line
 from digit_classification.pictures.numbers.segments import Segments, cut_pieces, whole_pieces
-from digit_classification.pictures.proposals.regions import find_regions
+from digit_classification.pictures.proposals.regions import Region, find_regions, find_sheet
+
+_SHEET = 0.2  # of the picture: a sheet on a desk fills more
 
 
 @dataclass(frozen=True)
@@ -66,11 +68,33 @@ class Seen:
 
 def see(grey: np.ndarray, invert: Invert) -> Seen:
     """See the pieces of a grey picture, (h, w) uint8, as they are."""
-    line = find_line(grey, has_dark_ink(grey, invert))
+    dark_ink = has_dark_ink(grey, invert)
+    if invert == "auto" and not dark_ink:
+        line = _on_sheet(grey)
+        if line is not None:
+            return _whole(line)
+    found = find_line(grey, dark_ink)
+    return _whole(found) if isinstance(found, Line) else _nothing(found or BLANK)
+
+
+def _on_sheet(grey: np.ndarray) -> Line | None:
+    """Return the line on light paper that lies on something dark, which is no light ink."""
+    sheet = find_sheet(grey)
+    if sheet is None or sheet.width * sheet.height < _SHEET * grey.size:
+        return None
+    part = sheet.cut(grey)
+    return _line_in(grey, sheet) if has_dark_ink(part, "auto") else None
+
+
+def _line_in(grey: np.ndarray, region: Region, invert: Invert = "auto") -> Line | None:
+    """Return the line in a part of a picture."""
+    part = region.cut(grey)
+    line = find_line(part, has_dark_ink(part, invert))
     if not isinstance(line, Line):
-        return _nothing(BLANK if line is None else line)
-    segments = whole_pieces(line)
-    return Seen(line, segments, single_candidates(line, segments))
+        return None
+    back = line.back.copy()
+    back[:, 2] += (region.left, region.top)
+    return replace(line, back=back, left_out=(*line.left_out, region.leaves_out))
 
 
 def cut_further(first: Seen, sure: Collection[int] = ()) -> list[Seen]:
@@ -80,18 +104,13 @@ def cut_further(first: Seen, sure: Collection[int] = ()) -> list[Seen]:
 
 def look_elsewhere(grey: np.ndarray, invert: Invert) -> list[Seen]:
     """See parts of a picture whose whole does not convince: the paper on a desk, within margins."""
-    seen = []
-    for region in find_regions(grey):
-        if not region.leaves_out:
-            continue
-        part = region.cut(grey)
-        line = find_line(part, has_dark_ink(part, invert))
-        if isinstance(line, Line):
-            back = line.back.copy()
-            back[:, 2] += (region.left, region.top)
-            line = replace(line, back=back, left_out=(*line.left_out, region.leaves_out))
-            seen.append(_cut(line, whole_pieces(line)))
-    return seen
+    lines = (_line_in(grey, region, invert) for region in find_regions(grey) if region.leaves_out)
+    return [_cut(line, whole_pieces(line)) for line in lines if line is not None]
+
+
+def _whole(line: Line) -> Seen:
+    segments = whole_pieces(line)
+    return Seen(line, segments, single_candidates(line, segments))
 
 
 def _cut(line: Line, whole: Segments, sure: Collection[int] = ()) -> Seen:

@@ -76,7 +76,7 @@ class Region:
 def find_regions(grey: np.ndarray) -> list[Region]:
     """Return the parts of a grey picture, (h, w) uint8, that may be the paper; not the whole."""
     known = [Region.whole(grey)]
-    for region in (_without_margin(grey), _inside_lines(grey), _sheet(grey), *_marks(grey)):
+    for region in (_without_margin(grey), _inside_lines(grey), find_sheet(grey), *_marks(grey)):
         if region is None:
             continue
         region = region.within(grey)
@@ -135,7 +135,7 @@ def _between_lines(share: np.ndarray) -> tuple[int, int]:
     return begin, length - band + int(last[0]) if len(last) else length
 
 
-def _sheet(grey: np.ndarray) -> Region | None:
+def find_sheet(grey: np.ndarray) -> Region | None:
     """A sheet on a desk: the largest piece of one of two tones, whose outline is convex."""
     small = cv2.GaussianBlur(reduce(grey, WORK // 4), (5, 5), 0)
     scale = max(grey.shape) / max(small.shape)
