@@ -80,7 +80,7 @@ def without_printed(ink: np.ndarray, printed: np.ndarray, ruling: Ruling) -> np.
         if not lines:
             continue
         own = draw(Ruling((), lines) if upright else Ruling(lines, ()), ink.shape, thicker=2)
-        reach = max(line.thickness for line in lines) + 4
+        reach = max(line.thickness for line in lines) + 7
         kernel = np.ones((1, reach) if upright else (reach, 1), np.uint8)
         above, below = (cv2.dilate(beside, kernel, anchor=end) for end in ((0, 0), _last(kernel)))
         left |= ink & own & above & below

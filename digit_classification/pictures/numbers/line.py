@@ -84,12 +84,16 @@ def find_line(grey: np.ndarray, dark_ink: bool) -> Line | str | None:
 
 
 def _look(
-    grey: np.ndarray, work: np.ndarray, back: np.ndarray, dark_ink: bool, looks: int
+    grey: np.ndarray,
+    work: np.ndarray,
+    back: np.ndarray,
+    dark_ink: bool,
+    looks: int,
+    words: tuple[str, ...] = (),
 ) -> Line | str | None:
     """Find the line in a view of the picture, and look again where that is not good enough."""
     scale = float(np.hypot(back[0, 0], back[1, 0]))
     marks = find_marks(work, dark_ink, scale, near=True)
-    words: tuple[str, ...] = ()
     if marks is not None and _touches_both_sides(marks.mask):
         written = without_ruling(work, dark_ink)
         if written is not None:
@@ -122,7 +126,7 @@ def _look(
         closer = _closer(pieces, band, height, slope, back)
         closer_work, exact = _seen_through(grey, *closer)
         if min(closer_work.shape) >= 8:
-            return _look(grey, closer_work, exact, dark_ink, looks - 1)
+            return _look(grey, closer_work, exact, dark_ink, looks - 1, words)
     own = pieces.only(band)
     slant = _slant(pieces, main)
     ink = marks.ink

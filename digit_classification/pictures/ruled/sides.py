@@ -61,25 +61,28 @@ def find_sides(darkness: np.ndarray, lines: list[Line]) -> list[Line]:
 def find_grid(darkness: np.ndarray, lines: list[Line]) -> list[Line]:
     """Return the upright lines of squared paper, (h, w) uint8, which cross all of its level lines.
 
-    None where it has a single level line, as ruled paper may.
+    None where it has no level line, or a single one that no three cross at equal distances.
     """
-    if len(lines) < 2:
+    if not lines:
         return []
     dark, thickness, rows = _dark(darkness, lines)
     room = thickness // 2 + 1
     height = len(darkness)
     bands = [
-        (top + room, bottom - room)
+        (max(0, top + room), bottom - room)
         for top, bottom in itertools.pairwise([-room, *rows, height + room])
         if bottom - top > 10 + 2 * room
     ]
     if not bands:
         return []
-    seen = np.mean([dark[max(0, top) : bottom].mean(axis=0) for top, bottom in bands], axis=0)
+    seen = np.mean([dark[top:bottom].mean(axis=0) for top, bottom in bands], axis=0)
     runs = _runs(seen >= _CROSSING, thickness + _THICKER)
-    if len(runs) < 2:
-        return []
-    return [_upright(first, last, 0, height - thickness, thickness) for first, last in runs]
+    uprights = [_upright(first, last, 0, height - thickness, thickness) for first, last in runs]
+    if len(lines) > 1:
+        return uprights if len(runs) > 1 else []
+    middles = np.array([line.rows[0] for line in uprights])
+    family = _family(middles, seen, 0.2 * height, _near(height)) if len(runs) > 2 else None
+    return uprights if family and np.mean(family.seen > _CROSSING) > _MOSTLY else []
 
 
 def _dark(darkness: np.ndarray, lines: list[Line]) -> tuple[np.ndarray, int, list[int]]:
