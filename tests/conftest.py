@@ -74,6 +74,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=place)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def few_drawn_for_a_judge() -> Iterator[None]:
+    """Have a judge learn of a few digits in the book's styles: drawing them takes longest of all.
+
+    There are some of each digit among them still.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for number in ("DRAWN", "DRAWN_HELD_OUT"):
+            patch.setattr(f"digit_classification.training.judging.training.{number}", 75)
+        yield
+
+
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small model that reads drawn digits well; to be left as it is."""
