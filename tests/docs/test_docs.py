@@ -49,7 +49,7 @@ from tests.sentences import collect, not_understood, plain
 from tests.serving.running import running
 
 MODEL = "digit_classification.keras"
-SCENES = 50  # pictures that a page's judge learns from: more take a minute
+SCENES = 20  # pictures that a page's judge learns from: more take a minute
 OTHER_PAGES = ("CONTRIBUTING.md", "benchmarks/*.md", "dataset/*.md")
 TEXTS = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
 
@@ -102,6 +102,9 @@ def desk(office: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, value in settings.items():
         monkeypatch.setenv(f"DIGITS_{name}", value)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    monkeypatch.setattr("digit_classification.training.fine_tuning.tuning.SCENES", SCENES)
+    monkeypatch.setattr("digit_classification.training.fine_tuning.tuning.DRAWN", 100)
+    monkeypatch.setattr("digit_classification.training.fine_tuning.network.STEPS", 20)
     return desk
 
 

@@ -24,7 +24,7 @@ from tests.documents import ROOT
 from tests.drawing import png, write_dataset
 from tests.trainer import run
 
-PICTURES = 120
+PICTURES, TESTED = 120, 60
 REPEATED = 1000  # images, of the 10,000 in MNIST's test
 
 
@@ -68,9 +68,9 @@ def config(repeated: Path) -> Path:
 @pytest.fixture(scope="module")
 def tuned(trained: Path, config: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("tuned")
-    own, test = write_mirrored(folder / "own", 0), write_mirrored(folder / "test", PICTURES)
+    own, test = write_mirrored(folder / "own", 0), write_mirrored(folder / "test", PICTURES, TESTED)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(tuning, "SCENES", 100)
+        patch.setattr(tuning, "SCENES", 30)
         patch.setattr(tuning, "DRAWN", 100)
         patch.setattr(network, "STEPS", 100)
         before = trained.read_bytes()
@@ -109,10 +109,10 @@ def test_the_pictures_are_read_better_and_others_hardly_worse(
     stored = tuning_of(tuned)
     right, _, usual = stored["scores"]
     assert right == {
-        "images": f"yours, held out: {PICTURES}, right",
-        "total": PICTURES,
-        "before": round(before * PICTURES),
-        "after": round(after * PICTURES),
+        "images": f"yours, held out: {TESTED}, right",
+        "total": TESTED,
+        "before": round(before * TESTED),
+        "after": round(after * TESTED),
     }
     assert usual["images"] == f"{repeated}: {REPEATED:,}, right"
     assert usual["after"] > usual["before"] - REPEATED // 50
