@@ -112,6 +112,7 @@ def test_the_same_seed_gives_the_same_judge(
     assert judge_in(tmp_path / "other.keras") != judge_in(judged)
 
 
+@pytest.mark.usefixtures("undrawn")
 def test_what_the_judge_lets_pass_is_printed(small: list[object], tmp_path: Path) -> None:
     enough = ("--scenes", 60, "--epochs", 12, "--hidden-units", 64)  # to read some number rightly
     report = tmp_path / "report"
