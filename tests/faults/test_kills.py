@@ -29,7 +29,7 @@ from tests.faults.conftest import (
 )
 
 Record = Callable[[str, object], None]
-KILLS = 50 if SOAK else 5
+KILLS = 50 if SOAK else 3
 SECONDS_AT_ONCE = 60 if SOAK else 1
 
 
