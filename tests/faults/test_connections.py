@@ -256,6 +256,7 @@ def test_a_server_that_does_not_come_back(
     stored = len(stored_rows(url))
     assert 0 < stored < PICTURES
 
+    detector.hurry()
     done = detector.run_in_shell(command)
     assert done.returncode == 1, done.stderr
     assert f", and {stored:,} before\n" in done.stderr
@@ -395,10 +396,6 @@ def test_a_detector_gives_up_on_a_busy_file(
     """With exit code 3, and the command to go on."""
     detector.linger()
     detector.settings["DIGITS_DATABASE_RETRY_SECONDS"] = "0.5"
-    for name, value in detector.settings.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.chdir(detector.folder)
-    monkeypatch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.1)  # which is why it runs in this process
     open_database(sqlite_url).close()
     path = sqlite_url.removeprefix("sqlite:///")
     other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -409,7 +406,11 @@ def test_a_detector_gives_up_on_a_busy_file(
         other.execute("BEGIN IMMEDIATE")
 
     locking = threading.Thread(target=lock, daemon=True)
-    with contextlib.closing(other):
+    with contextlib.closing(other), monkeypatch.context() as patch:
+        for name, value in detector.settings.items():
+            patch.setenv(name, value)
+        patch.chdir(detector.folder)
+        patch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.1)  # which is why it runs in this process
         locking.start()
         _, _, *arguments = detector.command("pictures", database=sqlite_url)
         assert main(arguments) == 3
@@ -417,6 +418,7 @@ def test_a_detector_gives_up_on_a_busy_file(
         other.execute("ROLLBACK")
     *_, error, _, command = capsys.readouterr().err.splitlines()
     assert error.startswith(f"Error: Database {sqlite_url}: SQLite says 'database is locked'; ")
+    detector.hurry()
     assert detector.run_in_shell(command).returncode == 1
     assert Damage.of(stored_rows(sqlite_url), undisturbed) == NONE
 
@@ -443,6 +445,7 @@ def test_ctrl_c(how: str, detector: Detector, database_url: str, undisturbed: Ro
     else:  # the second one may come after all is done, or end the program at once
         assert process.returncode in (130, -signal.SIGINT), messages
         command = shlex.join(detector.command("--resume", database=database_url))
+    detector.hurry()
     done = detector.run_in_shell(command)
     assert done.returncode == 1, done.stderr
     assert Damage.of(stored_rows(database_url), undisturbed) == NONE
