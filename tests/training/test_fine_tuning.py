@@ -24,7 +24,7 @@ from tests.documents import ROOT
 from tests.drawing import png, write_dataset
 from tests.trainer import run
 
-PICTURES, TESTED = 120, 60
+PICTURES, TESTED = 80, 40
 REPEATED = 1000  # images, of the 10,000 in MNIST's test
 
 
@@ -72,7 +72,8 @@ def tuned(trained: Path, config: Path, tmp_path_factory: pytest.TempPathFactory)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tuning, "SCENES", 30)
         patch.setattr(tuning, "DRAWN", 100)
-        patch.setattr(network, "STEPS", 100)
+        for name, value in (("STEPS", 100), ("OWN", 32), ("REPEATED", 80), ("DRAWN", 16)):
+            patch.setattr(network, name, value)
         before = trained.read_bytes()
         assert (
             run(
