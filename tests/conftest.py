@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import logging
 import os
 import secrets
@@ -20,6 +21,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 import mysql.connector
 import pytest
+from PIL import Image
 
 from digit_classification.network.default_model import DEFAULT_MODEL
 from tests.trainer import train_model
@@ -87,6 +89,18 @@ def needs_server(item: pytest.Item) -> bool:
     return bool(fixtures) or any(isinstance(kind, str) and kind == "mysql" for kind in kinds)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def few_drawn_for_a_judge() -> Iterator[None]:
+    """Have a judge learn of a few digits in the book's styles: drawing them takes longest of all.
+
+    There are some of each digit among them still.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        for number in ("DRAWN", "DRAWN_HELD_OUT"):
+            patch.setattr(f"digit_classification.training.judging.training.{number}", 75)
+        yield
+
+
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small model that reads drawn digits well; to be left as it is."""
@@ -98,6 +112,14 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def trained() -> Path:
     """A model of real digits with a judge, which reads samples/; to be left as it is."""
     return DEFAULT_MODEL
+
+
+@pytest.fixture
+def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave the charts of a report blank: they take seconds, and tests/reports looks at them."""
+    blank = io.BytesIO()
+    Image.new("L", (1, 1)).save(blank, "png")
+    monkeypatch.setattr("digit_classification.reports.charts.render", lambda *_: blank.getvalue())
 
 
 def find_program(*names: str) -> str | None:

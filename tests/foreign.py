@@ -11,12 +11,13 @@ from digit_classification.pictures.sources import list_zip
 from tests.documents import ROOT
 
 
-def save_linear_model(
-    path: Path, offset: float = 0, factor: float = 1 / 255, *, dark: bool = False
-) -> None:
-    """Save a network that has learned MNIST from (pixels - offset) * factor, by least squares."""
-    import keras
+def linear_model(
+    offset: float = 0, factor: float = 1 / 255, *, dark: bool = False
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights, (784, 10), and biases of a network without a hidden layer.
 
+    It has learned MNIST from (pixels - offset) * factor, by least squares.
+    """
     sources = list(list_zip(str(ROOT / "dataset/mnist-test.zip")))[::4]
     pixels = np.stack([decode(source.read()).pixels.ravel() for source in sources])
     seen = ((255 - pixels if dark else pixels) - np.float64(offset)) * factor
@@ -25,8 +26,17 @@ def save_linear_model(
     spread = np.abs(seen[:, :-1]).max()
     ridge = np.diag([*[20 * spread**2] * 784, 1e-9])
     weights = np.linalg.solve(seen.T @ seen + ridge, seen.T @ np.eye(10)[labels])
+    return weights[:-1], weights[-1]
+
+
+def save_linear_model(
+    path: Path, offset: float = 0, factor: float = 1 / 255, *, dark: bool = False
+) -> None:
+    """Save such a network with Keras."""
+    import keras
+
     network = keras.Sequential(
         [keras.Input((28, 28, 1)), keras.layers.Flatten(), keras.layers.Dense(10)]
     )
-    network.set_weights([weights[:-1], weights[-1]])
+    network.set_weights(linear_model(offset, factor, dark=dark))
     network.save(path)

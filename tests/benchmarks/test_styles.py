@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from benchmarks.accuracy import TEST_SET, thin_out
 from benchmarks.styles import Row, as_table, folds, main, measure
 from digit_classification.settings import TrainingSettings
 from digit_classification.training.parts import Part
@@ -64,7 +67,11 @@ def test_the_worst_style_stands_first() -> None:
     ]
 
 
-def test_the_script_runs(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_script_runs(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    some = thin_out(TEST_SET, tmp_path / "some.zip", 400)  # all 60,000 would take long to read
+    monkeypatch.setattr("benchmarks.styles.TRAINING_SET", some)
     assert main(["--quick", "--hidden-units", "8"]) == 0
     captured = capsys.readouterr()
     assert captured.out.startswith("| style | left out | learned |\n")

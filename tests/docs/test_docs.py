@@ -49,7 +49,7 @@ from tests.sentences import collect, not_understood, plain
 from tests.serving.running import running
 
 MODEL = "digit_classification.keras"
-SCENES = 50  # pictures that a page's judge learns from: more take a minute
+SCENES = 20  # pictures that a page's judge learns from: more take a minute
 OTHER_PAGES = ("CONTRIBUTING.md", "benchmarks/*.md", "dataset/*.md")
 TEXTS = {page.name: page.read_text(encoding="utf-8") for page in PAGES}
 
@@ -83,7 +83,7 @@ def office(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Path:
 
 
 @pytest.fixture
-def desk(office: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def desk(office: Path, tmp_path: Path, undrawn: None, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A copy of the office for one page, with settings that make a training short."""
     desk = tmp_path / "desk"
     shutil.copytree(office, desk)
@@ -102,6 +102,11 @@ def desk(office: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name, value in settings.items():
         monkeypatch.setenv(f"DIGITS_{name}", value)
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    # No processes, which take longer to start than to do so little.
+    monkeypatch.setattr("digit_classification.parallel.default_workers", lambda: 1)
+    monkeypatch.setattr("digit_classification.training.fine_tuning.tuning.SCENES", SCENES)
+    monkeypatch.setattr("digit_classification.training.fine_tuning.tuning.DRAWN", 100)
+    monkeypatch.setattr("digit_classification.training.fine_tuning.network.STEPS", 20)
     return desk
 
 

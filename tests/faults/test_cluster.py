@@ -34,10 +34,10 @@ Record = Callable[[str, object], None]
 NODES = 4 if SOAK else 2  # of one core each
 SECONDS_BETWEEN = 20 if SOAK else 2  # one misfortune and the next
 REPLACED_AT_MOST = 1000 if SOAK else 1  # a new node takes longer to start than the rest takes
-COPIES = 20 if SOAK else 12  # of the pictures, under other names
+COPIES = 20 if SOAK else 6  # of the pictures, under other names
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def nodes() -> Iterator[Nodes]:
     nodes = Nodes(NODES)
     yield nodes

@@ -21,6 +21,7 @@ from digit_classification.results import mysql, sqlite
 from digit_classification.results.database import ResultsDatabase
 from digit_classification.results.errors import DatabaseError
 from digit_classification.results.records import Result, RunInfo, StoredDigit, path_key
+from digit_classification_detector import main
 from tests.conftest import (
     MYSQL_PASSWORD,
     PASSWORD_VARIABLE,
@@ -46,6 +47,7 @@ from tests.faults.proxy import CuttingProxy, Moment
 
 Record = Callable[[str, object], None]
 TEN = (0.1,) * 10
+ROWS = 250 if SOAK else 120  # more than a statement takes
 
 
 @pytest.fixture(scope="module")
@@ -80,14 +82,14 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(database_errors, "FIRST_PAUSE_S", 0.01)
 
 
-def make_results(number: int, rows: int = 250) -> list[Result]:
+def make_results(number: int, rows: int = ROWS) -> list[Result]:
     return [
         Result(f"batch {number}/{row}.png", "ok", row % 10, 0.5, None, TEN, path_key(str(row)))
         for row in range(rows)
     ]
 
 
-def make_numbers(number: int, rows: int = 250) -> list[Result]:
+def make_numbers(number: int, rows: int = ROWS) -> list[Result]:
     """The same of numbers, which have rows of a second table."""
     return [
         Result(
@@ -116,8 +118,8 @@ def work(database: ResultsDatabase) -> str:
     assert run is not None
     assert run.info.id == run_id
     database.reopen_run(run_id)
-    assert len(list(database.rows(run_id))) == 500
-    assert database.finish_run(run_id, "finished").images == 500
+    assert len(list(database.rows(run_id))) == 2 * ROWS
+    assert database.finish_run(run_id, "finished").images == 2 * ROWS
     return run_id
 
 
@@ -131,7 +133,7 @@ def test_cut_at_every_request(
     signs = {row.path: row.digits for row in make_numbers(1)}
     cuts, damage = 0, NONE
     open_database(url).close()
-    for request in count(1, 1 if SOAK else 3):
+    for request in count(1, 1 if SOAK else 5):
         notices: list[str] = []
         with ResultsDatabase.open(
             through(proxy, url), password=MYSQL_PASSWORD, retry_seconds=20, notice=notices.append
@@ -155,7 +157,7 @@ def test_cut_at_every_request(
         "what", f"connection cut at each request in turn ({moment}), {server_name(url)}"
     )
     record_property("times", cuts)
-    record_property("images", cuts * 500)
+    record_property("images", cuts * 2 * ROWS)
     record_property("damage", vars(damage))
     assert damage == NONE
 
@@ -259,6 +261,7 @@ def test_a_server_that_does_not_come_back(
     stored = len(stored_rows(url))
     assert 0 < stored < PICTURES
 
+    detector.hurry()
     done = detector.run_in_shell(command)
     assert done.returncode == 1, done.stderr
     assert f", and {stored:,} before\n" in done.stderr
@@ -334,7 +337,7 @@ def test_too_many_connections_are_waited_for(url: str) -> None:
             time.sleep(0.05)
         other = ResultsDatabase.open(crowd, password="x")
         threading.Timer(1, other.close).start()
-        assert first.add("run", make_results(0)) == 250
+        assert first.add("run", make_results(0)) == ROWS
     assert len(notices) == 2
     execute_on_mysql(url, "DROP USER 'crowd'@'%'")
 
@@ -359,7 +362,7 @@ def test_a_held_lock_is_waited_for(url: str) -> None:
         )
         release = threading.Timer(2.5, other.rollback)
         release.start()
-        assert database.add("run", make_results(0)) == 250
+        assert database.add("run", make_results(0)) == ROWS
         release.join()
     execute_on_mysql(url, "SET GLOBAL innodb_lock_wait_timeout = DEFAULT")
     assert notices[0] == (
@@ -378,7 +381,7 @@ def test_a_busy_sqlite_file_is_waited_for(sqlite_url: str, monkeypatch: pytest.M
             other.execute("BEGIN IMMEDIATE")
             release = threading.Timer(1, other.execute, ["ROLLBACK"])
             release.start()
-            assert database.add("run", make_results(0)) == 250
+            assert database.add("run", make_results(0)) == ROWS
             release.join()
     assert notices[0] == (
         f"Database {sqlite_url}: SQLite says 'database is locked'; another program keeps it"
@@ -388,22 +391,38 @@ def test_a_busy_sqlite_file_is_waited_for(sqlite_url: str, monkeypatch: pytest.M
 
 @pytest.mark.usefixtures("reads_alone")
 def test_a_detector_gives_up_on_a_busy_file(
-    detector: Detector, sqlite_url: str, undisturbed: Rows
+    detector: Detector,
+    sqlite_url: str,
+    undisturbed: Rows,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """With exit code 3, and the command to go on."""
     detector.linger()
     detector.settings["DIGITS_DATABASE_RETRY_SECONDS"] = "0.5"
     open_database(sqlite_url).close()
-    other = sqlite3.connect(sqlite_url.removeprefix("sqlite:///"), isolation_level=None)
-    with contextlib.closing(other), detector.start("pictures", database=sqlite_url) as process:
-        while process.poll() is None and not started(sqlite_url):
+    path = sqlite_url.removeprefix("sqlite:///")
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+
+    def lock() -> None:
+        while not started(sqlite_url):
             time.sleep(0.02)
         other.execute("BEGIN IMMEDIATE")
-        _, messages = process.communicate(timeout=120)
+
+    locking = threading.Thread(target=lock, daemon=True)
+    with contextlib.closing(other), monkeypatch.context() as patch:
+        for name, value in detector.settings.items():
+            patch.setenv(name, value)
+        patch.chdir(detector.folder)
+        patch.setattr(sqlite, "BUSY_TIMEOUT_S", 0.1)  # which is why it runs in this process
+        locking.start()
+        _, _, *arguments = detector.command("pictures", database=sqlite_url)
+        assert main(arguments) == 3
+        locking.join()
         other.execute("ROLLBACK")
-    assert process.returncode == 3, messages
-    *_, error, _, command = messages.splitlines()
+    *_, error, _, command = capsys.readouterr().err.splitlines()
     assert error.startswith(f"Error: Database {sqlite_url}: SQLite says 'database is locked'; ")
+    detector.hurry()
     assert detector.run_in_shell(command).returncode == 1
     assert Damage.of(stored_rows(sqlite_url), undisturbed) == NONE
 
@@ -430,6 +449,7 @@ def test_ctrl_c(how: str, detector: Detector, database_url: str, undisturbed: Ro
     else:  # the second one may come after all is done, or end the program at once
         assert process.returncode in (130, -signal.SIGINT), messages
         command = shlex.join(detector.command("--resume", database=database_url))
+    detector.hurry()
     done = detector.run_in_shell(command)
     assert done.returncode == 1, done.stderr
     assert Damage.of(stored_rows(database_url), undisturbed) == NONE

@@ -35,7 +35,7 @@ from tests.faults.conftest import (
     stored_rows,
     stored_runs,
 )
-from tests.faults.test_connections import make_results
+from tests.faults.test_connections import ROWS, make_results
 
 pytestmark = pytest.mark.usefixtures("reads_alone")
 
@@ -130,7 +130,7 @@ def test_a_full_table_space(server_program: str, monkeypatch: pytest.MonkeyPatch
             assert str(caught.value) == (
                 f"Database {url}: the server's disk or table space is full; make room there."
             )
-            stored = 250 * (next(batches) - 1)
+            stored = ROWS * (next(batches) - 1)
             assert len(list(database.rows(run_id))) == stored > 0
             assert database.finish_run(run_id, "failed").images == stored
 
@@ -201,7 +201,7 @@ def test_tls(
         with ResultsDatabase.open(
             url, password=MYSQL_PASSWORD, tls_ca=certificates / "ca.pem", tls_required=True
         ) as database:
-            assert database.add("run", make_results(0)) == 250
+            assert database.add("run", make_results(0)) == ROWS
             with database._store.transaction() as cursor:
                 cursor.execute("SHOW STATUS LIKE 'Ssl_cipher'")
                 assert cursor.fetchall()[0][1]
@@ -220,7 +220,7 @@ def test_tls(
         ) as database:
             server.kill()
             server.start()
-            assert database.add("after", make_results(0)) == 250
+            assert database.add("after", make_results(0)) == ROWS
 
 
 @pytest.mark.parametrize(

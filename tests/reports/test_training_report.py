@@ -74,14 +74,6 @@ def report(small: list[object], tmp_path_factory: pytest.TempPathFactory) -> Pat
     return report
 
 
-@pytest.fixture
-def undrawn(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Leave the charts of a report blank: they take seconds, and are looked at in another one."""
-    blank = io.BytesIO()
-    Image.new("L", (1, 1)).save(blank, "png")
-    monkeypatch.setattr("digit_classification.reports.charts.render", lambda *_: blank.getvalue())
-
-
 @pytest.fixture(scope="module")
 def page(report: Path) -> str:
     return (report / "index.html").read_text(encoding="utf-8")

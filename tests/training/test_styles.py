@@ -9,6 +9,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from digit_classification import parallel
 from digit_classification.pictures import images
 from digit_classification.training.styles import hand, pen, picture
 from digit_classification.training.styles.book import (
@@ -202,8 +203,13 @@ def test_each_digit_is_another_one_in_mnist_s_convention() -> None:
     assert np.all(digits.reshape(250, -1).max(axis=1) > 120)
 
 
-def test_the_same_state_draws_the_same_digits_however_many_processes_draw() -> None:
-    one, other = (draw_digits(300, np.random.default_rng(7)) for _ in range(2))
+def test_the_same_state_draws_the_same_digits_however_many_processes_draw(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    one = draw_digits(60, np.random.default_rng(7))
+    monkeypatch.setattr(parallel, "SMALL", 30)  # more are worth processes
+    monkeypatch.setattr(parallel, "default_workers", lambda: 2)
+    other = draw_digits(60, np.random.default_rng(7))
     np.testing.assert_array_equal(one[0], other[0])
     np.testing.assert_array_equal(one[1], other[1])
     few, _ = draw_digits(3, np.random.default_rng(7), BOOK[:1])

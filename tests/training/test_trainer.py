@@ -216,7 +216,7 @@ def assert_the_best_is_saved(model: Path, out: str, err: str) -> None:
 @pytest.mark.skipif(os.name == "nt", reason="a process cannot be sent a Ctrl-C of its own")
 def test_a_second_ctrl_c_stops_at_once(tmp_path: Path) -> None:
     # An epoch of this training takes much longer than to send the two signals.
-    dataset = write_dataset(tmp_path / "digits", per_class=40)
+    dataset = write_dataset(tmp_path / "digits", per_class=20)
     slow = ["--dataset", dataset, "--hidden-units", 4096, "--batch-size", 4]
     slow += ["--learning-rate", 0.01]
     model = tmp_path / "m.keras"

@@ -19,6 +19,7 @@ from tests.drawing import draw_digit, write_dataset
 from tests.trainer import run
 
 SMALL = ("--hidden-units", 32, "--batch-size", 16)
+pytestmark = pytest.mark.usefixtures("undrawn")
 
 
 @pytest.fixture
