@@ -1,9 +1,9 @@
-"""Draw the three numbers of docs/numbers.md.
+"""Draw the four numbers of docs/numbers.md.
 
     python docs/draw_numbers.py
 
-They are a temperature on ruled paper, a meter's reading on a card in shadow, and a mark in pencil;
-drawn from pen strokes, as the samples are.
+They are a temperature on ruled paper, a meter's reading on a card in shadow, a mark in pencil, and a
+student's number in boxes; drawn from pen strokes, as the samples are.
 """
 
 from __future__ import annotations
@@ -25,6 +25,7 @@ FOLDER = ROOT / "docs" / "numbers"
 # From the middle of a sign to that of the next, as shares of the height.
 STEP, NARROW, CLOSE = 0.78, 0.54, 0.56
 NARROW_SIGNS = "-,"
+BOX = 90  # pixels: how wide a box is
 
 
 def write(
@@ -36,16 +37,18 @@ def write(
     *,
     pen: float,
     rough: float = 0.0,
+    step: float = STEP,
     close: tuple[str, ...] = (),
 ) -> draw.Floats:
     """Write a number into the middle of a sheet, of digits so many pixels high.
 
-    `close` names pairs of digits of which the second is begun before the pen has left the first.
+    They are a `step` apart; `close` names pairs of digits of which the second is begun before the
+    pen has left the first.
     """
     steps = []
     for pair in map("".join, itertools.pairwise(text)):
         narrow = any(sign in NARROW_SIGNS for sign in pair)
-        steps.append(CLOSE if pair in close else NARROW if narrow else STEP)
+        steps.append(CLOSE if pair in close else NARROW if narrow else step)
     places = np.concatenate([[0], np.cumsum(steps)]) * height
     rows, columns = sheet.shape[:2]
     for sign, place in zip(text, places - places[-1] / 2, strict=True):
@@ -84,11 +87,24 @@ def mark(rng: np.random.Generator) -> Image.Image:
     return draw.picture(written.mean(axis=2))
 
 
+def student(rng: np.random.Generator) -> Image.Image:
+    """In a row of boxes, some strokes on their lines, photographed askew."""
+    card = draw.paper((720, 240), (240, 240, 236), rng, grain=2)
+    for box in range(7):
+        left = 45 + BOX * box
+        cv2.rectangle(card, (left, 68), (left + BOX, 172), (120, 125, 130), 2)
+    written = write(card, "4025836", 88, (40, 45, 90), rng, pen=0.08, step=BOX / 88)
+    turn = cv2.getRotationMatrix2D((360, 120), -3, 1)
+    seen = cv2.warpAffine(written, turn, (720, 240), borderMode=cv2.BORDER_REPLICATE)
+    return draw.photo(seen, 1.0, rng)
+
+
 def main() -> None:
     """Write the pictures."""
     FOLDER.mkdir(exist_ok=True)
     temperature(np.random.default_rng(1)).save(FOLDER / "temperature.jpg", quality=82)
     reading(np.random.default_rng(2)).save(FOLDER / "reading.jpg", quality=82)
+    student(np.random.default_rng(7)).save(FOLDER / "student.jpg", quality=82)
     mark(np.random.default_rng(5)).save(FOLDER / "mark.png", optimize=True)
 
 

@@ -24,7 +24,7 @@ from digit_classification.pictures.ruled.lines import find_lines
 from digit_classification.pictures.ruled.paper import painted_over
 from digit_classification.pictures.ruled.sides import find_sides
 
-HEIGHT = 110  # pixels: the shorter side of a picture in which lines are looked for
+HEIGHTS = 110, 190  # pixels: the shorter side of a picture in which lines are looked for
 _LONGEST = 1600  # pixels: its longer side
 _LARGEST = 4.0  # times: a small picture is enlarged
 _STEEPEST = 12.0  # degrees by which a row rises
@@ -71,15 +71,20 @@ def find_row(grey: np.ndarray, invert: Invert) -> list[Box]:
         return []
     if not has_dark_ink_inside(grey, invert):
         grey = 255 - grey
-    level, back = _levelled(grey)
+    found = (_boxes_in(grey, height) for height in HEIGHTS)  # the first fills its picture
+    return next(filter(None, found), [])
+
+
+def _boxes_in(grey: np.ndarray, height: int) -> list[Box]:
+    """Return the boxes that are seen in a picture with dark ink, its shorter side so long."""
+    level, back = _levelled(grey, height)
     darkness = darkness_of(level)
     lines = find_lines(darkness)
     sides = find_sides(darkness, lines)
-    boxes = _boxes([float(side.rows.mean()) for side in sides])
+    boxes = _between([float(side.rows.mean()) for side in sides])
     if len(boxes) < 2:
         return []
-    ruling = Ruling(tuple(lines), tuple(sides))
-    paper = painted_over(level, darkness, ruling)
+    paper = painted_over(level, darkness, Ruling(tuple(lines), tuple(sides)))
     top = 0 if len(lines) == 1 else min(side.start for side in sides)
     bottom = max(side.end for side in sides)
     found = []
@@ -98,9 +103,9 @@ def has_dark_ink_inside(grey: np.ndarray, invert: Invert) -> bool:
     return has_dark_ink(np.ascontiguousarray(grey[room:-room, room:-room]), invert)
 
 
-def _levelled(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return a picture HEIGHT high whose edges are level, and the map from its pixels back."""
-    factor = min(HEIGHT / min(grey.shape), _LARGEST, _LONGEST / max(grey.shape))
+def _levelled(grey: np.ndarray, height: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return a picture so high whose edges are level, and the map from its pixels back."""
+    factor = min(height / min(grey.shape), _LARGEST, _LONGEST / max(grey.shape))
     if factor < 1:
         small = reduce(grey, max(1, round(factor * max(grey.shape))))
     else:
@@ -110,10 +115,10 @@ def _levelled(grey: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     angle = _angle(small)
     if abs(angle) < _LEAST:
         return small, back
-    height, width = small.shape
+    high, wide = small.shape
     cos, sin = math.cos(math.radians(angle)), math.sin(math.radians(angle))
-    size = math.ceil(width * cos + height * abs(sin)), math.ceil(height * cos + width * abs(sin))
-    middle = np.array([(width - 1) / 2, (height - 1) / 2])
+    size = math.ceil(wide * cos + high * abs(sin)), math.ceil(high * cos + wide * abs(sin))
+    middle = np.array([(wide - 1) / 2, (high - 1) / 2])
     turn = np.array([[cos, -sin], [sin, cos]])
     offset = middle - (turn * [(size[0] - 1) / 2, (size[1] - 1) / 2]).sum(axis=1)
     view = np.concatenate([turn, offset[:, None]], axis=1)
@@ -139,7 +144,7 @@ def _angle(grey: np.ndarray) -> float:
     return float((angles * lengths)[near].sum() / lengths[near].sum())
 
 
-def _boxes(sides: list[float]) -> list[tuple[float, float]]:
+def _between(sides: list[float]) -> list[tuple[float, float]]:
     """Return left and right of what lies between sides, without the gaps between boxes."""
     if len(sides) < 3:
         return []
