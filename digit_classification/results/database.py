@@ -39,7 +39,7 @@ from digit_classification.results.digits import (
     stored_images,
 )
 from digit_classification.results.errors import DatabaseError, until_available
-from digit_classification.results.mysql_server import VALID_URLS, MySQLServer
+from digit_classification.results.mysql.server import VALID_URLS, MySQLServer
 from digit_classification.results.records import (
     RUN_COLUMNS,
     Result,
@@ -123,7 +123,7 @@ class ResultsDatabase:
 
             store: Store = SQLiteStore(sqlite_path(url), read_only)
         elif kind == kind_of(MYSQL):
-            from digit_classification.results.mysql import MySQLStore
+            from digit_classification.results.mysql.store import MySQLStore
 
             server = MySQLServer.parse(url, password, option_file, tls_ca, tls_required)
             store = MySQLStore(server, read_only)
@@ -156,7 +156,7 @@ class ResultsDatabase:
 
             check_sqlite(sqlite_path(url))
         elif kind == kind_of(MYSQL):
-            from digit_classification.results.mysql import check_mysql
+            from digit_classification.results.mysql.store import check_mysql
 
             check_mysql(MySQLServer.parse(url, password, option_file, tls_ca, tls_required))
         else:

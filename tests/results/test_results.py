@@ -25,11 +25,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from digit_classification.results import database as database_module
-from digit_classification.results import mysql, sqlite
+from digit_classification.results import sqlite
 from digit_classification.results.database import ResultsDatabase
 from digit_classification.results.errors import DatabaseError
-from digit_classification.results.mysql import ROWS_PER_STATEMENT, MySQLStore
-from digit_classification.results.mysql_server import MySQLServer
+from digit_classification.results.mysql import store as mysql
+from digit_classification.results.mysql.server import MySQLServer
+from digit_classification.results.mysql.store import ROWS_PER_STATEMENT, MySQLStore
 from digit_classification.results.records import (
     Result,
     RunCounts,

@@ -11,7 +11,7 @@ from typing import Any
 
 from digit_classification.results import corrections
 from digit_classification.results.errors import DatabaseError, Unavailable
-from digit_classification.results.mysql_server import (
+from digit_classification.results.mysql.server import (
     UNKNOWN_DATABASE,
     MySQLServer,
     import_driver,
