@@ -40,7 +40,7 @@ class Page:
         """Return what lies in a box, left, top, right, bottom in pixels, seen from close by."""
         left, top, right, bottom = box
         corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], float)
-        return _seen_level(self.grey, mapped(self.back, corners), _inverse(self.back))
+        return _seen_level(self.grey, mapped(self.back, corners), inverse(self.back))
 
 
 @dataclass(frozen=True)
@@ -246,7 +246,7 @@ def _seen_level(grey: np.ndarray, sheet: np.ndarray, forth: np.ndarray) -> Page:
     width, height = (max(8, round(float(side) * scale)) for side in high - low)
     place = np.array([[scale, 0, -low[0] * scale], [0, scale, -low[1] * scale], [0, 0, 1]])
     forth = product(place, forth)
-    back = _inverse(forth)
+    back = inverse(forth)
     shrink = max(sides) / max(width, height)
     if shrink > 1.5:  # every pixel counts
         small = reduce(grey, round(max(grey.shape) / shrink))
@@ -271,7 +271,7 @@ def _seen_level(grey: np.ndarray, sheet: np.ndarray, forth: np.ndarray) -> Page:
     return Page(darkness_of(level) * inside, back, grey)
 
 
-def _inverse(matrix: np.ndarray) -> np.ndarray:
+def inverse(matrix: np.ndarray) -> np.ndarray:
     """Return the inverse of a (3, 3) matrix, by cofactors."""
     (a, b, c), (d, e, f), (g, h, i) = matrix.tolist()
     cofactors = np.array(
