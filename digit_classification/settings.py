@@ -6,6 +6,7 @@ This module is the one place for defaults.  Where a value comes from instead is 
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -244,6 +245,14 @@ class Settings(Section):
     database: DatabaseSettings = Field(
         DatabaseSettings(), description=f"its password comes from {PASSWORD_VARIABLE}"
     )
+
+
+def with_template(settings: Settings, template: str | os.PathLike[str] | None) -> Settings:
+    """Return settings with which forms of that template are read; None changes nothing."""
+    if template is None:
+        return settings
+    changed = {"read": "form", "constraint": None, "template": Path(template)}
+    return settings.model_copy(update={"detection": settings.detection.model_copy(update=changed)})
 
 
 def _fields() -> Iterator[tuple[str, FieldInfo]]:

@@ -6,12 +6,19 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from digit_classification.detection.numbers import number_network, result_of
-from digit_classification.network.form import NO_TABLE, FormCell, read_forms
+from digit_classification.network.form import (
+    NO_TABLE,
+    FilledForm,
+    FormCell,
+    read_fields,
+    read_forms,
+)
 from digit_classification.network.inference import Network
 from digit_classification.network.judge import Judge, ReadingNetwork
 from digit_classification.network.model_file import Model
 from digit_classification.pictures import images
 from digit_classification.pictures.decode import LONGEST_FORM, Limits, Picture, decode
+from digit_classification.pictures.forms.template import Template, TemplateError, template_of
 from digit_classification.pictures.prepare import Prepared
 from digit_classification.results.records import Result, StoredCell
 from digit_classification.settings import Settings
@@ -22,11 +29,26 @@ def read_form(
 ) -> list[FormCell]:
     """Read the form in a picture: its cells, row by row; none where there is no table.
 
-    Raises as `read_number`.
+    If the settings name a template, these are its fields, in its order.
+
+    Raises as `read_number`, and TemplateError if the template is none, or one of another form.
     """
+    template = template_of(settings)
+    if template is not None and constraint is not None:
+        raise ValueError("The fields of a template have their own constraints: leave this one out.")
     network, limits = number_network(model), Limits(**settings.images.model_dump())
     grey = images.grey_from_array(decode(picture, limits, LONGEST_FORM).pixels, LONGEST_FORM)
-    return read_forms([grey], settings.detection.invert, network, model.judge, constraint)[0]
+    invert = settings.detection.invert
+    if template is None:
+        return read_forms([grey], invert, network, model.judge, constraint)[0]
+    form = read_fields([grey], invert, network, model.judge, template)[0]
+    if not form.cells:
+        raise TemplateError(
+            f"The picture does not match the template '{settings.detection.template}', of"
+            f" whose {len(template.page.cells)} cells it has {form.met}: name another template, or"
+            " take the picture again."
+        )
+    return form.cells
 
 
 def results_of_forms(
@@ -37,30 +59,43 @@ def results_of_forms(
     invert: images.Invert,
     min_confidence: float,
     constraint: str | None,
+    template: Template | None = None,
 ) -> list[list[Result]]:
     """Return the results of each picture, in order: one for each cell, or one that says why not.
 
-    Arguments as of `results_of_numbers`.
+    Arguments as of `results_of_numbers`.  With a template there is one for each of its fields.
     """
     greys = [image.grey for image in batch if image.grey is not None]
     assert isinstance(network, ReadingNetwork)
-    forms = iter(read_forms(greys, invert, network, judge, constraint) if greys else [])
+    forms: Iterator[tuple[list[FormCell], str]]
+    if template is None:
+        found = read_forms(greys, invert, network, judge, constraint) if greys else []
+        forms = ((cells, NO_TABLE) for cells in found)
+    else:
+        filled = read_fields(greys, invert, network, judge, template) if greys else []
+        forms = ((form.cells, _no_match(form, template)) for form in filled)
     results = []
     for image in batch:
         path, sha256 = image.source.name, image.sha256
         if image.grey is None:
             results.append([Result(path, "error", reason=image.error, image_sha256=sha256)])
             continue
-        cells = next(forms)
+        cells, otherwise = next(forms)
         image.grey = None
         results.append([*_results(image, cells, min_confidence)])
         if not cells:
-            reason = ", ".join(filter(None, (NO_TABLE, image.note)))
+            reason = ", ".join(filter(None, (otherwise, image.note)))
             results[-1] = [Result(path, "rejected", reason=reason, image_sha256=sha256)]
     return results
 
 
+def _no_match(form: FilledForm, template: Template) -> str:
+    """Return why a page has no fields."""
+    cells = len(template.page.cells)
+    return f"does not match the template: found {form.met} of its {cells} cells"
+
+
 def _results(image: Prepared, cells: Sequence[FormCell], min_confidence: float) -> Iterator[Result]:
     for number, cell in enumerate(cells, 1):
-        place = StoredCell(1, number, cell.row, cell.column, *cell.box)
+        place = StoredCell(1, number, cell.row, cell.column, *cell.box, cell.field)
         yield replace(result_of(image, cell.reading, min_confidence), cell=place)

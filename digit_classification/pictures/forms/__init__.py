@@ -69,16 +69,22 @@ class Table:
         ruling: its lines.
         regions: the cells between them, `FEWEST` at least.
         shares: (3, 3) float64, from pixels of the page to shares of the picture.
-        sheet: (3, 3) float64, from pixels of the page to shares of the whole sheet, which is level.
-        aspect: of that sheet, width by height.
+        whole: the page as a whole, which is level as well.
+        sheet: (3, 3) float64, from pixels of the page to shares of it as a whole.
     """
 
     page: Page
     ruling: Ruling
     regions: Regions
     shares: np.ndarray
+    whole: Page
     sheet: np.ndarray
-    aspect: float
+
+    @property
+    def aspect(self) -> float:
+        """The width of the whole page by its height."""
+        height, width = self.whole.darkness.shape
+        return width / height
 
 
 def find_table(grey: np.ndarray, invert: Invert) -> Table | None:
@@ -103,7 +109,7 @@ def find_table(grey: np.ndarray, invert: Invert) -> Table | None:
         sheet=product(
             np.diag([1 / width, 1 / height, 1.0]), product(inverse(sheet.back), page.back)
         ),
-        aspect=width / height,
+        whole=sheet,
     )
 
 

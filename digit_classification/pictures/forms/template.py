@@ -26,14 +26,13 @@ import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from digit_classification.names import printable
-from digit_classification.settings import check_constraint
+from digit_classification.names import LONGEST_FIELD, printable
+from digit_classification.settings import Settings, check_constraint
 
 MOST_FIELDS = 500  # each is a column of a view, of which MySQL has no more than fit into 64 KiB
 MOST_CELLS = 1_000  # of the page, by which it is known again
-LONGEST_NAME = 64  # characters, as of a column in MySQL
 LARGEST = 2**18  # bytes of a file
-MADE = re.compile(r"r\d+c\d+")  # the names that `make_template` gives
+MADE = re.compile(r"r\d+c\d+(-\d+)?")  # the names that `make_template` gives
 HEAD = "# A form that returns, for the detector's --template."
 _NAME = re.compile(r"\w(?:[\w .-]*\w)?")
 _TAKEN = ("path", "page", "run_id")  # columns that stand beside the fields
@@ -64,7 +63,7 @@ Box: TypeAlias = tuple[float, float, float, float]  # left, top, width, height, 
 class TemplateField(_Part):
     """A field: its name, where it is on the page, and what may stand there."""
 
-    name: str = Field(max_length=LONGEST_NAME)
+    name: str = Field(max_length=LONGEST_FIELD)
     box: Box
     read: Literal["digit", "number"] = "number"
     constraint: str | None = Field(None, max_length=1_000)
@@ -89,6 +88,13 @@ class TemplateField(_Part):
         if constraint is not None:
             check_constraint(constraint)
         return constraint
+
+    @property
+    def pattern(self) -> str | None:
+        """The regular expression that what is read fits as a whole; None if anything may stand."""
+        if self.read == "number":
+            return self.constraint
+        return "[0-9]" if self.constraint is None else f"(?=[0-9]$)(?:{self.constraint})"
 
 
 class TemplatePage(_Part):
@@ -143,6 +149,11 @@ class Template(_Part):
         return [field.name for field in self.fields]
 
     @property
+    def recorded(self) -> dict[str, Any]:
+        """What a run records of it: its names, and by what it is known again."""
+        return {"sha256": self.sha256, "fields": self.names}
+
+    @property
     def sha256(self) -> str:
         """Of what it says, however that is written: 64 hex digits."""
         return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
@@ -180,7 +191,7 @@ class _Loader(yaml.SafeLoader):
     """Without aliases, which let a small file stand for a huge one."""
 
     def compose_node(self, parent: Any, index: Any) -> Any:
-        if self.check_event(yaml.AliasEvent):  # type: ignore[no-untyped-call]
+        if self.check_event(yaml.AliasEvent):
             event = self.peek_event()  # type: ignore[no-untyped-call]
             raise yaml.MarkedYAMLError(None, None, "aliases are not read", event.start_mark)
         return super().compose_node(parent, index)
@@ -220,6 +231,15 @@ def read_template(path: Path) -> Template:
         f"The template '{path}' cannot be used, line {line}: {problem}: correct it, or make one"
         " with --make-template."
     )
+
+
+def template_of(settings: Settings) -> Template | None:
+    """Return the template that settings name, or None.
+
+    Raises TemplateError if it cannot be used.
+    """
+    path = settings.detection.template
+    return None if path is None else read_template(path)
 
 
 # Where pydantic's own words are for programmers.
@@ -286,7 +306,7 @@ def _as_text(box: Box) -> str:
     return "[" + ", ".join(f"{share:.5f}" for share in box) + "]"
 
 
-def is_template(path: Path) -> bool:
+def is_as_made(path: Path) -> bool:
     """Whether a file is a template that nobody has worked on since it was made.
 
     Raises OSError if it cannot be read.

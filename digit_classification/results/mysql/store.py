@@ -16,7 +16,7 @@ from digit_classification.results.mysql.server import (
     import_driver,
     quote,
 )
-from digit_classification.results.mysql.tables import apply_migration, columns_of_images
+from digit_classification.results.mysql.tables import apply_migration, columns_of
 from digit_classification.results.schema import SCHEMA_VERSION, check_schema
 
 CONNECT_TIMEOUT_S = 10
@@ -191,8 +191,14 @@ class MySQLStore:
         )
         return bool(cursor.fetchall())
 
-    def image_columns(self, cursor: Any) -> list[str]:
-        return list(columns_of_images(cursor))
+    def columns_of(self, cursor: Any, table: str) -> list[str]:
+        return list(columns_of(cursor, table))
+
+    def quoted(self, name: str) -> str:
+        return quote(name)
+
+    def replace_view(self, cursor: Any, name: str, select: str) -> None:
+        cursor.execute(f"CREATE OR REPLACE SQL SECURITY INVOKER VIEW {name} AS {select}")
 
     def check_privileges(self, *, to_migrate: bool) -> None:
         """Ask the server for what a run does, in statements that do nothing.

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from digit_classification.names import LONGEST_FIELD
 from digit_classification.results import corrections
-from digit_classification.results.records import BOX_COLUMNS, CELL_COLUMNS, LONGEST_NUMBER
+from digit_classification.results.records import (
+    BOX_COLUMNS,
+    CELL_COLUMNS,
+    LONGEST_NUMBER,
+)
 from digit_classification.results.schema import check_ancestor_columns
 
 _ANCESTOR_TABLE = """
@@ -19,12 +24,13 @@ CREATE TABLE IF NOT EXISTS classified_images (
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci"""
 # Paths compare exactly; MEDIUMTEXT, as a zip member's name alone may have 65,535 bytes.
 _TEXT = "MEDIUMTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci NULL"
+_EXACT = "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NULL"
 _ASCII = "CHARACTER SET ascii COLLATE ascii_general_ci NULL"
 _IMAGE_COLUMNS = {
     "folder_name": _TEXT,
     "file_name": _TEXT,
     "run_id": f"VARCHAR(64) {_ASCII}",
-    "path": "MEDIUMTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NULL",
+    "path": f"MEDIUMTEXT {_EXACT}",
     "path_key": f"CHAR(64) {_ASCII}",
     "status": f"VARCHAR(16) {_ASCII}",
     "reason": _TEXT,
@@ -82,13 +88,15 @@ def apply_migration(url: str, cursor: Any, number: int) -> None:
     elif number == 5:
         _set_image_column(cursor, "corrected_at", "DATETIME NULL")
         cursor.execute(corrections.MYSQL_TABLE)
-    else:
+    elif number == 6:
         for name in CELL_COLUMNS:
             _set_image_column(cursor, name, "DOUBLE" if name in BOX_COLUMNS else "INT")
+    else:
+        _set_image_column(cursor, "field", f"VARCHAR({LONGEST_FIELD}) {_EXACT}")
 
 
 def _set_image_column(cursor: Any, name: str, definition: str) -> None:
-    change = "MODIFY" if name in columns_of_images(cursor) else "ADD"
+    change = "MODIFY" if name in columns_of(cursor, "classified_images") else "ADD"
     cursor.execute(f"ALTER TABLE classified_images {change} COLUMN {name} {definition}")
 
 
@@ -97,7 +105,7 @@ def _extend_images_table(url: str, cursor: Any) -> None:
 
     Changing a text column's character set converts what it holds.
     """
-    found = columns_of_images(cursor)
+    found = columns_of(cursor, "classified_images")
     check_ancestor_columns(url, list(found))
     changes = [
         f"{'MODIFY' if name in found else 'ADD'} COLUMN {name} {definition}"
@@ -123,11 +131,12 @@ def _extend_images_table(url: str, cursor: Any) -> None:
     )
 
 
-def columns_of_images(cursor: Any) -> dict[str, tuple[str, bool]]:
-    """Each column of classified_images: its type, and whether it takes NULL."""
+def columns_of(cursor: Any, table: str) -> dict[str, tuple[str, bool]]:
+    """Each column of a table or view, in order: its type, and whether it takes NULL."""
     cursor.execute(
         "SELECT column_name, CAST(column_type AS CHAR), is_nullable"
         " FROM information_schema.columns"
-        " WHERE table_schema = DATABASE() AND table_name = 'classified_images'"
+        " WHERE table_schema = DATABASE() AND table_name = ? ORDER BY ordinal_position",
+        (table,),
     )
     return {name.lower(): (type_, null == "YES") for name, type_, null in cursor.fetchall()}
