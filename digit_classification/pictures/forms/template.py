@@ -4,7 +4,7 @@ r"""A form that returns: which fields it has, and the cells by which it is known
       - name: total
         box: [0.62, 0.81, 0.2, 0.04]
         read: number
-        constraint: \d{1,3}
+        constraint: '\d{1,3}'
     page:
       aspect: 0.7071
       cells:
@@ -44,7 +44,7 @@ _INSTRUCTIONS = f"""{HEAD}
 #   name        its column in tables and in the database
 #   box         left, top, width, height, in shares of the page as it is seen in {{picture}}
 #   read        number, or digit where one alone stands there
-#   constraint  a regular expression that all of it fits, such as \\d{{{{1,2}}}}|100, or null
+#   constraint  null, or in '' a regular expression that all of it fits: '\\d{{{{1,2}}}}|100'
 # `page` is what the form is known again by: leave it as it is.
 """
 
