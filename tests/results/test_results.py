@@ -67,7 +67,7 @@ PASSWORD_IN_URL = (
     "The database URL holds a password, which others could read; take it out and"
     f" {GIVE_PASSWORD} it."
 )
-MIGRATIONS = [(1,), (2,), (3,), (4,), (5,), (6,)]
+MIGRATIONS = [(number,) for number in range(1, 8)]
 ANCESTOR_ROWS = [
     (3, 7, 16.25, "2024-05-01 10:11:12", "scans", "7 é.png"),
     (8, 0, -1.5, "2024-05-01 10:11:13", "", "x" * 255),
@@ -640,7 +640,7 @@ def test_a_migration_that_was_cut_off_is_completed(
     check_extended(database_url)
 
 
-@pytest.mark.parametrize("lost", [1, 2, 3, 4, 5, 6])
+@pytest.mark.parametrize("lost", [1, 2, 3, 4, 5, 6, 7])
 def test_a_migration_that_was_not_recorded_is_repeated(mysql_url: str, lost: int) -> None:
     """On MySQL a server may die between a change of a table and the record of it."""
     create_ancestor(mysql_url)
@@ -653,9 +653,9 @@ def test_a_migration_that_was_not_recorded_is_repeated(mysql_url: str, lost: int
 
 def test_a_database_of_a_newer_program_is_refused(database_url: str) -> None:
     open_database(database_url).close()
-    execute(database_url, "INSERT INTO schema_migrations VALUES (7, '2030-01-01 00:00:00')")
+    execute(database_url, "INSERT INTO schema_migrations VALUES (8, '2030-01-01 00:00:00')")
     message = (
-        f"Database {database_url}: its schema version 7 is newer than 6, the newest this program"
+        f"Database {database_url}: its schema version 8 is newer than 7, the newest this program"
         " knows; update the program."
     )
     assert sentence(lambda: open_database(database_url)) == message
@@ -735,7 +735,7 @@ def test_reading_extends_no_table(database_url: str) -> None:
     create_ancestor(database_url)
     before = schema(database_url)
     assert sentence(lambda: open_database(database_url, read_only=True)) == (
-        f"Database {database_url}: its schema version 0 is older than 6; store results in it once,"
+        f"Database {database_url}: its schema version 0 is older than 7; store results in it once,"
         " which brings it up to date."
     )
     assert schema(database_url) == before

@@ -23,14 +23,14 @@ CREATE TABLE IF NOT EXISTS classified_images (
     file_name VARCHAR(255)
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci"""
 # Paths compare exactly; MEDIUMTEXT, as a zip member's name alone may have 65,535 bytes.
-_TEXT = "MEDIUMTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci NULL"
-_EXACT = "CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NULL"
+_UNICODE = "CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci NULL"
+_TEXT = f"MEDIUMTEXT {_UNICODE}"
 _ASCII = "CHARACTER SET ascii COLLATE ascii_general_ci NULL"
 _IMAGE_COLUMNS = {
     "folder_name": _TEXT,
     "file_name": _TEXT,
     "run_id": f"VARCHAR(64) {_ASCII}",
-    "path": f"MEDIUMTEXT {_EXACT}",
+    "path": "MEDIUMTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NULL",
     "path_key": f"CHAR(64) {_ASCII}",
     "status": f"VARCHAR(16) {_ASCII}",
     "reason": _TEXT,
@@ -92,7 +92,7 @@ def apply_migration(url: str, cursor: Any, number: int) -> None:
         for name in CELL_COLUMNS:
             _set_image_column(cursor, name, "DOUBLE" if name in BOX_COLUMNS else "INT")
     else:
-        _set_image_column(cursor, "field", f"VARCHAR({LONGEST_FIELD}) {_EXACT}")
+        _set_image_column(cursor, "field", f"VARCHAR({LONGEST_FIELD}) {_UNICODE}")
 
 
 def _set_image_column(cursor: Any, name: str, definition: str) -> None:
