@@ -29,6 +29,7 @@ from digit_classification.results import sqlite
 from digit_classification.results.database import ResultsDatabase
 from digit_classification.results.errors import DatabaseError
 from digit_classification.results.mysql import store as mysql
+from digit_classification.results.mysql import tables
 from digit_classification.results.mysql.server import MySQLServer
 from digit_classification.results.mysql.store import ROWS_PER_STATEMENT, MySQLStore
 from digit_classification.results.records import (
@@ -623,9 +624,9 @@ def test_a_migration_that_was_cut_off_is_completed(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        for store in (MySQLStore, SQLiteStore):
+        for store, place in ((MySQLStore, tables), (SQLiteStore, SQLiteStore)):
             if steps == 2:
-                patch.setattr(store, "_extend_images_table", cut_off)
+                patch.setattr(place, "_extend_images_table", cut_off)
             else:
                 apply = store.apply_migration
                 patch.setattr(
