@@ -11,6 +11,8 @@
     python digit_classification_detector.py scans/ --sort-into sorted
     python digit_classification_detector.py --serve
     python digit_classification_detector.py --apply-corrections corrections.csv
+    python digit_classification_detector.py --make-template form.png
+    python digit_classification_detector.py scans/ --template form.yaml --output forms.xlsx
 
 Results go to the database that config.yaml names, an SQLite file unless that is changed.
 The pictures themselves are left alone, unless you say --move.
@@ -44,13 +46,13 @@ from rich.console import Console
 from digit_classification.cli.interruption import ending_in_order
 from digit_classification.cli.native_messages import standard_error_apart
 from digit_classification.cli.terminal import make_console
-from digit_classification.commands.detect.earlier_runs import apply_corrections, look_back
 from digit_classification.commands.detect.ending import end_early
 from digit_classification.commands.detect.options import build_parser
 from digit_classification.commands.detect.paths import given_paths
 from digit_classification.commands.detect.plan import print_plan
-from digit_classification.commands.detect.resuming import command_to_go_on
+from digit_classification.commands.detect.resuming import command_to_go_on, program
 from digit_classification.commands.detect.run import DetectorRun
+from digit_classification.commands.instead import done_instead
 from digit_classification.commands.serve import serve
 from digit_classification.config import Settings, load_settings
 from digit_classification.detection.destinations import write_normalized
@@ -71,7 +73,7 @@ from digit_classification.pictures.sources import Source, find_sources
 from digit_classification.reports.review import Review
 from digit_classification.results.opening import Database
 from digit_classification.results.records import Result, Run
-from digit_classification.settings import settings_text
+from digit_classification.settings import settings_text, with_template
 
 if TYPE_CHECKING:
     from digit_classification.detection.cluster.connection import Cluster
@@ -83,7 +85,8 @@ class DigitPredictor:
     """Reads digits with a saved model, and stores the results.
 
     `database` is where `classify_images` and `save_to_database` store; None stores nothing.
-    Without `settings` those of config.yaml and the environment apply.  The model that comes with
+    Without `settings` those of config.yaml and the environment apply.  With a `template`, the path
+    of its file, forms are read, and their cells are its fields.  The model that comes with
     the program reads if none is named, and there is none at the path of the settings.
 
     `output` and `messages` are rich consoles: `predict` prints digit and confidence on `output`.
@@ -96,11 +99,12 @@ class DigitPredictor:
         model: str | os.PathLike[str] | None = None,
         *,
         settings: Settings | None = None,
+        template: str | os.PathLike[str] | None = None,
         database: Database | None = None,
         output: Console | None = None,
         messages: Console | None = None,
     ) -> None:
-        self.settings = settings or load_settings()
+        self.settings = with_template(settings or load_settings(), template)
         self.output = output
         self.messages = messages or make_console(stderr=True)
         self.limits = Limits(**self.settings.images.model_dump())
@@ -284,13 +288,9 @@ def main(argv: list[str] | None = None) -> int:
     predictor = None
     try:
         settings = load_settings(arguments, arguments.config)
-        if arguments.apply_corrections is not None:
-            return 0 if apply_corrections(arguments, settings, messages) else 1
-        if arguments.runs is not None or arguments.show is not None:
-            if arguments.dry_run:
-                parser.error("--dry-run is for a run: leave it out with --runs and --show")
-            look_back(arguments, settings, messages)
-            return 0
+        status = done_instead(arguments, settings, parser, messages, program(__file__, argv))
+        if status is not None:
+            return status
         if arguments.verbose:
             messages.print(settings_text(settings, DETECTOR_SECTIONS))
         if arguments.serve is not None:

@@ -122,6 +122,10 @@ def load_settings(
         # Another dataset does not go with the test set of the one it replaces.
         if "dataset.path" in layer:
             values["dataset.test_path"] = Origin(None, layer["dataset.path"].source)
+        # A template is one of a form, whatever is read without it.
+        template = layer.get("detection.template")
+        if template is not None and template.value is not None:
+            values["detection.read"] = Origin("form", template.source)
         values.update(layer)
     settings = _validate(values)
     if "model.path" in values and _is_as_it_comes(values["model.path"], file):

@@ -13,6 +13,7 @@ import shlex
 import subprocess
 from collections.abc import Sequence
 
+LONGEST_FIELD = 64  # characters of the name of a form's field, which in MySQL is that of a column
 # A spreadsheet takes a cell that begins like this for a formula, and runs it.
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 

@@ -6,6 +6,7 @@ This module is the one place for defaults.  Where a value comes from instead is 
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -154,6 +155,11 @@ class DetectionSettings(Section):
         description="regular expression that a number fits as a whole, such as \\d{4}; only with "
         "`read: number` and `read: form`",
     )
+    template: Path | None = Field(
+        None,
+        description="YAML file of a form that returns: its fields, each with its own constraint; "
+        "with it, forms are read",
+    )
     min_confidence: float = Field(
         0.85, ge=0, le=1, description="a digit or number read with less is `uncertain`"
     )
@@ -177,11 +183,27 @@ class DetectionSettings(Section):
             return None
         if others.data.get("read") == "digit":
             raise ValueError("it is for numbers; add `--read number`, or leave it out")
-        try:
-            re.compile(value)
-        except (re.error, OverflowError, RecursionError) as error:
-            raise ValueError(f"it is no regular expression: {error}") from None
+        check_constraint(value)
         return value
+
+    @field_validator("template")
+    @classmethod
+    def _is_for_forms(cls, value: Path | None, others: ValidationInfo) -> Path | None:
+        if value is None:
+            return None
+        if others.data.get("read") != "form":
+            raise ValueError("it is for forms; add `--read form`, or leave it out")
+        if others.data.get("constraint") is not None:
+            raise ValueError("its fields have constraints of their own; leave out `--constraint`")
+        return value
+
+
+def check_constraint(value: str) -> None:
+    """Raise ValueError if that is no regular expression."""
+    try:
+        re.compile(value)
+    except (re.error, OverflowError, RecursionError) as error:
+        raise ValueError(f"it is no regular expression: {error}") from None
 
 
 class DatabaseSettings(Section):
@@ -223,6 +245,14 @@ class Settings(Section):
     database: DatabaseSettings = Field(
         DatabaseSettings(), description=f"its password comes from {PASSWORD_VARIABLE}"
     )
+
+
+def with_template(settings: Settings, template: str | os.PathLike[str] | None) -> Settings:
+    """Return settings with which forms of that template are read; None changes nothing."""
+    if template is None:
+        return settings
+    changed = {"read": "form", "constraint": None, "template": Path(template)}
+    return settings.model_copy(update={"detection": settings.detection.model_copy(update=changed)})
 
 
 def _fields() -> Iterator[tuple[str, FieldInfo]]:

@@ -1,14 +1,16 @@
-"""Draw the two forms of docs/forms.md, and docs/form.png: one of them beside what is read of it.
+"""Draw the forms of docs/forms.md, and docs/form.png: one of them beside what is read of it.
 
     python docs/draw_forms.py
 
-They are a list of marks as scanned, and a photo of rows of boxes; drawn from pen strokes, as the
-samples are, and filled by one hand.
+They are a list of marks as scanned, a photo of rows of boxes, and a card that returns: blank,
+scanned upside down, and photographed; drawn from pen strokes, as the samples are, and filled by one
+hand.
 """
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import cv2
@@ -34,6 +36,20 @@ MARKS = (
     ("11", "4", "", "15"),
     ("3", "12", "5", "20"),
 )
+CARDS = ROOT / "docs" / "cards"
+# The boxes of a card: their label, left, top, width and height in pixels.
+BOXES = (
+    ("flat", 260, 90, 240, 120),
+    ("day", 680, 90, 160, 120),
+    ("month", 1040, 90, 160, 120),
+    ("water", 260, 290, 460, 120),
+    ("power", 260, 450, 460, 120),
+    ("persons", 1040, 450, 160, 120),
+)
+FILLED = {
+    "flat-12": ("12", "3", "10", "4187", "20965", "3"),
+    "flat-7": ("7", "30", "9", "860", "13742", ""),
+}
 READINGS = ("04817", "3 206", "15 9 ", "67380")  # a space is an empty box
 
 
@@ -82,12 +98,37 @@ def readings(rng: np.random.Generator) -> draw.Floats:
             left = 190 + place * (side + apart)
             cv2.rectangle(card, (left, top), (left + side, top + side), PRINT, 3)
             write(card, digit.strip(), (left, top, side, side), rng)
-    corners = np.array([[0, 0], [900, 0], [900, 600], [0, 600]], np.float32)
-    seen = np.array([[150, 120], [1010, 60], [1060, 700], [90, 640]], np.float32)
-    desk = draw.paper((1160, 780), (62, 46, 38), rng, grain=6)
-    matrix = cv2.getPerspectiveTransform(corners, seen)
-    inside = cv2.warpPerspective(np.ones((600, 900)), matrix, (1160, 780))
-    photo = cv2.warpPerspective(card, matrix, (1160, 780), borderMode=cv2.BORDER_REPLICATE)
+    seen = ((150, 120), (1010, 60), (1060, 700), (90, 640))
+    return photographed(card, seen, (1160, 780), rng)
+
+
+def card(texts: tuple[str, ...], rng: np.random.Generator) -> draw.Floats:
+    """A card with labels printed beside its boxes."""
+    sheet = draw.paper((1400, 660), (250, 249, 245), rng)
+    words = np.zeros(sheet.shape[:2], np.uint8)
+    font, size, thick = cv2.FONT_HERSHEY_SIMPLEX, 1.1, 3
+    for (label, left, top, wide, high), text in zip(BOXES, texts, strict=True):
+        cv2.rectangle(sheet, (left, top), (left + wide, top + high), PRINT, 3)
+        (long, _), _ = cv2.getTextSize(label, font, size, thick)
+        place = (left - long - 20, top + 74)
+        cv2.putText(words, label, place, font, size, 255, thick, cv2.LINE_AA)
+        write(sheet, text, (left, top, wide, high), rng)
+    return np.asarray(sheet + (np.array(PRINT) - sheet) * (words[..., None] / 255))
+
+
+def photographed(
+    card: draw.Floats,
+    seen: Sequence[tuple[int, int]],
+    size: tuple[int, int],
+    rng: np.random.Generator,
+) -> draw.Floats:
+    """A card as it lies on a dark desk, its corners where they are seen from aside."""
+    height, width = card.shape[:2]
+    corners = np.array([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+    desk = draw.paper(size, (62, 46, 38), rng, grain=6)
+    matrix = cv2.getPerspectiveTransform(corners, np.array(seen, np.float32))
+    inside = cv2.warpPerspective(np.ones((height, width)), matrix, size)
+    photo = cv2.warpPerspective(card, matrix, size, borderMode=cv2.BORDER_REPLICATE)
     photo = desk + (photo - desk) * inside[..., None]
     photo = draw.shade(photo, 0.72, 0.6)
     return np.asarray(photo + rng.normal(0, 2.5, photo.shape))
@@ -120,6 +161,16 @@ def main() -> None:
     photo = cv2.GaussianBlur(readings(np.random.default_rng(4)), (0, 0), 0.8)
     draw.picture(photo).save(FOLDER / "readings.jpg", quality=80)
     beside(FOLDER / "readings.jpg", ROOT / "docs" / "form.png")
+    CARDS.mkdir(exist_ok=True)
+    rng = np.random.default_rng(5)
+    blank = card(("",) * len(BOXES), rng)
+    draw.picture(blank.mean(axis=2)).save(CARDS / "blank.jpg", quality=80)
+    turned = card(FILLED["flat-12"], rng)[::-1, ::-1]
+    draw.picture(turned.mean(axis=2)).save(CARDS / "flat-12.jpg", quality=80)
+    seen = ((190, 180), (1380, 110), (1450, 760), (110, 790))
+    photo = photographed(card(FILLED["flat-7"], rng), seen, (1560, 880), rng)
+    photo = cv2.GaussianBlur(photo, (0, 0), 0.8)
+    draw.picture(photo).save(CARDS / "flat-7.jpg", quality=80)
 
 
 if __name__ == "__main__":

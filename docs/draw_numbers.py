@@ -2,8 +2,8 @@
 
     python docs/draw_numbers.py
 
-They are a temperature on ruled paper, a meter's reading on a card in shadow, a mark in pencil, and a
-student's number in boxes; drawn from pen strokes, as the samples are.
+They are a temperature on ruled paper, a meter's reading on a card in shadow, a mark in pencil, and
+a student's number in boxes; drawn from pen strokes, as the samples are.
 """
 
 from __future__ import annotations

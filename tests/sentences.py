@@ -53,6 +53,7 @@ PARTS = {
     "_hint",
     "_login_problem",
     "_network_problem",
+    "_no_match",
     "_serve",
     "_suggestion",
     "_store_error",

@@ -26,6 +26,7 @@ RUN = "serve"  # what a run has read that the server stores
 _OF_RUNS = (
     *("paths", "save_normalized", "cluster", "format", "output", "top_k", "labels", "report"),
     *("sort_into", "move", "hard_links", "resume", "runs", "show", "dry_run"),
+    "make_template",
 )
 
 
@@ -40,7 +41,8 @@ def serve(arguments: argparse.Namespace, settings: Settings, messages: Console) 
     _check_alone(arguments)
     if settings.detection.read == "form":
         raise ServeError(
-            "--serve shows pictures of one digit or number, and not forms: leave out --read form."
+            "--serve shows pictures of one digit or number, and not forms: leave out --read form or"
+            " --template."
         )
     model = load_model(settings.model.path, notice=messages.print)
     if settings.detection.read == "number":

@@ -22,6 +22,7 @@ from digit_classification.network.model_file import Model
 from digit_classification.parallel import in_batches, map_in_parts
 from digit_classification.pictures import images
 from digit_classification.pictures.decode import LONGEST, LONGEST_FORM, Limits
+from digit_classification.pictures.forms.template import Template, template_of
 from digit_classification.pictures.prepare import (
     Prepared,
     crashed,
@@ -49,10 +50,14 @@ class ReadingOptions:
     with_pixels: bool = False  # those that the network saw
     read: Literal["digit", "number", "form"] = "digit"
     constraint: str | None = None  # a regular expression that numbers fit
+    template: Template | None = None  # of forms that return
 
     @classmethod
     def of(cls, settings: Settings, **wanted: bool) -> ReadingOptions:
-        """Return those of `settings`, with thumbnails or pixels if they are `wanted`."""
+        """Return those of `settings`, with thumbnails or pixels if they are `wanted`.
+
+        Raises TemplateError if the template that they name cannot be used.
+        """
         detection = settings.detection
         return cls(
             invert=detection.invert,
@@ -61,6 +66,7 @@ class ReadingOptions:
             batch_size=detection.batch_size,
             read=detection.read,
             constraint=detection.constraint,
+            template=template_of(settings),
             **wanted,
         )
 
@@ -186,6 +192,7 @@ def _read_forms(
                 invert=options.invert,
                 min_confidence=options.min_confidence,
                 constraint=options.constraint,
+                template=options.template,
             )
         )
         if enough():

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from digit_classification import __version__
 from digit_classification.detection.sorting import Sorter
 from digit_classification.network.model_file import Model
+from digit_classification.pictures.forms.template import template_of
 from digit_classification.pictures.sources import Source
 from digit_classification.results.errors import DatabaseError
 from digit_classification.results.opening import Database
@@ -24,9 +25,14 @@ LOOKUP = 500  # pictures that a resumed run looks up in the database at a time
 def run_settings(
     settings: Settings, sort_into: str | None, *, move: bool = False, hard_links: bool = False
 ) -> dict[str, Any]:
-    """Return what a run records of its settings: all that must be the same when it is resumed."""
+    """Return what a run records of its settings: all that must be the same when it is resumed.
+
+    Raises TemplateError if the template that they name cannot be used.
+    """
+    template = template_of(settings)
     return {
         **settings.model_dump(mode="json", include={"detection"}),
+        "template": None if template is None else template.recorded,
         "sort_into": sort_into,
         "move": move,
         "hard_links": hard_links,
@@ -42,6 +48,11 @@ def reads_numbers(run: Run) -> bool:
 def reads_forms(run: Run) -> bool:
     """Whether a stored run looked for forms in its pictures."""
     return run.info.settings.get("detection", {}).get("read") == "form"
+
+
+def fields_of(info: RunInfo) -> list[str]:
+    """Return the fields of the template that a run reads its forms with; none without one."""
+    return list((info.settings.get("template") or {}).get("fields", ()))
 
 
 def with_names(
@@ -108,6 +119,9 @@ class Session:
             else:
                 self.run_id = self._resume.info.id
                 self._database.reopen_run(self.run_id)
+            fields = fields_of(self._info if self._resume is None else self._resume.info)
+            if fields and self._database.rows_can_change:
+                self._database.show_forms(fields)
         self.is_open = True
 
     def _close(

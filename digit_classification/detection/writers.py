@@ -23,7 +23,7 @@ SUFFIXES = {
 }
 COLUMNS = ("path", "digit", "confidence", "status", "reason")
 BOX = ("left", "top", "width", "height")  # of a sign of a number, or of a cell
-CELL = ("page", "row", "column", *BOX)
+CELL = ("page", "row", "column", *BOX, "field")
 
 # What --runs lists of each run.
 COUNTS = ("images", "ok", "uncertain", "rejected", "errors")
@@ -99,7 +99,7 @@ def ranked(result: Result, top_k: int) -> list[tuple[int, float]]:
 def as_text(result: Result, top_k: int = 1, *, with_path: bool = True) -> str:
     """Return one line: `scans/7.png: 7 99.8%`, or why there is no digit or number.
 
-    Of a form: `scans/form.png: row 2, column 3: 47 99.1%`.
+    Of a form: `scans/form.png: row 2, column 3: 47 99.1%`, or `scans/form.png: total: 47 99.1%`.
     """
     if result.corrected_at is not None:
         text = f"{result.text} ({result.reason})"
@@ -122,7 +122,8 @@ def _place(cell: StoredCell) -> str:
     page = f"page {cell.page}"
     if not cell.row:  # the whole page
         return page
-    return f"{'' if cell.page == 1 else f'{page}, '}row {cell.row}, column {cell.column}"
+    place = cell.field or f"row {cell.row}, column {cell.column}"
+    return place if cell.page == 1 else f"{page}, {place}"
 
 
 def _csv_row(result: Result, top_k: int) -> list[str]:
@@ -143,7 +144,7 @@ def _csv_cell(result: Result) -> list[str]:
     if cell is None:
         return [""] * len(CELL)
     box = (f"{getattr(cell, name):.6f}" for name in BOX)
-    return [str(cell.page), str(cell.row), str(cell.column), *box]
+    return [str(cell.page), str(cell.row), str(cell.column), *box, cell.field or ""]
 
 
 def is_earlier_output(path: Path) -> bool:
@@ -214,9 +215,10 @@ def json_record(
 def _json_cell(result: Result) -> dict[str, object]:
     cell = result.cell
     if cell is None:
-        return {"page": None, "row": None, "column": None, "box": None}
+        return dict.fromkeys(("page", "row", "column", "box", "field"))
     box = {name: getattr(cell, name) for name in BOX}
-    return {"page": cell.page, "row": cell.row, "column": cell.column, "box": box}
+    place = {"page": cell.page, "row": cell.row, "column": cell.column}
+    return {**place, "box": box, "field": cell.field}
 
 
 def _json_number(result: Result) -> dict[str, object]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -10,6 +11,8 @@ import numpy as np
 from digit_classification.network.judge import Judge, ReadingNetwork
 from digit_classification.network.number import NO_NUMBER, NumberReading, read_numbers
 from digit_classification.pictures.forms import Cell, find_cells, turned
+from digit_classification.pictures.forms.fields import find_fields
+from digit_classification.pictures.forms.template import Template, TemplateField
 from digit_classification.pictures.images import BLANK, Invert
 from digit_classification.pictures.proposals.regions import DESK
 
@@ -31,6 +34,7 @@ class FormCell:
         reading: what stands there; of an empty cell with the rejection `blank image`. The boxes of
             its digits are in shares of the picture, too.
         page: of a file with several, from 1.
+        field: the name that a template gives it, or None without one.
     """
 
     row: int
@@ -38,6 +42,20 @@ class FormCell:
     box: tuple[float, float, float, float]
     reading: NumberReading
     page: int = 1
+    field: str | None = None
+
+
+@dataclass(frozen=True)
+class FilledForm:
+    """The fields of a form that returns, as read; none if the page does not match its template.
+
+    Attributes:
+        cells: a field each, in the order of the template.
+        met: how many of the template's cells were found on the page.
+    """
+
+    cells: list[FormCell]
+    met: int
 
 
 def read_forms(
@@ -59,19 +77,25 @@ def read_forms(
         readings = _read(filled, network, judge, constraint)
         if filled and _mean(readings) < _CONVINCING:
             cells, readings = _turned(cells, readings, network, judge, constraint)
-        found = iter(readings)
-        forms.append(
-            [
-                FormCell(
-                    cell.row,
-                    cell.column,
-                    cell.box,
-                    BLANK_CELL if cell.image is None else _placed(next(found), cell),
-                )
-                for cell in cells
-            ]
-        )
+        forms.append(_form_cells(cells, readings))
     return forms
+
+
+def _form_cells(
+    cells: Sequence[Cell], readings: Sequence[NumberReading], names: Sequence[str] | None = None
+) -> list[FormCell]:
+    """Return cells with what is read in those of them that are not empty, in order."""
+    found = iter(readings)
+    return [
+        FormCell(
+            cell.row,
+            cell.column,
+            cell.box,
+            BLANK_CELL if cell.image is None else _placed(next(found), cell),
+            field=None if names is None else names[number],
+        )
+        for number, cell in enumerate(cells)
+    ]
 
 
 def _read(
@@ -83,6 +107,55 @@ def _read(
 
 def _mean(readings: Sequence[NumberReading]) -> float:
     return sum(reading.confidence or 0.0 for reading in readings) / max(1, len(readings))
+
+
+def read_fields(
+    greys: Sequence[np.ndarray],
+    invert: Invert,
+    network: ReadingNetwork,
+    judge: Judge | None,
+    template: Template,
+) -> list[FilledForm]:
+    """Read the fields of the form that each grey picture, (h, w) uint8, shows.
+
+    Arguments as of `read_numbers`; each field has a constraint of its own.
+    """
+    forms = []
+    for grey in greys:
+        fields = find_fields(grey, invert, template)
+        best: tuple[list[Cell], list[NumberReading]] = [], []
+        most = -_BETTER
+        for cells in fields.ways:
+            readings = _read_each(cells, template.fields, network, judge)
+            mean = _mean(readings)
+            if mean >= most + _BETTER:
+                best, most = (cells, readings), mean
+            if not readings or mean >= _CONVINCING:  # else the page may lie otherwise
+                break
+        forms.append(FilledForm(_form_cells(*best, template.names), fields.met))
+    return forms
+
+
+def _read_each(
+    cells: Sequence[Cell],
+    fields: Sequence[TemplateField],
+    network: ReadingNetwork,
+    judge: Judge | None,
+) -> list[NumberReading]:
+    """Return what is read in the cells that are not empty, those of one constraint at once."""
+    filled = [
+        (cell, field.pattern)
+        for cell, field in zip(cells, fields, strict=True)
+        if cell.image is not None
+    ]
+    alike: defaultdict[str | None, list[int]] = defaultdict(list)
+    for number, (_, pattern) in enumerate(filled):
+        alike[pattern].append(number)
+    readings: dict[int, NumberReading] = {}
+    for pattern, numbers in alike.items():
+        some = _read([filled[number][0] for number in numbers], network, judge, pattern)
+        readings |= dict(zip(numbers, some, strict=True))
+    return [readings[number] for number in range(len(filled))]
 
 
 def _turned(

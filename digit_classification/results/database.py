@@ -14,9 +14,9 @@ r"""The results database: SQL that SQLite, MySQL and MariaDB share.
 Tables: `classified_images`, one row per image of a run, which keeps the columns of the ancestor
 program's table of that name; `classified_digits`, one row per sign of a number (`digits.py`);
 `classification_runs`, one row per run; `corrected_images`, one row per correction
-(`corrections.py`); `schema_migrations`. Times are UTC, except in rows that the ancestor wrote. A
-run and the SHA-256 of an image's path make a row unique, so that a batch whose commit was cut off
-can be sent again.
+(`corrections.py`); `schema_migrations`. The view `forms` shows the fields of forms (`forms.py`).
+Times are UTC, except in rows that the ancestor wrote. A run and the SHA-256 of an image's path make
+a row unique, so that a batch whose commit was cut off can be sent again.
 
 Names that are not valid Unicode are stored with each undecodable byte escaped, `\xff` for the byte
 255 (as Python's "backslashreplace"), and each lone surrogate as `\ud800`; `path_key` tells such a
@@ -39,7 +39,8 @@ from digit_classification.results.digits import (
     stored_images,
 )
 from digit_classification.results.errors import DatabaseError, until_available
-from digit_classification.results.mysql_server import VALID_URLS, MySQLServer
+from digit_classification.results.forms import make_view, show_forms
+from digit_classification.results.mysql.server import VALID_URLS, MySQLServer
 from digit_classification.results.records import (
     RUN_COLUMNS,
     Result,
@@ -123,7 +124,7 @@ class ResultsDatabase:
 
             store: Store = SQLiteStore(sqlite_path(url), read_only)
         elif kind == kind_of(MYSQL):
-            from digit_classification.results.mysql import MySQLStore
+            from digit_classification.results.mysql.store import MySQLStore
 
             server = MySQLServer.parse(url, password, option_file, tls_ca, tls_required)
             store = MySQLStore(server, read_only)
@@ -156,7 +157,7 @@ class ResultsDatabase:
 
             check_sqlite(sqlite_path(url))
         elif kind == kind_of(MYSQL):
-            from digit_classification.results.mysql import check_mysql
+            from digit_classification.results.mysql.store import check_mysql
 
             check_mysql(MySQLServer.parse(url, password, option_file, tls_ca, tls_required))
         else:
@@ -206,6 +207,17 @@ class ResultsDatabase:
             ),
             write=True,
         )
+
+    def show_forms(self, fields: Sequence[str]) -> None:
+        """Make the view `forms`, which has a column for each field, as `forms.py` says.
+
+        If that cannot be, it says so to `notice`, and raises nothing.
+        """
+
+        def make() -> None:
+            self._transact(lambda cursor: make_view(self._store, cursor, fields), write=True)
+
+        show_forms(make, self._notice)
 
     def add(self, run_id: str, rows: Sequence[Result], part: int | None = None) -> int:
         """Store the results of a run in one transaction: all of them or none.

@@ -36,16 +36,11 @@ RESULT_COLUMNS = (
     *PROBABILITY_COLUMNS,
     "number",
     *CELL_COLUMNS,
+    "field",
 )
 # Of `classified_digits`, which has a row for each sign of a number, beside the run's identity and
 # the picture's `path_key`.
-DIGIT_COLUMNS = (
-    "position",
-    "text",
-    *BOX_COLUMNS,
-    "confidence",
-    *PROBABILITY_COLUMNS,
-)
+DIGIT_COLUMNS = ("position", "text", *BOX_COLUMNS, "confidence", *PROBABILITY_COLUMNS)
 LONGEST_NUMBER = 64  # signs; longer than any that people write in one piece (an IBAN has 34)
 # Of `classification_runs`, in a database of SQL, before those that are filled in at its end.
 RUN_COLUMNS = (
@@ -92,6 +87,7 @@ class StoredCell:
         number: among the cells of its file, page by page and row by row, from 1.
         row, column: its place on the page, from 1; 0 of a page that has no cells.
         left, top, width, height: its box, in shares of the page's width and height, 0 to 1.
+        field: the name that a template gives it, or None without one.
     """
 
     page: int
@@ -102,6 +98,7 @@ class StoredCell:
     top: float
     width: float
     height: float
+    field: str | None = None
 
 
 @dataclass(frozen=True)
@@ -225,9 +222,9 @@ def result_values(timestamp: datetime | str, row: Result) -> tuple[Any, ...]:
 
 def _cell_values(cell: StoredCell | None) -> tuple[Any, ...]:
     if cell is None:
-        return (None,) * len(CELL_COLUMNS)
+        return (None,) * (len(CELL_COLUMNS) + 1)
     box = (cell.left, cell.top, cell.width, cell.height)
-    return (cell.page, cell.number, cell.row, cell.column, *map(float, box))
+    return (cell.page, cell.number, cell.row, cell.column, *map(float, box), cell.field)
 
 
 def digit_values(digit: StoredDigit) -> tuple[Any, ...]:
@@ -282,7 +279,7 @@ def stored_result(
         number=number,
         digits=tuple(digits),
         corrected_at=None if corrected_at is None else str(corrected_at),
-        cell=None if None in cell else StoredCell(*cell),
+        cell=None if None in cell[: len(CELL_COLUMNS)] else StoredCell(*cell),
     )
 
 

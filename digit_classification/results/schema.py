@@ -10,8 +10,9 @@ from digit_classification.results.errors import DatabaseError
 from digit_classification.results.records import now, text_time
 
 # Migration 1 is the ancestor's table, 2 adds the runs and what traces a row, 3 where its copy is,
-# 4 what is read of numbers, 5 what a person corrected, 6 where on a form numbers stand.
-SCHEMA_VERSION = 6
+# 4 what is read of numbers, 5 what a person corrected, 6 where on a form numbers stand,
+# 7 in which field.
+SCHEMA_VERSION = 7
 _ANCESTOR_COLUMNS = ("id", "digit", "confidence", "timestamp", "folder_name", "file_name")
 
 
@@ -36,8 +37,14 @@ class Store(Protocol):
     def has_table(self, cursor: Any, name: str) -> bool:
         """Whether the database holds that table."""
 
-    def image_columns(self, cursor: Any) -> Sequence[str]:
-        """The columns of classified_images, in lower case."""
+    def columns_of(self, cursor: Any, table: str) -> Sequence[str]:
+        """The columns of a table or view, in lower case; none if it is not there."""
+
+    def quoted(self, name: str) -> str:
+        """A name of a column as a quoted identifier."""
+
+    def replace_view(self, cursor: Any, name: str, select: str) -> None:
+        """Make a view of what `select` selects, or put it in the place of the one of that name."""
 
     def migrating(self) -> AbstractContextManager[Any]:
         """A cursor, while no other process migrates this database."""
@@ -80,7 +87,7 @@ def check_schema(store: Store) -> int:
     with store.transaction() as cursor:
         found = _schema_version(store, cursor)
         if not found and store.has_table(cursor, "classified_images"):
-            check_ancestor_columns(store.url, store.image_columns(cursor))
+            check_ancestor_columns(store.url, store.columns_of(cursor, "classified_images"))
     if found > SCHEMA_VERSION:
         raise DatabaseError(
             f"Database {store.url}: its schema version {found} is newer than"

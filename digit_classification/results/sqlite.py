@@ -167,8 +167,16 @@ class SQLiteStore:
         cursor.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,))
         return bool(cursor.fetchall())
 
-    def image_columns(self, cursor: sqlite3.Cursor) -> list[str]:
-        return [name.lower() for _, name, *_ in _table_info(cursor)]
+    def columns_of(self, cursor: sqlite3.Cursor, table: str) -> list[str]:
+        cursor.execute("SELECT lower(name) FROM pragma_table_info(?)", (table,))
+        return [name for (name,) in cursor.fetchall()]
+
+    def quoted(self, name: str) -> str:
+        return _quote(name)
+
+    def replace_view(self, cursor: sqlite3.Cursor, name: str, select: str) -> None:
+        cursor.execute(f"DROP VIEW IF EXISTS {name}")
+        cursor.execute(f"CREATE VIEW {name} AS {select}")
 
     def migrating(self) -> AbstractContextManager[sqlite3.Cursor]:
         return self.transaction(write=True)
@@ -187,13 +195,15 @@ class SQLiteStore:
         elif number == 5:
             self._add_image_column(cursor, "corrected_at DATETIME")
             cursor.execute(corrections.SQLITE_TABLE)
-        else:
+        elif number == 6:
             for name in CELL_COLUMNS:
                 type_ = "DOUBLE" if name in BOX_COLUMNS else "INT"
                 self._add_image_column(cursor, f"{name} {type_}")
+        else:
+            self._add_image_column(cursor, "field TEXT")
 
     def _add_image_column(self, cursor: sqlite3.Cursor, column: str) -> None:
-        if column.split()[0] not in self.image_columns(cursor):
+        if column.split()[0] not in self.columns_of(cursor, "classified_images"):
             cursor.execute(f"ALTER TABLE classified_images ADD COLUMN {column}")
 
     def _extend_images_table(self, cursor: sqlite3.Cursor) -> None:

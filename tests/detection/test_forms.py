@@ -134,10 +134,10 @@ scans/small.png: row 2, column 1: rejected: blank image
 scans/small.png: row 2, column 2: 15 96.9%
 """
 CSV = """\
-path,digit,confidence,status,reason,number,page,row,column,left,top,width,height
-scans/small.png,8,0.968750,ok,,8,1,1,2,0.500000,0.125000,0.250000,0.125000
-scans/small.png,,,rejected,blank image,,1,2,1,0.250000,0.250000,0.250000,0.125000
-scans/small.png,,0.968750,ok,,15,1,2,2,0.500000,0.250000,0.250000,0.125000
+path,digit,confidence,status,reason,number,page,row,column,left,top,width,height,field
+scans/small.png,8,0.968750,ok,,8,1,1,2,0.500000,0.125000,0.250000,0.125000,
+scans/small.png,,,rejected,blank image,,1,2,1,0.250000,0.250000,0.250000,0.125000,
+scans/small.png,,0.968750,ok,,15,1,2,2,0.500000,0.250000,0.250000,0.125000,
 """
 TABLE = """\
 ,12

@@ -25,7 +25,7 @@ from digit_classification.commands.train import options
 from digit_classification.config import load_settings
 from digit_classification.results.corrections import Correction
 from digit_classification.results.database import ResultsDatabase
-from digit_classification.results.records import Result, RunInfo, StoredDigit
+from digit_classification.results.records import Result, RunInfo, StoredCell, StoredDigit
 from digit_classification.settings import FIELDS, config_text
 from tests.conftest import PASSWORD_VARIABLE, execute_on_mysql, mysql_database
 from tests.documents import (
@@ -66,7 +66,7 @@ def office(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Path:
         shutil.copy(ROOT / script, office)
     (office / "docs").mkdir()
     shutil.copy(ROOT / "docs/draw_photos.py", office / "docs")
-    for pictures in ("forms", "numbers"):
+    for pictures in ("cards", "forms", "numbers"):
         shutil.copytree(ROOT / "docs" / pictures, office / "docs" / pictures)
     write_dataset(office / "scans", per_class=1, first_seed=900)
     write_dataset(office / "others_digits", per_class=3, first_seed=800)
@@ -255,6 +255,7 @@ def test_the_names_on_the_page_for_python_can_be_imported() -> None:
 
 RUNS = ["20261122-185500-a3f9cd21b", "20261122-185501-a3f9cd21b"]
 NUMBERS = "20261122-185459-a3f9cd21b"  # a run of them, before the others
+FORMS = "20261122-185458-a3f9cd21b"  # likewise
 
 
 @pytest.fixture
@@ -281,9 +282,18 @@ def filled(database_url: str) -> str:
         Result("n/17.png", "uncertain", None, 0.25, number="17", digits=tuple(signs)),
         Result("n/1.png", "ok", 1, 0.875, None, sure, number="1", digits=(signs[0],)),
     ]
+    form = [
+        Result("f/1.png", "ok", None, 0.875, number=number, cell=StoredCell(1, *place, *box, field))
+        for number, place, box, field in (
+            ("1984", (1, 1, 1), (0.25, 0.25, 0.5, 0.125), "water"),
+            ("2001", (2, 2, 1), (0.25, 0.5, 0.5, 0.125), "power"),
+        )
+    ]
     password = os.environ.get(PASSWORD_VARIABLE)
     with ResultsDatabase.open(database_url, password=password) as database:
-        for run_id, batch in zip((NUMBERS, *RUNS), [numbers, rows, [other]], strict=True):
+        database.show_forms(["water", "power"])
+        batches = [form, numbers, rows, [other]]
+        for run_id, batch in zip((FORMS, NUMBERS, *RUNS), batches, strict=True):
             info = RunInfo(["a"], "m.keras", id=run_id)
             database.add(database.start_run(info), batch)
             database.finish_run(info.id, "finished")
@@ -356,7 +366,10 @@ ANSWERS: dict[str, list[tuple[object, ...]]] = {
         ("n/17.png", "17"),
         ("n/1.png", "1"),
     ],
+    "What stands in the fields `water` and `power` of each form?": [("f/1.png", 1, "1984", "2001")],
     "Only the newest result of each picture:": [
+        ("f/1.png", None, 0.875, "ok"),
+        ("f/1.png", None, 0.875, "ok"),
         ("n/17.png", None, 0.25, "uncertain"),
         ("n/1.png", 1, 0.875, "ok"),
         ("a/copy.png", 7, 0.875, "ok"),

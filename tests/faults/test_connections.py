@@ -17,9 +17,10 @@ from pathlib import Path
 import pytest
 
 from digit_classification.results import errors as database_errors
-from digit_classification.results import mysql, sqlite
+from digit_classification.results import sqlite
 from digit_classification.results.database import ResultsDatabase
 from digit_classification.results.errors import DatabaseError
+from digit_classification.results.mysql import store as mysql
 from digit_classification.results.records import Result, RunInfo, StoredDigit, path_key
 from digit_classification_detector import main
 from tests.conftest import (

@@ -64,7 +64,8 @@ def cell(place: int, text: str | None, path: str = "scans/form.png") -> Result:
     row, column = (place + 1) // 2, 2 - place % 2
     reason = "blank image" if text is None else None
     confidence = None if text is None else 0.875
-    where = StoredCell(1, place, row, column, 0.5 * column - 0.5, 0.1 * row, 0.5, 0.1)
+    field = "total" if place == 4 else None
+    where = StoredCell(1, place, row, column, 0.5 * column - 0.5, 0.1 * row, 0.5, 0.1, field)
     return number(text, path, cell=where, reason=reason, confidence=confidence)
 
 
@@ -262,7 +263,7 @@ def make_older(url: str, version: int, monkeypatch: pytest.MonkeyPatch) -> None:
     execute(url, f"INSERT INTO classified_images ({columns}) VALUES ({values})")
 
 
-@pytest.mark.parametrize("version", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("version", [1, 2, 3, 4, 5, 6])
 def test_an_older_database_takes_numbers(
     database_url: str, version: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -274,7 +275,7 @@ def test_an_older_database_takes_numbers(
         assert (old.digit, old.confidence, old.number, old.digits) == (7, 0.5, None, ())
         assert old.run_id == ("old" if version > 1 else None)
     applied = execute(database_url, "SELECT version FROM schema_migrations")
-    assert applied == [(1,), (2,), (3,), (4,), (5,), (6,)]
+    assert applied == [(number,) for number in range(1, 8)]
 
 
 def test_an_older_part_of_a_dataset_has_no_numbers(
@@ -288,7 +289,7 @@ def test_an_older_part_of_a_dataset_has_no_numbers(
         (part,) = tmp_path.glob("run_id=run/part-*.parquet")
         whole = parquet.ParquetFile(part).read()
         assert whole.column_names == [*RESULT_COLUMNS, parquet_files.DIGITS]
-        parquet.write_table(whole.drop_columns(["number", *CELL_COLUMNS, "digits"]), part)
+        parquet.write_table(whole.drop_columns(["number", *CELL_COLUMNS, "field", "digits"]), part)
         database.add("run", ROWS)
         assert [row.as_result() for row in database.rows("run")] == [old, *ROWS]
     assert pyarrow.types.is_list(whole.schema.field("digits").type)

@@ -33,6 +33,7 @@ NO_DATA = {
     "_quote(name)",
     "change",  # ADD or MODIFY
     "column",
+    "columns",  # of a view, named by the fields of a template: quoted
     "definition",  # of a column, as the module has it
     "found[name]",
     "key",
@@ -40,7 +41,9 @@ NO_DATA = {
     "names",
     "places",
     "quote(name)",
+    "select",  # what a view shows, composed in forms.py
     "table",
+    "wanted",  # fields of a template, quoted
 }
 
 

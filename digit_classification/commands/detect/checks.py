@@ -48,6 +48,7 @@ def check_destinations(
         {
             "--model": settings.model.path,
             "--config": arguments.config,
+            "--template": settings.detection.template,
             "--apply-corrections": arguments.apply_corrections,
         },
         new_folders=() if resumed else ("--save-normalized",),

@@ -27,7 +27,7 @@ from digit_classification.config import SettingsError
 from digit_classification.detection.corrections import read_stored_corrections, user_name
 from digit_classification.detection.destinations import DestinationError
 from digit_classification.detection.named_runs import named_run
-from digit_classification.detection.session import reads_forms, reads_numbers
+from digit_classification.detection.session import fields_of, reads_forms, reads_numbers
 from digit_classification.detection.summary import NAMED
 from digit_classification.detection.truth import Score, read_truth
 from digit_classification.detection.writers import COUNTS, RUN_COLUMNS, TextStream
@@ -48,7 +48,7 @@ NOT_WITH_CORRECTIONS = {
     **{
         option: f"--{option.replace('_', '-')}"
         for option in (
-            *("show", "runs", "resume", "report", "labels", "top_k"),
+            *("show", "runs", "resume", "report", "labels", "top_k", "make_template"),
             *("sort_into", "move", "hard_links", "save_normalized", "cluster"),
         )
     },
@@ -93,7 +93,14 @@ def _show(
         None if arguments.labels is None else Score(read_truth(arguments.labels, numbers=numbers))
     )
     lines = wants_lines(arguments) or not (arguments.report or score)
-    write = open_lines(arguments, stack, lines=lines, numbers=numbers or forms, cells=forms)
+    write = open_lines(
+        arguments,
+        stack,
+        lines=lines,
+        numbers=numbers or forms,
+        cells=forms,
+        fields=fields_of(run.info),
+    )
     if score is not None or lines:
         messages.print(f"Run {run.info.id}, {run.state}, of {_sources(run.info.sources)}")
         for row in database.rows(run.info.id):

@@ -18,6 +18,7 @@ from digit_classification.detection.sorting import SortingError
 from digit_classification.detection.truth import LabelsError
 from digit_classification.files import PlaceError
 from digit_classification.network.model_file import ModelError
+from digit_classification.pictures.forms.template import TemplateError
 from digit_classification.pictures.sources import SourceError
 from digit_classification.reports.review import ReviewError
 from digit_classification.results.errors import DatabaseError
@@ -38,6 +39,7 @@ USER_ERRORS = (
     SettingsError,
     SortingError,
     SourceError,
+    TemplateError,
     UnknownRun,
 )
 CLOSED_PIPE = 141  # the exit status: 128 and SIGPIPE, as shells know it of other programs

@@ -44,6 +44,7 @@ def build_parser() -> CommandLine:
     add_setting(reading, "--model", "model.path", metavar="FILE")
     add_setting(reading, "--read", "detection.read", metavar="digit|number|form")
     add_setting(reading, "--constraint", "detection.constraint", metavar="REGEX")
+    add_setting(reading, "--template", "detection.template", type=Path, metavar="FILE")
     add_setting(reading, "--min-confidence", "detection.min_confidence", metavar="SHARE")
     add_setting(reading, "--invert", "detection.invert", metavar="auto|always|never")
     add_setting(reading, "--workers", "detection.workers", metavar="N")
@@ -57,6 +58,13 @@ def build_parser() -> CommandLine:
         "--cluster",
         metavar="ADDRESS|local",
         help="read on the Ray cluster whose head is at ADDRESS, or on one that is started here",
+    )
+    reading.add_argument(
+        "--make-template",
+        type=Path,
+        metavar="PICTURE",
+        help="write a template of the form in PICTURE, with all its cells as fields, to the file "
+        "of --output, or one beside you called like the picture; read nothing",
     )
     results = parser.add_group(
         "results", example="scans/ --database none --format jsonl --output -"

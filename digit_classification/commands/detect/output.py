@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -44,10 +44,12 @@ def open_lines(
     or_end: bool = True,
     numbers: bool = False,
     cells: bool = False,
+    fields: Sequence[str] = (),
 ) -> Callable[[Result], None]:
     """Return what is done with each result: written, with `lines` or if the user asks for it.
 
-    Results are of digits, or of `numbers`, which may stand in `cells` of forms.
+    Results are of digits, or of `numbers`, which may stand in `cells` of forms, or in the `fields`
+    of a template.
 
     If whoever reads standard output goes away, the results are dropped; with `or_end`, writing
     raises BrokenPipeError.
@@ -58,10 +60,10 @@ def open_lines(
         return lambda result: None
     format_name = line_format(arguments)
     if format_name == "xlsx":
-        return stack.enter_context(WorkbookTables(Path(arguments.output))).add
+        return stack.enter_context(WorkbookTables(Path(arguments.output), fields)).add
     stream = output_stream(arguments.output, stack, or_end=or_end)
     if format_name == "table":
-        return stack.enter_context(CsvTables(stream)).add
+        return stack.enter_context(CsvTables(stream, fields)).add
     return make_writer(
         format_name,
         stream,

@@ -22,6 +22,7 @@ from digit_classification.detection.truth import read_truth
 from digit_classification.names import printable
 from digit_classification.network.default_model import model_to_read
 from digit_classification.network.model_file import load_model
+from digit_classification.pictures.forms.template import template_of
 from digit_classification.pictures.sources import find_sources
 from digit_classification.pictures.standard_input import read_stdin
 from digit_classification.results.opening import check_database, opened_database
@@ -83,8 +84,11 @@ def print_plan(
 
 def _what_is_read(settings: Settings) -> Iterator[str]:
     """Yield what pictures are read as, unless it is the usual."""
-    read = settings.detection.read
-    if read != "digit":
+    read, template = settings.detection.read, template_of(settings)
+    if template is not None:
+        path = settings.detection.template
+        yield f"  read {len(template.fields):,} fields of each form, as {path} says"
+    elif read != "digit":
         constraint = settings.detection.constraint
         yield f"  read a number in each{' cell of the forms' if read == 'form' else ''}" + (
             "" if constraint is None else f", one that fits {printable(constraint)}"

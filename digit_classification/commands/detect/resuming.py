@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from digit_classification.commands.detect.paths import expand_again
@@ -16,8 +16,8 @@ from digit_classification.results.opening import Database
 from digit_classification.results.records import Run
 from digit_classification.settings import FIELDS, Settings
 
-# They change how fast a run is, not what it finds.
-FREE_SETTINGS = frozenset({"detection.batch_size", "detection.workers"})
+# They change how fast a run is, not what it finds; of a template counts what it says, not its path.
+FREE_SETTINGS = frozenset({"detection.batch_size", "detection.workers", "detection.template"})
 
 
 class ResumeError(Exception):
@@ -90,6 +90,11 @@ def _check_same(
             f" SHA-256 {(run.info.model_sha256 or 'unknown')[:12]}…, not"
             f" {(model_sha256 or 'unknown')[:12]}…: name that one with --model, {new}."
         )
+    known, named = _template(run.info.settings), _template(settings)
+    if known != named:
+        raise ResumeError(
+            f"Run {run.info.id} was started with {known}, and not with {named}: set it back, {new}."
+        )
     # A run from before there was a setting went as that setting's default has it.
     defaults = {key: field.default for key, field in FIELDS.items()}
     before, after = defaults | _flat(run.info.settings), _flat(settings)
@@ -115,6 +120,12 @@ def _flat(settings: Any, prefix: str = "") -> dict[str, Any]:
     return flat
 
 
+def _template(settings: Mapping[str, Any]) -> str:
+    """Return what a run's settings say of its template: not where it is, but what is in it."""
+    template = settings.get("template")
+    return f"the template of SHA-256 {template['sha256'][:12]}…" if template else "no template"
+
+
 def _shown(value: object) -> str:
     return printable(str(value)) if value is not None else "none"
 
@@ -128,23 +139,27 @@ def command_to_go_on(
     """
     if session is None or session.run_id is None or not session.stopped:
         return None
+    words = sys.argv[1:] if argv is None else argv
+    return resume_command(session.run_id, program(script, argv), words, arguments.resume)
+
+
+def program(script: str, argv: list[str] | None) -> list[str]:
+    """Return the words that start this program, or `script`'s `main(argv)`, as it was called."""
     if argv is not None:
-        return resume_command(session.run_id, [sys.executable, script], argv, arguments.resume)
-    words = sys.argv[1:]
-    program = sys.orig_argv[: len(sys.orig_argv) - len(words)]  # python, as it was called
-    return resume_command(session.run_id, program, words, arguments.resume)
+        return [sys.executable, script]
+    return sys.orig_argv[: len(sys.orig_argv) - len(sys.argv[1:])]
 
 
 def resume_command(
-    run_id: str, program: Sequence[str], arguments: Sequence[str], resumed: str | None
+    run_id: str, called: Sequence[str], arguments: Sequence[str], resumed: str | None
 ) -> str:
     """Return the command that goes on with a run, ready to be pasted into a shell.
 
-    `program` and `arguments` are the words of the command that stopped, and `resumed` the value
+    `called` and `arguments` are the words of the command that stopped, and `resumed` the value
     that its own --resume had, if any.
     """
     rest = list(arguments) if resumed is None else _without_resume(list(arguments), resumed)
-    return shell_command([*program, "--resume", run_id, *rest])
+    return shell_command([*called, "--resume", run_id, *rest])
 
 
 def _without_resume(arguments: list[str], value: str) -> list[str]:

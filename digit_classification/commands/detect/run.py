@@ -37,6 +37,7 @@ from digit_classification.detection.truth import Score, read_truth
 from digit_classification.names import printable
 from digit_classification.network.model_file import Model
 from digit_classification.pictures.decode import Limits
+from digit_classification.pictures.forms.template import template_of
 from digit_classification.pictures.sources import Source
 from digit_classification.pictures.standard_input import read_stdin
 from digit_classification.reports.review import About, Review
@@ -54,7 +55,7 @@ class DetectorRun:
 
     Whoever drives it opens it, hands it each result, finishes it, and has its summary printed.
 
-    Raises LabelsError if the labels cannot be used, SourceError if a path is not there,
+    Raises LabelsError or TemplateError if one cannot be used, SourceError if a path is not there,
     DestinationError if what is asked for makes no sense together.
     """
 
@@ -71,6 +72,8 @@ class DetectorRun:
         self.of_numbers = settings.detection.read != "digit"
         self.of_forms = settings.detection.read == "form"
         check_asked(arguments, read=settings.detection.read)
+        template = template_of(settings)
+        self.fields = [] if template is None else template.names
         self.score = (
             None
             if arguments.labels is None
@@ -127,6 +130,7 @@ class DetectorRun:
                 or_end=not self._is_for_more_than_lines,
                 numbers=self.of_numbers,
                 cells=self.of_forms,
+                fields=self.fields,
             )
             make_folders(arguments)
             if arguments.report is not None:

@@ -227,7 +227,7 @@ def _read(model: Model, pictures: Labelled, settings: Settings) -> dict[str, Sha
     """Read pictures as the detector does."""
     options = ReadingOptions.of(settings)
     limits = replace(options.limits, formats=(*options.limits.formats, "PGM"))
-    options = replace(options, limits=limits, read="digit", constraint=None)
+    options = replace(options, limits=limits, read="digit", constraint=None, template=None)
     batches = ThisMachine(settings.detection.workers).read(pictures.sources, model, options)
     results = [result for batch in batches for result in batch.results]
     pairs = list(zip(results, pictures.labels.tolist(), strict=True))

@@ -1,4 +1,8 @@
-"""Forms as tables, rows by columns: as CSV, and as a workbook that looks like the form."""
+"""Forms as tables, rows by columns: as CSV, and as a workbook.
+
+A form looks there as on its page, unless a template gives its cells names: then it is one row, and
+all forms are one table with a column for each field.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import csv
 import os
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -14,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from digit_classification.detection.destinations import naming
 from digit_classification.detection.writers import TextStream
 from digit_classification.files import replacing
-from digit_classification.names import escape_undecodable
+from digit_classification.names import defused, escape_undecodable
 from digit_classification.pictures.images import BLANK
 from digit_classification.results.records import Result
 
@@ -24,9 +28,11 @@ if TYPE_CHECKING:
 
 CREATOR = "digit_classification"  # of the workbooks: how they are known again
 UNCERTAIN, REJECTED = "FFF2CC", "F8CBAD"  # a cell's fill, RGB in hexadecimal
+PATH = "path"  # heads the column before those of the fields
 TITLE = 31  # characters of a sheet's name, of which Excel takes no more
 EXACT = 15  # digits that a number of Excel's holds
 _NO_TITLE = re.compile(r"[\[\]:*?/\\\x00-\x1f]")
+_NO_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f]")  # of XML, and so of a workbook
 _DECIMAL = re.compile(r"-?([0-9]+)(?:[.,]([0-9]+))?")
 
 Page: TypeAlias = tuple[str, int]  # path and number
@@ -35,21 +41,26 @@ Page: TypeAlias = tuple[str, int]  # path and number
 class CsvTables:
     """Writes each page as a table, a blank line between two; what is no number is an empty cell.
 
+    With `fields` each page is a row, with its path before them.
+
     To be used in a `with`; a page that is not complete at its end, after an error, is left out.
     """
 
-    def __init__(self, stream: TextStream) -> None:
+    def __init__(self, stream: TextStream, fields: Sequence[str] = ()) -> None:
         self._stream = stream
         self._rows = csv.writer(stream, lineterminator="\n")
         self._page: Page | None = None
         self._cells: list[Result] = []
         self._written = 0
+        self._fields = fields
+        if fields:
+            self._rows.writerow([PATH, *fields])
 
     def add(self, result: Result) -> None:
         """Take the result of a cell, after those of the same page; others are none of a table."""
-        if result.cell is None or not result.cell.row:
+        if not self._fields and _is_no_cell(result):
             return
-        page = (result.path, result.cell.page)
+        page = _page_of(result)
         if page != self._page:
             self._write()
             self._page = page
@@ -58,9 +69,12 @@ class CsvTables:
     def _write(self) -> None:
         if not self._cells:
             return
-        if self._written:
-            self._stream.write("\n")
-        self._rows.writerows(_grid(self._cells))
+        if self._fields:
+            self._rows.writerow(_row(self._cells, self._fields))
+        else:
+            if self._written:
+                self._stream.write("\n")
+            self._rows.writerows(_grid(self._cells))
         self._written += 1
         self._cells = []
 
@@ -87,8 +101,25 @@ def _grid(cells: list[Result]) -> list[list[str]]:
     return grid
 
 
+def _is_no_cell(result: Result) -> bool:
+    """Whether a result is that of a whole page: it has no table, or cannot be read."""
+    return result.cell is None or not result.cell.row
+
+
+def _page_of(result: Result) -> Page:
+    return result.path, 1 if result.cell is None else result.cell.page
+
+
+def _row(cells: list[Result], fields: Sequence[str]) -> list[str]:
+    """Return the path of a page, and what is read in each of the fields."""
+    read = {each.cell.field: each.text or "" for each in cells if each.cell is not None}
+    return [defused(escape_undecodable(cells[0].path)), *(read.get(name, "") for name in fields)]
+
+
 class WorkbookTables:
     """Writes each page as a sheet of an Excel workbook, which appears at the end of a `with`.
+
+    With `fields` each page is a row of one sheet, with its path before them.
 
     Numbers are numbers, shown as they are written: with their leading zeros and decimals.  What is
     uncertain is filled in yellow, what is rejected in red; why, says a comment.  After an error no
@@ -97,7 +128,7 @@ class WorkbookTables:
     Raises DestinationError if it cannot be written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, fields: Sequence[str] = ()) -> None:
         from openpyxl import Workbook
 
         self._path = path
@@ -108,16 +139,37 @@ class WorkbookTables:
         self._titles: set[str] = set()
         for sheet in self._book.worksheets:
             self._book.remove(sheet)
+        self._columns = {name: column for column, name in enumerate(fields, 2)}
+        self._row = 1
+        if fields:
+            self._sheet = self._book.create_sheet("forms")
+            self._sheet.append([PATH, *fields])
+            self._sheet.freeze_panes = "B2"
 
     def add(self, result: Result) -> None:
         """Take the result of a cell, after those of the same page; others are none of a table."""
+        if self._columns:
+            self._add_to_row(result)
+            return
         if result.cell is None or not result.cell.row:
             return
-        page = (result.path, result.cell.page)
+        page = _page_of(result)
         if page != self._page:
             self._page = page
             self._sheet = self._book.create_sheet(self._title(page))
         _fill_in(self._sheet.cell(result.cell.row, result.cell.column), result)
+
+    def _add_to_row(self, result: Result) -> None:
+        page = _page_of(result)
+        if page != self._page:
+            self._page = page
+            self._row += 1
+            path = self._sheet.cell(self._row, 1)
+            path.value, path.data_type = _NO_TEXT.sub("_", escape_undecodable(result.path)), "s"
+            if _is_no_cell(result):
+                _mark(path, result)
+        if result.cell is not None and result.cell.field in self._columns:
+            _fill_in(self._sheet.cell(self._row, self._columns[result.cell.field]), result)
 
     def _title(self, page: Page) -> str:
         """Return a name for a sheet that no other has, as far as Excel can tell."""
@@ -160,9 +212,6 @@ def _numbered(name: str) -> Iterator[str]:
 
 def _fill_in(cell: Cell, result: Result) -> None:
     """Write what is read into a cell, as a number or as words, and never as a formula."""
-    from openpyxl.comments import Comment
-    from openpyxl.styles import PatternFill
-
     text = result.text
     if text is not None:
         found = _DECIMAL.fullmatch(text)
@@ -177,7 +226,15 @@ def _fill_in(cell: Cell, result: Result) -> None:
             cell.value = text
             cell.data_type = "s"
             cell.number_format = "@"
-    doubtful = result.status == "uncertain"
+    _mark(cell, result)
+
+
+def _mark(cell: Cell, result: Result) -> None:
+    """Say in a cell by its colour, and in a comment, why what was read there is no sure number."""
+    from openpyxl.comments import Comment
+    from openpyxl.styles import PatternFill
+
+    text, doubtful = result.text, result.status == "uncertain"
     if doubtful or (text is None and not (result.reason or "").startswith(BLANK)):
         cell.fill = PatternFill("solid", fgColor=UNCERTAIN if doubtful else REJECTED)
         if result.reason:

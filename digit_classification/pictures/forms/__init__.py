@@ -5,6 +5,9 @@
 2. *Ruling*: its lines are found, faint, dashed and broken ones too (`ruling`).
 3. *Cells*: what lies between them, and in which row and column (`cells`).
 4. *Ink*: what is written in each cell, without the lines and without what reaches in (`ink`).
+
+A form that returns has a template (`template`): its cells are matched with those that are found
+(`registration`), and its fields are cut instead of all cells (`fields`).
 """
 
 from __future__ import annotations
@@ -15,12 +18,12 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
-from digit_classification.pictures.forms.cells import find_regions, places
+from digit_classification.pictures.forms.cells import Regions, find_regions, places
 from digit_classification.pictures.forms.ink import cut_cells
 from digit_classification.pictures.forms.lines import Ruling
-from digit_classification.pictures.forms.page import find_page
+from digit_classification.pictures.forms.page import Page, find_page
 from digit_classification.pictures.forms.ruling import find_ruling
-from digit_classification.pictures.geometry import mapped, product
+from digit_classification.pictures.geometry import inverse, mapped, product
 from digit_classification.pictures.images import Invert
 
 Box = tuple[float, float, float, float]
@@ -57,16 +60,38 @@ class Cell:
         return _around(self.back, (left, top, left + box[2] * width, top + box[3] * height))
 
 
-def find_cells(grey: np.ndarray, invert: Invert) -> list[Cell]:
-    """Return the cells of a form, row by row; none where there is no table.
+@dataclass(frozen=True)
+class Table:
+    """The page of a form, and what is ruled on it.
 
-    Args:
-        grey: the picture, (h, w) uint8.
-        invert: whether its ink is darker than the paper, as of `images.normalize`.
+    Attributes:
+        page: seen from so near that its lines are seen.
+        ruling: its lines.
+        regions: the cells between them, `FEWEST` at least.
+        shares: (3, 3) float64, from pixels of the page to shares of the picture.
+        whole: the page as a whole, which is level as well.
+        sheet: (3, 3) float64, from pixels of the page to shares of it as a whole.
     """
+
+    page: Page
+    ruling: Ruling
+    regions: Regions
+    shares: np.ndarray
+    whole: Page
+    sheet: np.ndarray
+
+    @property
+    def aspect(self) -> float:
+        """The width of the whole page by its height."""
+        height, width = self.whole.darkness.shape
+        return width / height
+
+
+def find_table(grey: np.ndarray, invert: Invert) -> Table | None:
+    """Return the page of a form; None where there is no table.  Arguments as of `find_cells`."""
     if min(grey.shape) < 32:
-        return []
-    page = find_page(grey, invert)
+        return None
+    page = sheet = find_page(grey, invert)
     ruling = find_ruling(page.darkness)
     box = _small(ruling, page.darkness.shape)
     if box is not None:
@@ -74,16 +99,41 @@ def find_cells(grey: np.ndarray, invert: Invert) -> list[Cell]:
         ruling = find_ruling(page.darkness)
     regions = find_regions(ruling, page.darkness)
     if len(regions.boxes) < FEWEST:
-        return []
-    written = cut_cells(page.darkness, ruling, regions)
-    shares = product(np.diag([1 / grey.shape[1], 1 / grey.shape[0], 1.0]), page.back)
+        return None
+    height, width = sheet.darkness.shape
+    return Table(
+        page,
+        ruling,
+        regions,
+        shares=product(np.diag([1 / grey.shape[1], 1 / grey.shape[0], 1.0]), page.back),
+        sheet=product(
+            np.diag([1 / width, 1 / height, 1.0]), product(inverse(sheet.back), page.back)
+        ),
+        whole=sheet,
+    )
+
+
+def find_cells(grey: np.ndarray, invert: Invert) -> list[Cell]:
+    """Return the cells of a form, row by row; none where there is no table.
+
+    Args:
+        grey: the picture, (h, w) uint8.
+        invert: whether its ink is darker than the paper, as of `images.normalize`.
+    """
+    table = find_table(grey, invert)
+    return [] if table is None else _in_order(cut(table, table.ruling, table.regions))
+
+
+def cut(table: Table, ruling: Ruling, regions: Regions) -> list[Cell]:
+    """Return cells of a page, without their places, in the order of their regions."""
+    written = cut_cells(table.page.darkness, ruling, regions)
     cells = []
     for level, own in zip(regions.boxes.tolist(), written, strict=True):
         left, top = (0, 0) if own is None else (own.left, own.top)
-        back = product(shares, np.array([[1.0, 0, left], [0, 1, top], [0, 0, 1]]))
+        back = product(table.shares, np.array([[1.0, 0, left], [0, 1, top], [0, 0, 1]]))
         image = None if own is None else own.image
-        cells.append(Cell(0, 0, _around(shares, level), image, tuple(level), back))
-    return _in_order(cells)
+        cells.append(Cell(0, 0, _around(table.shares, level), image, tuple(level), back))
+    return cells
 
 
 def _small(ruling: Ruling, shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:
@@ -118,12 +168,12 @@ def turned(cells: list[Cell], quarters: int) -> list[Cell]:
     """Return the cells as they are on the page turned counter-clockwise by quarters of a turn."""
     for _ in range(quarters % 4):
         width = max(cell.level[2] for cell in cells)
-        cells = [_turned(cell, width) for cell in cells]
+        cells = [turned_by_a_quarter(cell, width) for cell in cells]
     return _in_order(cells)
 
 
-def _turned(cell: Cell, width: int) -> Cell:
-    """Turn a cell, and the page of that width that it is on, by a quarter."""
+def turned_by_a_quarter(cell: Cell, width: int) -> Cell:
+    """Turn a cell, and the page of that width that it is on, counter-clockwise."""
     left, top, right, bottom = cell.level
     level = (top, width - right, bottom, width - left)
     if cell.image is None:

@@ -46,9 +46,8 @@ PART = re.compile(r"part-(\d{8,})-(\d+)\.(\d+)\.(\d+)\.(\d+)-([0-9a-f]{16})\.par
 # A database has these rows in `classified_digits`; here they are a list in their picture's own row,
 # for two files would not appear at once.
 DIGITS = "digits"
-LATER_COLUMNS = frozenset(
-    ("number", *CELL_COLUMNS, DIGITS)
-)  # null in parts that are older than they
+# Null in parts that are older than they.
+LATER_COLUMNS = frozenset(("number", *CELL_COLUMNS, "field", DIGITS))
 READERS = 32  # threads that wait for files of a store
 KEY_BYTES = 16  # of an image's SHA-256, in memory: 100 million take 1.6 GB, and no two are the same
 

@@ -9,16 +9,15 @@ from contextlib import ExitStack, closing, contextmanager, suppress
 from functools import lru_cache
 from typing import Any
 
-from digit_classification.results import corrections, digits
 from digit_classification.results.errors import DatabaseError, Unavailable
-from digit_classification.results.mysql_server import (
+from digit_classification.results.mysql.server import (
     UNKNOWN_DATABASE,
     MySQLServer,
     load_driver,
     quote,
 )
-from digit_classification.results.records import BOX_COLUMNS, CELL_COLUMNS, LONGEST_NUMBER
-from digit_classification.results.schema import SCHEMA_VERSION, check_ancestor_columns, check_schema
+from digit_classification.results.mysql.tables import apply_migration, columns_of
+from digit_classification.results.schema import SCHEMA_VERSION, check_schema
 
 CONNECT_TIMEOUT_S = 10
 ANSWER_TIMEOUT_S = 180  # more than the 50 seconds that InnoDB waits for a lock
@@ -28,53 +27,12 @@ _UNKNOWN_TABLE = 1146
 # Measured on MariaDB: 10,400 rows/s with 10 rows a statement, 20,700 with 100, 20,600 with 200.
 ROWS_PER_STATEMENT = 100
 
-_ANCESTOR_TABLE = """
-CREATE TABLE IF NOT EXISTS classified_images (
-    id INT AUTO_INCREMENT PRIMARY KEY,
-    digit INT,
-    confidence FLOAT,
-    timestamp DATETIME,
-    folder_name VARCHAR(255),
-    file_name VARCHAR(255)
-) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci"""
-# Paths compare exactly; MEDIUMTEXT, as a zip member's name alone may have 65,535 bytes.
-_TEXT = "MEDIUMTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci NULL"
-_ASCII = "CHARACTER SET ascii COLLATE ascii_general_ci NULL"
-_IMAGE_COLUMNS = {
-    "folder_name": _TEXT,
-    "file_name": _TEXT,
-    "run_id": f"VARCHAR(64) {_ASCII}",
-    "path": "MEDIUMTEXT CHARACTER SET utf8mb4 COLLATE utf8mb4_bin NULL",
-    "path_key": f"CHAR(64) {_ASCII}",
-    "status": f"VARCHAR(16) {_ASCII}",
-    "reason": _TEXT,
-    "image_sha256": f"CHAR(64) {_ASCII}",
-    **{f"p{digit}": "DOUBLE NULL" for digit in range(10)},
-}
-_IMAGE_INDEXES = {
-    "run_path": "UNIQUE KEY run_path (run_id, path_key)",
-    "run_rows": "KEY run_rows (run_id, id)",
-}
 _KEYS = {
     "classified_images": "id",
     "classification_runs": "id",
     "classified_digits": "position",
     "corrected_images": "revision",
 }
-_RUNS_TABLE = """
-CREATE TABLE IF NOT EXISTS classification_runs (
-    id VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL PRIMARY KEY,
-    state VARCHAR(16) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
-    started_at DATETIME NOT NULL,
-    finished_at DATETIME,
-    sources LONGTEXT NOT NULL,
-    model_path MEDIUMTEXT NOT NULL,
-    model_sha256 CHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci,
-    model_version TEXT,
-    program_version TEXT,
-    settings LONGTEXT NOT NULL,
-    images INT, ok INT, uncertain INT, rejected INT, errors INT
-) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci"""
 
 
 def check_mysql(server: MySQLServer) -> None:
@@ -237,8 +195,14 @@ class MySQLStore:
         )
         return bool(cursor.fetchall())
 
-    def image_columns(self, cursor: Any) -> list[str]:
-        return list(_columns(cursor))
+    def columns_of(self, cursor: Any, table: str) -> list[str]:
+        return list(columns_of(cursor, table))
+
+    def quoted(self, name: str) -> str:
+        return quote(name)
+
+    def replace_view(self, cursor: Any, name: str, select: str) -> None:
+        cursor.execute(f"CREATE OR REPLACE SQL SECURITY INVOKER VIEW {name} AS {select}")
 
     def check_privileges(self, *, to_migrate: bool) -> None:
         """Ask the server for what a run does, in statements that do nothing.
@@ -292,73 +256,12 @@ class MySQLStore:
             self._connection.read_timeout = ANSWER_TIMEOUT_S
 
     def apply_migration(self, cursor: Any, number: int) -> None:
-        if number == 1:
-            cursor.execute(_ANCESTOR_TABLE)
-        elif number == 2:
-            cursor.execute(_RUNS_TABLE)
-            self._extend_images_table(cursor)
-        elif number == 3:
-            self._set_image_column(cursor, "sorted_to", _TEXT)
-        elif number == 4:
-            self._set_image_column(cursor, "number", f"VARCHAR({LONGEST_NUMBER}) {_ASCII}")
-            cursor.execute(digits.MYSQL_TABLE)
-        elif number == 5:
-            self._set_image_column(cursor, "corrected_at", "DATETIME NULL")
-            cursor.execute(corrections.MYSQL_TABLE)
-        else:
-            for name in CELL_COLUMNS:
-                self._set_image_column(cursor, name, "DOUBLE" if name in BOX_COLUMNS else "INT")
-
-    def _set_image_column(self, cursor: Any, name: str, definition: str) -> None:
-        change = "MODIFY" if name in _columns(cursor) else "ADD"
-        cursor.execute(f"ALTER TABLE classified_images {change} COLUMN {name} {definition}")
-
-    def _extend_images_table(self, cursor: Any) -> None:
-        """Extend the ancestor's table in place, by one statement: wholly or, cut off, not at all.
-
-        Changing a text column's character set converts what it holds.
-        """
-        found = _columns(cursor)
-        check_ancestor_columns(self.url, list(found))
-        changes = [
-            f"{'MODIFY' if name in found else 'ADD'} COLUMN {name} {definition}"
-            for name, definition in _IMAGE_COLUMNS.items()
-        ]
-        changes += [
-            f"MODIFY COLUMN {name} {found[name][0]} NULL"
-            for name in ("digit", "confidence")
-            if not found[name][1]
-        ]
-        cursor.execute(
-            "SELECT DISTINCT index_name FROM information_schema.statistics"
-            " WHERE table_schema = DATABASE() AND table_name = 'classified_images'"
-        )
-        indexes = {name for (name,) in cursor.fetchall()}
-        changes += [
-            f"ADD {definition}"
-            for name, definition in _IMAGE_INDEXES.items()
-            if name not in indexes
-        ]
-        # InnoDB, for a table from an old server may be MyISAM, which has no transactions.
-        cursor.execute(
-            f"ALTER TABLE classified_images ENGINE=InnoDB, {', '.join(changes)},"
-            " DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci"
-        )
+        apply_migration(self.url, cursor, number)
 
     def close(self) -> None:
         if self._connection is not None:
             with suppress(self._driver.Error, OSError):
                 self._connection.close()
-
-
-def _columns(cursor: Any) -> dict[str, tuple[str, bool]]:
-    """Each column of classified_images: its type, and whether it takes NULL."""
-    cursor.execute(
-        "SELECT column_name, CAST(column_type AS CHAR), is_nullable"
-        " FROM information_schema.columns"
-        " WHERE table_schema = DATABASE() AND table_name = 'classified_images'"
-    )
-    return {name.lower(): (type_, null == "YES") for name, type_, null in cursor.fetchall()}
 
 
 @lru_cache
