@@ -418,7 +418,7 @@ def test_what_cannot_be_stored_is_refused_and_the_server_goes_on(
 
 
 def test_a_reading_in_progress_is_answered_before_the_end(trained: Path, tmp_path: Path) -> None:
-    pictures = [(f"{i}.jpg", PICTURE) for i in range(200)]
+    pictures = [(f"{i}.jpg", PICTURE) for i in range(100)]
     with running(trained, tmp_path) as server:
         body = form(*pictures)
         head = (
@@ -426,7 +426,7 @@ def test_a_reading_in_progress_is_answered_before_the_end(trained: Path, tmp_pat
         )
         with socket.create_connection(("127.0.0.1", server.port), timeout=60) as connection:
             connection.sendall(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-            time.sleep(0.5)  # it is being read: that takes several seconds
+            time.sleep(0.5)  # it is being read: that takes seconds
             server.process.send_signal(signal.SIGINT)
             heard = b"".join(iter(lambda: connection.recv(2**16), b""))
         assert heard.count(b'"digit": 8') == len(pictures)
