@@ -102,7 +102,9 @@ def _read(
     cells: Sequence[Cell], network: ReadingNetwork, judge: Judge | None, constraint: str | None
 ) -> list[NumberReading]:
     images = [cell.image for cell in cells if cell.image is not None]
-    return read_numbers(images, "always", network, judge, constraint) if images else []
+    return (
+        read_numbers(images, "always", network, judge, constraint, in_boxes=False) if images else []
+    )
 
 
 def _mean(readings: Sequence[NumberReading]) -> float:

@@ -56,6 +56,8 @@ def read_numbers(
     network: ReadingNetwork,
     judge: Judge | None,
     constraint: str | None = None,
+    *,
+    in_boxes: bool = True,
 ) -> list[NumberReading]:
     """Read the number that each grey picture, (h, w) uint8, shows.
 
@@ -79,15 +81,15 @@ def read_numbers(
     readings = [
         _reading(way, grey.shape, constraint) for way, grey in zip(ways, greys, strict=True)
     ]
-    if judge is None:
+    if judge is None or not in_boxes:
         return readings
     return [
-        _in_boxes(reading, grey, invert, network, judge, fits)
+        _box_by_box(reading, grey, invert, network, judge, fits)
         for reading, grey in zip(readings, greys, strict=True)
     ]
 
 
-def _in_boxes(
+def _box_by_box(
     reading: NumberReading,
     grey: np.ndarray,
     invert: Invert,
