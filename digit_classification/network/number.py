@@ -68,6 +68,7 @@ def read_numbers(
         judge: says how far a candidate shows one whole digit; None believes each of them.
         constraint: a regular expression that the whole text must fit: the best reading that does
             is taken.
+        in_boxes: whether there may be a box around each digit.
     """
     fits = None if constraint is None else re.compile(constraint)
     ways = find_ways(
