@@ -24,6 +24,7 @@ _UNLIKE = 0.12  # of a cell's side: edges that two cells explain worse are no gu
 _SKEWED = 1.4  # times as wide for its height as in the template: perspective makes no more of it
 _APART, _SIZES = 0.35, 1.4  # of a cell's side, and times its side: further off it is another cell
 _LEAST = 0.85  # of the cells of the template, and of the page, that must meet
+_FAR_MORE, _SOME = 3, 20  # times as many cells, and so many: it is another form at first sight
 _AS_GOOD = 0.9  # of the cells that meet: another place, or way to lie, is not ruled out
 _NEAR = 0.35  # of the way between two places: the page is surely at the nearer one
 _FITTED = 6  # cells to whose corners a perspective is fitted
@@ -88,6 +89,8 @@ def register(model: np.ndarray, middle: np.ndarray, seen: Seen) -> tuple[list[Pl
     """
     found: list[Placement] = []
     most = 0
+    if len(seen.boxes) > _FAR_MORE * len(model) + _SOME:
+        return found, most  # squared paper, say: nobody should wait for all of its squares
     for quarters in range(4):
         places = _places(model, seen, quarters)
         most = max([most, *(place.met for place in places)])
@@ -103,10 +106,16 @@ def register(model: np.ndarray, middle: np.ndarray, seen: Seen) -> tuple[list[Pl
 
 def _places(model: np.ndarray, seen: Seen, quarters: int) -> list[Placement]:
     """Return where the template may be on a page that lies so, that with the most cells first."""
-    guesses = np.array([*itertools.islice(_guesses(model, seen.boxes), _TRIED)]).reshape(-1, 4)
+    guesses, met = np.zeros((0, 4)), np.zeros(0, int)
+    for each in _guesses(model, seen.boxes):
+        some = each[: _TRIED - len(guesses)]
+        guesses = np.concatenate([guesses, some])
+        met = np.concatenate([met, _met(some, model, seen)])
+        # Where all cells meet, no other pair would say otherwise.
+        if len(guesses) == _TRIED or (met == len(model)).any():
+            break
     if not len(guesses):
         return []
-    met = _met(guesses, model, seen)
     side = np.median(seen.boxes[:, 2:] - seen.boxes[:, :2], axis=0)
     places: list[Placement] = []
     known: list[np.ndarray] = []
@@ -124,7 +133,7 @@ def _places(model: np.ndarray, seen: Seen, quarters: int) -> list[Placement]:
 
 
 def _guesses(model: np.ndarray, boxes: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield guesses, (4,): scale and shift across, scale and shift down; wide pairs first."""
+    """Yield guesses, (g, 4), of pairs: scale and shift across, and down; wide pairs first."""
     chosen = _spread(model)
     middles = (model[:, :2] + model[:, 2:]) / 2
     pairs = sorted(
@@ -157,9 +166,7 @@ def _guesses(model: np.ndarray, boxes: np.ndarray) -> Iterator[np.ndarray]:
             shifts.append(mean - scale * edges.mean())
         good = fits[0] & fits[1]
         good &= (scales[0] < _SKEWED * scales[1]) & (scales[1] < _SKEWED * scales[0])
-        yield from np.stack(
-            [scales[0][good], shifts[0][good], scales[1][good], shifts[1][good]], axis=1
-        )
+        yield np.stack([scales[0][good], shifts[0][good], scales[1][good], shifts[1][good]], axis=1)
 
 
 def _spread(model: np.ndarray) -> list[int]:
