@@ -89,11 +89,11 @@ TABLE = """\
 ,15
 """
 CSV = """\
-path,digit,confidence,status,reason,number,page,row,column,left,top,width,height
-scans/c.tif,,,rejected,no table,,1,0,0,0.000000,0.000000,1.000000,1.000000
-scans/c.tif,8,0.968750,ok,,8,2,1,2,0.500000,0.125000,0.250000,0.125000
-scans/c.tif,,,rejected,blank image,,2,2,1,0.250000,0.250000,0.250000,0.125000
-scans/c.tif,,0.968750,ok,,15,2,2,2,0.500000,0.250000,0.250000,0.125000
+path,digit,confidence,status,reason,number,page,row,column,left,top,width,height,field
+scans/c.tif,,,rejected,no table,,1,0,0,0.000000,0.000000,1.000000,1.000000,
+scans/c.tif,8,0.968750,ok,,8,2,1,2,0.500000,0.125000,0.250000,0.125000,
+scans/c.tif,,,rejected,blank image,,2,2,1,0.250000,0.250000,0.250000,0.125000,
+scans/c.tif,,0.968750,ok,,15,2,2,2,0.500000,0.250000,0.250000,0.125000,
 """
 
 
