@@ -325,7 +325,11 @@ def test_who_may_make_no_view_stores_all_the_same(
             patch.setenv("DIGITS_DATABASE_PASSWORD", "secret")
             assert detect("cards", "--template", "card.yaml", database=url) == 0
             said = capsys.readouterr().err
-            assert "The view forms is not made, and all else goes on: Database" in said
+            assert f"The view forms is not made, and all else goes on: Database {url}: user" in said
+            assert (
+                "have an administrator GRANT CREATE, CREATE VIEW, DROP ON"
+                f" `{name}`.forms TO 'clerk'.\n"
+            ) in said
         execute_on_mysql(
             mysql_url, f"GRANT CREATE, CREATE VIEW, DROP ON {name}.forms TO 'clerk'@'%'"
         )

@@ -19,7 +19,7 @@ import numpy as np
 from digit_classification.pictures.geometry import mapped
 
 _SPREAD = 8  # cells of a template, far from each other, of which pairs are tried
-_TRIED = 4_000  # guesses for each way in which the page may lie
+_TRIED = 2_000  # guesses for each way in which the page may lie
 _UNLIKE = 0.12  # of a cell's side: edges that two cells explain worse are no guess
 _SKEWED = 1.4  # times as wide for its height as in the template: perspective makes no more of it
 _APART, _SIZES = 0.35, 1.4  # of a cell's side, and times its side: further off it is another cell

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 from digit_classification.results.errors import DatabaseError, Deadlock, Unavailable
+from digit_classification.results.forms import VIEW
 from digit_classification.urls import MYSQL
 
 DEFAULT_DATABASE = "digit_classification"
@@ -26,6 +27,7 @@ VALID_URLS = (
 
 _GIVE_PASSWORD = "set DIGITS_DATABASE_PASSWORD or name a MySQL option file that holds"
 LOST = "the connection was lost; see that a MySQL server runs there"
+_GRANT_VIEW = "GRANT CREATE, CREATE VIEW, DROP"
 _GRANT = "GRANT SELECT, INSERT, UPDATE, CREATE, ALTER"
 _FULL = "the server's disk or table space is full; make room there"
 _READ_ONLY = "the server is read-only; use its primary server or end the read-only mode"
@@ -203,6 +205,11 @@ class MySQLServer:
                 f"the server takes user {user} for the anonymous user ''@'{seen_host}'"
                 f" ({message}); have an administrator drop that one, which goes before"
                 f" '{self.user}'@'%'"
+            )
+        if number in _DENIED and re.search(f"{VIEW}[`']", message):
+            return (
+                f"user {user} may make no view ({message}); have an administrator"
+                f" {_GRANT_VIEW} ON {name}.{VIEW} TO {user}"
             )
         if number in _DENIED:
             return (
