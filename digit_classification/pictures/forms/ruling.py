@@ -99,20 +99,7 @@ def _printed(darkness: np.ndarray, line: Line) -> float:
 
 def _level_lines(darkness: np.ndarray) -> list[Line]:
     """Return the lines that lie level."""
-    ridge = _ridges(darkness)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(
-        cv2.dilate(ridge, np.ones((3, 5), np.uint8)), connectivity=8
-    )
-    pieces = []
-    for index in range(1, count):
-        x, y, w, h = stats[index, :4].tolist()
-        if w < _SHORTEST or h > 0.3 * w + 8:
-            continue
-        own = (labels[y : y + h, x : x + w] == index) & (ridge[y : y + h, x : x + w] > 0)
-        depth = own.sum(axis=0)
-        columns = np.flatnonzero(depth)
-        rows = (own * np.arange(h)[:, None]).sum(axis=0)[columns] / depth[columns]
-        pieces.append((columns + x, rows + y))
+    pieces = find_pieces(_ridges(darkness), _SHORTEST)
     pieces = [piece for piece in pieces if _inked(darkness, *straightened(*piece)) > _INKED]
     lines = []
     for columns, rows in joined(pieces):
@@ -120,6 +107,29 @@ def _level_lines(darkness: np.ndarray) -> list[Line]:
         if len(along) > 1.2 * _SHORTEST and _inked(darkness, start, along) > _INKED:
             lines.append(Line(start, along, _thickness(darkness, start, along)))
     return lines
+
+
+def find_pieces(ridge: np.ndarray, shortest: float) -> list[tuple[np.ndarray, np.ndarray]]:
+    """Return the pieces of level lines, columns and the row in each, (n,) both.
+
+    Args:
+        ridge: (h, w) uint8, where the middles of lines may be.
+        shortest: columns of a piece.
+    """
+    count, labels, stats, _ = cv2.connectedComponentsWithStats(
+        cv2.dilate(ridge, np.ones((3, 5), np.uint8)), connectivity=8
+    )
+    pieces = []
+    for index in range(1, count):
+        x, y, w, h = stats[index, :4].tolist()
+        if w < shortest or h > 0.3 * w + 8:
+            continue
+        own = (labels[y : y + h, x : x + w] == index) & (ridge[y : y + h, x : x + w] > 0)
+        depth = own.sum(axis=0)
+        columns = np.flatnonzero(depth)
+        rows = (own * np.arange(h)[:, None]).sum(axis=0)[columns] / depth[columns]
+        pieces.append((columns + x, rows + y))
+    return pieces
 
 
 def _ridges(darkness: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from digit_classification.pictures.forms.lines import Line
-from digit_classification.pictures.forms.ruling import joined, straightened
+from digit_classification.pictures.forms.ruling import find_pieces, joined, straightened
 
 _RUN = 0.3  # of the width over which a line is seen at once
 _LONGEST = 11  # pixels: no line is thicker
@@ -28,20 +28,7 @@ def find_lines(darkness: np.ndarray) -> list[Line]:
     width = darkness.shape[1]
     # Beyond the border there is paper, even where a picture is cut along a line.
     room = cv2.copyMakeBorder(darkness, _REACH, _REACH, 0, 0, cv2.BORDER_CONSTANT, value=0)
-    ridge = _ridges(room)
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(
-        cv2.dilate(ridge, np.ones((3, 5), np.uint8)), connectivity=8
-    )
-    pieces = []
-    for index in range(1, count):
-        x, y, w, h = stats[index, :4].tolist()
-        if w < _PIECE * width or h > 0.3 * w + 8:
-            continue
-        own = (labels[y : y + h, x : x + w] == index) & (ridge[y : y + h, x : x + w] > 0)
-        depth = own.sum(axis=0)
-        columns = np.flatnonzero(depth)
-        rows = (own * np.arange(h)[:, None]).sum(axis=0)[columns] / depth[columns]
-        pieces.append((columns + x, rows + y))
+    pieces = find_pieces(_ridges(room), _PIECE * width)
     found = (_printed(room, *straightened(*piece)) for piece in joined(pieces))
     lines = [Line(line.start, line.rows - _REACH, line.thickness) for line in found if line]
     return sorted(lines, key=lambda line: float(line.rows.mean()))
