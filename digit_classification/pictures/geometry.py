@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 
@@ -31,3 +33,21 @@ def mapped(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
     whole = product(matrix, np.concatenate([points.T, np.ones((1, len(points)))]))
     mapped: np.ndarray = (whole[:2] / whole[2]).T
     return mapped
+
+
+def box_in_shares(
+    back: np.ndarray, box: Sequence[float], shape: tuple[int, ...]
+) -> tuple[float, float, float, float]:
+    """Return left, top, width and height around a box, in shares of a picture of this shape.
+
+    Args:
+        back: (2, 3) float64, from the pixels that the box is in to the picture's.
+        box: left, top, right, bottom, the last two not included.
+        shape: height and width of the picture.
+    """
+    left, top, right, bottom = box
+    corners = np.array([[left, right, left, right], [top, top, bottom, bottom], [1] * 4], float)
+    corners[:2] -= 0.5  # the outer edges of the pixels
+    places = (product(back, corners) + 0.5) / [[shape[1]], [shape[0]]]
+    low, high = np.clip(places.min(axis=1), 0, 1), np.clip(places.max(axis=1), 0, 1)
+    return float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1])

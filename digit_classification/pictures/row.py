@@ -17,7 +17,7 @@ import numpy as np
 
 from digit_classification.pictures.forms.lines import Ruling
 from digit_classification.pictures.forms.page import darkness_of, find_segments
-from digit_classification.pictures.geometry import product
+from digit_classification.pictures.geometry import box_in_shares, product
 from digit_classification.pictures.images import Invert, has_dark_ink
 from digit_classification.pictures.images.grey import reduce
 from digit_classification.pictures.ruled.lines import find_lines
@@ -69,7 +69,7 @@ def find_row(grey: np.ndarray, invert: Invert) -> list[Box]:
     """
     if min(grey.shape) < 16:
         return []
-    if not has_dark_ink_inside(grey, invert):
+    if not _has_dark_ink_inside(grey, invert):
         grey = 255 - grey
     found = (_boxes_in(grey, height) for height in HEIGHTS)  # the first fills its picture
     return next(filter(None, found), [])
@@ -93,11 +93,11 @@ def _boxes_in(grey: np.ndarray, height: int) -> list[Box]:
         x0, x1 = max(0, int(left - room)), min(level.shape[1], math.ceil(right + room))
         y0, y1 = max(0, top - _ROOM_ABOVE), min(level.shape[0], bottom + _ROOM_ABOVE)
         image = np.ascontiguousarray(paper[y0:y1, x0:x1])
-        found.append(Box(image, _place(back, (x0, y0, x1, y1), grey.shape)))
+        found.append(Box(image, box_in_shares(back, (x0, y0, x1, y1), grey.shape)))
     return found
 
 
-def has_dark_ink_inside(grey: np.ndarray, invert: Invert) -> bool:
+def _has_dark_ink_inside(grey: np.ndarray, invert: Invert) -> bool:
     """Whether ink is darker than paper, whatever lies along the border: a box cut at its lines."""
     room = round(_MARGIN * min(grey.shape))
     return has_dark_ink(np.ascontiguousarray(grey[room:-room, room:-room]), invert)
@@ -155,15 +155,3 @@ def _between(sides: list[float]) -> list[tuple[float, float]]:
     ]
     widths = np.array([right - left for left, right in boxes])
     return boxes if widths.max() <= _UNLIKE * widths.min() else []
-
-
-def _place(
-    back: np.ndarray, box: tuple[int, int, int, int], shape: tuple[int, ...]
-) -> tuple[float, float, float, float]:
-    """Return left, top, width and height in shares of a picture of this shape."""
-    left, top, right, bottom = box
-    corners = np.array([[left, right, left, right], [top, top, bottom, bottom], [1] * 4], float)
-    corners[:2] -= 0.5  # the outer edges of the pixels
-    places = (product(back, corners) + 0.5) / [[shape[1]], [shape[0]]]
-    low, high = np.clip(places.min(axis=1), 0, 1), np.clip(places.max(axis=1), 0, 1)
-    return float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1])

@@ -24,38 +24,6 @@ from digit_classification.results.records import (
 )
 from digit_classification.results.schema import Store
 
-SQLITE_TABLE = """
-CREATE TABLE classified_digits (
-    run_id TEXT NOT NULL,
-    path_key TEXT NOT NULL,
-    position INT NOT NULL,
-    text TEXT NOT NULL,
-    box_left DOUBLE NOT NULL,
-    box_top DOUBLE NOT NULL,
-    box_width DOUBLE NOT NULL,
-    box_height DOUBLE NOT NULL,
-    confidence DOUBLE NOT NULL,
-    p0 DOUBLE, p1 DOUBLE, p2 DOUBLE, p3 DOUBLE, p4 DOUBLE,
-    p5 DOUBLE, p6 DOUBLE, p7 DOUBLE, p8 DOUBLE, p9 DOUBLE,
-    PRIMARY KEY (run_id, path_key, position)
-) WITHOUT ROWID"""
-
-MYSQL_TABLE = """
-CREATE TABLE IF NOT EXISTS classified_digits (
-    run_id VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
-    path_key CHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
-    position INT NOT NULL,
-    text VARCHAR(1) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
-    box_left DOUBLE NOT NULL,
-    box_top DOUBLE NOT NULL,
-    box_width DOUBLE NOT NULL,
-    box_height DOUBLE NOT NULL,
-    confidence DOUBLE NOT NULL,
-    p0 DOUBLE, p1 DOUBLE, p2 DOUBLE, p3 DOUBLE, p4 DOUBLE,
-    p5 DOUBLE, p6 DOUBLE, p7 DOUBLE, p8 DOUBLE, p9 DOUBLE,
-    PRIMARY KEY (run_id, path_key, position)
-) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci"""
-
 KEYS_PER_QUERY = 500  # SQLite before 3.32 binds 999 values at most
 
 IMAGE_COLUMNS = ("run_id", *RESULT_COLUMNS)

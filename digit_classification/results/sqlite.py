@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from digit_classification.files import check_creatable, check_writable
-from digit_classification.results import corrections, digits
+from digit_classification.results import corrections
 from digit_classification.results.errors import DatabaseError, Unavailable
 from digit_classification.results.records import BOX_COLUMNS, CELL_COLUMNS
 from digit_classification.results.schema import check_ancestor_columns, check_schema
@@ -78,6 +78,21 @@ CREATE TABLE classification_runs (
 )"""
 
 # Without a rowid the rows of a picture lie together, under the key that finds them.
+_DIGITS_TABLE = """
+CREATE TABLE classified_digits (
+    run_id TEXT NOT NULL,
+    path_key TEXT NOT NULL,
+    position INT NOT NULL,
+    text TEXT NOT NULL,
+    box_left DOUBLE NOT NULL,
+    box_top DOUBLE NOT NULL,
+    box_width DOUBLE NOT NULL,
+    box_height DOUBLE NOT NULL,
+    confidence DOUBLE NOT NULL,
+    p0 DOUBLE, p1 DOUBLE, p2 DOUBLE, p3 DOUBLE, p4 DOUBLE,
+    p5 DOUBLE, p6 DOUBLE, p7 DOUBLE, p8 DOUBLE, p9 DOUBLE,
+    PRIMARY KEY (run_id, path_key, position)
+) WITHOUT ROWID"""
 
 
 class SQLiteStore:
@@ -191,7 +206,7 @@ class SQLiteStore:
             self._add_image_column(cursor, "sorted_to TEXT")
         elif number == 4:
             self._add_image_column(cursor, "number TEXT")
-            cursor.execute(digits.SQLITE_TABLE)
+            cursor.execute(_DIGITS_TABLE)
         elif number == 5:
             self._add_image_column(cursor, "corrected_at DATETIME")
             cursor.execute(corrections.SQLITE_TABLE)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -24,6 +24,7 @@ from digit_classification_detector import DigitPredictor
 from tests.conftest import PASSWORD_VARIABLE
 from tests.documents import ROOT
 from tests.drawing import draw_digit, png, write_dataset
+from tests.interrupting import stopped_at_batch
 
 SCRIPT = ROOT / "digit_classification_detector.py"
 
@@ -60,21 +61,10 @@ def detect(models: list[Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.fixture
-def stop(monkeypatch: pytest.MonkeyPatch) -> Callable[[int, BaseException], None]:
+def stop() -> Iterator[Callable[[int, BaseException], None]]:
     """Make the n-th batch fail."""
-
-    def stop(batch: int, error: BaseException) -> None:
-        add, calls = ResultsDatabase.add, [0]
-
-        def failing(self: ResultsDatabase, *arguments: Any) -> int:
-            calls[0] += 1
-            if calls[0] == batch:
-                raise error
-            return add(self, *arguments)
-
-        monkeypatch.setattr(ResultsDatabase, "add", failing)
-
-    return stop
+    with contextlib.ExitStack() as stack:
+        yield lambda batch, error: stack.enter_context(stopped_at_batch(batch, error))
 
 
 def read(url: str) -> tuple[Run, list[StoredResult]]:

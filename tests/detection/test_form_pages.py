@@ -22,7 +22,7 @@ from digit_classification.detection import forms
 from digit_classification.network.form import FormCell
 from digit_classification.pictures import images
 from digit_classification.results.database import ResultsDatabase
-from tests.detection.test_forms import SCRIPT, Detect, _scripted, rows
+from tests.detection.test_forms import SCRIPT, Detect, _scripted, detecting, rows
 from tests.drawing import draw_digit, pdf_of, png
 
 NAMES = [*SCRIPT]  # of the pages: a page without a table, one of six cells and one of three
@@ -56,16 +56,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def detect(trained: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Detect:
-    """Run the detector on one process."""
-    monkeypatch.setattr(forms, "read_forms", scripted)
-    monkeypatch.setenv("DIGITS_DETECTION_WORKERS", "1")
-
-    def detect(*arguments: object, database: str = "none", read: str | None = "form") -> int:
-        words = [*arguments, "--model", trained, "--database", database]
-        words += [] if read is None else ["--read", read]
-        return detector.main([*map(str, words)])
-
-    return detect
+    return detecting(trained, scripted, monkeypatch)
 
 
 LINES = """\

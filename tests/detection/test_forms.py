@@ -25,6 +25,7 @@ from digit_classification.results.parquet.dataset import ParquetDataset
 from digit_classification.results.records import StoredResult
 from tests.conftest import PASSWORD_VARIABLE
 from tests.drawing import draw_digit, png
+from tests.interrupting import stopped_at_batch
 
 Detect = Callable[..., int]
 
@@ -97,12 +98,16 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def detect(trained: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Detect:
-    """Run the detector on one process."""
-    monkeypatch.setattr(forms, "read_forms", scripted)
+    return detecting(trained, scripted, monkeypatch)
+
+
+def detecting(model: Path, read_forms: object, monkeypatch: pytest.MonkeyPatch) -> Detect:
+    """Return what runs the detector on one process, forms being read by `read_forms`."""
+    monkeypatch.setattr(forms, "read_forms", read_forms)
     monkeypatch.setenv("DIGITS_DETECTION_WORKERS", "1")
 
     def detect(*arguments: object, database: str = "none", read: str | None = "form") -> int:
-        words = [*arguments, "--model", trained, "--database", database]
+        words = [*arguments, "--model", model, "--database", database]
         words += [] if read is None else ["--read", read]
         return detector.main([*map(str, words)])
 
@@ -247,16 +252,7 @@ def test_a_resumed_run_reads_the_forms_that_it_lacks(
 ) -> None:
     """All cells of a form are stored at once, so that none is left out or stored twice."""
     monkeypatch.setenv("DIGITS_DETECTION_BATCH_SIZE", "1")
-    with monkeypatch.context() as patch:
-        add, calls = ResultsDatabase.add, [0]
-
-        def failing(self: ResultsDatabase, *arguments: Any) -> int:
-            calls[0] += 1
-            if calls[0] == 3:
-                raise KeyboardInterrupt
-            return add(self, *arguments)
-
-        patch.setattr(ResultsDatabase, "add", failing)
+    with stopped_at_batch(3, KeyboardInterrupt()):
         assert detect("scans", database=database_url) == 130
     assert [row.file_name for row in rows(database_url)] == ["empty.png", *["marks.png"] * 6]
     read: list[int] = []

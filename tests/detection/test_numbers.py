@@ -26,6 +26,7 @@ from digit_classification.results.parquet.dataset import ParquetDataset
 from digit_classification.results.records import StoredResult
 from tests.conftest import PASSWORD_VARIABLE
 from tests.drawing import draw_digit, png
+from tests.interrupting import stopped_at_batch
 
 Detect = Callable[..., int]
 
@@ -497,16 +498,7 @@ def test_a_model_without_a_judge_reads_no_numbers(
 def stopped(detect: Detect, database_url: str, monkeypatch: pytest.MonkeyPatch) -> str:
     """A database with a run of numbers that stopped after three of the pictures."""
     monkeypatch.setenv("DIGITS_DETECTION_BATCH_SIZE", "3")
-    with monkeypatch.context() as patch:
-        add, calls = ResultsDatabase.add, [0]
-
-        def failing(self: ResultsDatabase, *arguments: Any) -> int:
-            calls[0] += 1
-            if calls[0] == 2:
-                raise KeyboardInterrupt
-            return add(self, *arguments)
-
-        patch.setattr(ResultsDatabase, "add", failing)
+    with stopped_at_batch(2, KeyboardInterrupt()):
         assert detect("scans", "--constraint", r"\d+|-.*", database=database_url) == 130
     assert len(rows(database_url)) == 3
     return database_url

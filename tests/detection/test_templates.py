@@ -21,9 +21,9 @@ from PIL import Image
 import digit_classification_detector as detector
 from digit_classification.config import SettingsError, load_settings
 from digit_classification.pictures.forms.template import TemplateError, read_template
-from digit_classification.results.database import ResultsDatabase
 from tests.conftest import execute_on_mysql, mysql_database
 from tests.documents import ROOT
+from tests.interrupting import stopped_at_batch
 from tests.results.test_results import execute, open_database
 
 Detect = Callable[..., int]
@@ -351,16 +351,7 @@ def test_a_resumed_run_keeps_its_template(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setenv("DIGITS_DETECTION_BATCH_SIZE", "1")
-    with monkeypatch.context() as patch:
-        add, calls = ResultsDatabase.add, [0]
-
-        def failing(self: ResultsDatabase, *arguments: Any) -> int:
-            calls[0] += 1
-            if calls[0] == 2:
-                raise KeyboardInterrupt
-            return add(self, *arguments)
-
-        patch.setattr(ResultsDatabase, "add", failing)
+    with stopped_at_batch(2, KeyboardInterrupt()):
         assert detect("cards", "--template", "card.yaml", database=database_url) == 130
     assert "--template card.yaml" in capsys.readouterr().err.replace("\n", " ")
     template = read_template(office / "card.yaml")

@@ -13,12 +13,12 @@ from digit_classification.network.choice import Choice, choose
 from digit_classification.network.judge import Judge, ReadingNetwork
 from digit_classification.network.numbers.certainty import log_of
 from digit_classification.network.numbers.lattice import Edge, best_paths
+from digit_classification.network.numbers.scoring import LIKELY
+from digit_classification.network.numbers.ways import MOST_CONSTRAINED
 from digit_classification.pictures.proposals import propose
 from digit_classification.pictures.row import Box
 
 _EMPTY = 0.9  # the probability of no digit from which a box is empty
-_MOST, _MOST_CONSTRAINED = 1, 60  # texts that are compared
-_LIKELY = 2e-3  # of a digit's probability: less likely ones are not
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,7 @@ def read_row(
         for box, choice in zip(boxes, choices, strict=True)
         if choice.outcomes[2:].sum() < _EMPTY
     ]
-    most = _MOST if fits is None else _MOST_CONSTRAINED
+    most = 1 if fits is None else MOST_CONSTRAINED
     edges = [edge for place, (_, choice) in enumerate(filled) for edge in _edges(place, choice)]
     paths = [
         path
@@ -84,5 +84,5 @@ def _edges(place: int, choice: Choice) -> list[Edge]:
     shares = choice.confidence * read / read.max()
     return [
         Edge(place, place + 1, str(digit), log_of(float(shares[digit])), float(shares[digit]))
-        for digit in np.flatnonzero(read > _LIKELY).tolist()
+        for digit in np.flatnonzero(read > LIKELY).tolist()
     ]

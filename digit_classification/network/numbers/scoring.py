@@ -15,7 +15,7 @@ from digit_classification.pictures.numbers.candidates import Candidate
 
 _WHOLE = CLASSES.index("whole")
 _LEAST, _MOST = 1e-5, 0.98  # of a probability, whose odds are used
-_LIKELY = 2e-3  # of a digit's: less likely ones make no edge
+LIKELY = 2e-3  # of a digit's: less likely ones make no edge
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def digit_edges(candidates: Sequence[Candidate], scores: Scores) -> list[Edge]:
     """Return the edges of what candidates may be read as."""
     whole = np.clip(scores.whole, _LEAST, _MOST)
     odds = log(whole / (1 - whole))
-    which, digits = np.nonzero(scores.probabilities > _LIKELY)
+    which, digits = np.nonzero(scores.probabilities > LIKELY)
     read = scores.probabilities[which, digits].astype(np.float64)
     weights = (odds[which] + log(read)).tolist()
     probabilities = (scores.whole[which] * read).tolist()

@@ -16,7 +16,7 @@ from digit_classification.network.numbers.scoring import Scores, digit_edges, sc
 from digit_classification.network.numbers.signs import sign_edges
 from digit_classification.pictures.numbers import Seen
 
-_MOST, _MOST_CONSTRAINED = 6, 60  # paths that are kept
+_MOST, MOST_CONSTRAINED = 6, 60  # paths that are kept
 _WIDE = 1.15  # heights of the line: what is wider may be two digits
 _CONVINCING = 0.9  # of the least sure sign that is read without a look at cuts
 _ENOUGH = 0.3  # the confidence with which no other part of the picture is looked at
@@ -131,7 +131,7 @@ def _way(view: Seen, scores: Scores, fits: re.Pattern[str] | None) -> Way:
     if view.line is None:
         return Way(view, scores, [])
     edges = digit_edges(view.candidates, scores) + sign_edges(view.line, view.segments)
-    paths = best_paths(edges, len(view.segments), _MOST if fits is None else _MOST_CONSTRAINED)
+    paths = best_paths(edges, len(view.segments), _MOST if fits is None else MOST_CONSTRAINED)
     if not paths:
         return Way(view, scores, [])
     fitting = [path for path in paths if fits is None or fits.fullmatch(path.text)]

@@ -17,7 +17,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from digit_classification.pictures.geometry import product
+from digit_classification.pictures.geometry import box_in_shares
 from digit_classification.pictures.images import BLANK, Invert, has_dark_ink
 from digit_classification.pictures.numbers.candidates import (
     Candidate,
@@ -57,13 +57,7 @@ class Seen:
         boxes = self.segments.boxes[first:last]
         left, top = boxes[:, :2].min(axis=0)
         right, bottom = (boxes[:, :2] + boxes[:, 2:]).max(axis=0)
-        corners = np.array(
-            [[left, right, left, right], [top, top, bottom, bottom], [1, 1, 1, 1]], float
-        )
-        corners[:2] -= 0.5  # the outer edges of the pixels
-        places = (product(self.line.back, corners) + 0.5) / [[shape[1]], [shape[0]]]
-        low, high = np.clip(places.min(axis=1), 0, 1), np.clip(places.max(axis=1), 0, 1)
-        return float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1])
+        return box_in_shares(self.line.back, (left, top, right, bottom), shape)
 
 
 def see(grey: np.ndarray, invert: Invert) -> Seen:

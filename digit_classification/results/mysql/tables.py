@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from digit_classification.names import LONGEST_FIELD
-from digit_classification.results import corrections, digits
+from digit_classification.results import corrections
 from digit_classification.results.records import (
     BOX_COLUMNS,
     CELL_COLUMNS,
@@ -56,6 +56,22 @@ CREATE TABLE IF NOT EXISTS classification_runs (
     images INT, ok INT, uncertain INT, rejected INT, errors INT
 ) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci"""
 
+_DIGITS_TABLE = """
+CREATE TABLE IF NOT EXISTS classified_digits (
+    run_id VARCHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+    path_key CHAR(64) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+    position INT NOT NULL,
+    text VARCHAR(1) CHARACTER SET ascii COLLATE ascii_general_ci NOT NULL,
+    box_left DOUBLE NOT NULL,
+    box_top DOUBLE NOT NULL,
+    box_width DOUBLE NOT NULL,
+    box_height DOUBLE NOT NULL,
+    confidence DOUBLE NOT NULL,
+    p0 DOUBLE, p1 DOUBLE, p2 DOUBLE, p3 DOUBLE, p4 DOUBLE,
+    p5 DOUBLE, p6 DOUBLE, p7 DOUBLE, p8 DOUBLE, p9 DOUBLE,
+    PRIMARY KEY (run_id, path_key, position)
+) ENGINE=InnoDB DEFAULT CHARACTER SET utf8mb4 COLLATE utf8mb4_general_ci"""
+
 
 def apply_migration(url: str, cursor: Any, number: int) -> None:
     """Run a migration, numbered from 1; one that was cut off half-way is completed."""
@@ -68,7 +84,7 @@ def apply_migration(url: str, cursor: Any, number: int) -> None:
         _set_image_column(cursor, "sorted_to", _TEXT)
     elif number == 4:
         _set_image_column(cursor, "number", f"VARCHAR({LONGEST_NUMBER}) {_ASCII}")
-        cursor.execute(digits.MYSQL_TABLE)
+        cursor.execute(_DIGITS_TABLE)
     elif number == 5:
         _set_image_column(cursor, "corrected_at", "DATETIME NULL")
         cursor.execute(corrections.MYSQL_TABLE)
