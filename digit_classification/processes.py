@@ -81,7 +81,12 @@ class Pool(Generic[Item, Output]):
         self._recalls.value += 1
 
     def close(self) -> None:
-        self._executor.shutdown(wait=False, cancel_futures=True)
+        """End the processes, each after the task it is at.
+
+        The end of the program would wait for them, too, but without the lock that it needs where
+        they were ended from outside meanwhile (Python before 3.12).
+        """
+        self._executor.shutdown(wait=True, cancel_futures=True)
 
 
 _work: Work[Any, Any]  # of a worker, what it is there for

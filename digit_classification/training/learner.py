@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from digit_classification.cli.interruption import holding_back
 from digit_classification.network import inference
 from digit_classification.network.architecture import DIGITS
 from digit_classification.pictures import images
@@ -65,7 +66,8 @@ class Learner:
         at_a_time = STEPS_PER_CALL * self.batch_size
         for start in range(0, used, at_a_time):
             part = order[start : min(start + at_a_time, used)]
-            part_loss, part_right = self._learn_batches(digits[part], labels[part])
+            with holding_back():  # raised within TensorFlow, a signal would come out as a TypeError
+                part_loss, part_right = self._learn_batches(digits[part], labels[part])
             loss, right = loss + float(part_loss), right + int(part_right)
             advance(len(part) // self.batch_size)
         return {"loss": loss / used, "accuracy": right / used}
