@@ -24,7 +24,7 @@ from __future__ import annotations
 import functools
 import itertools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -173,15 +173,27 @@ def unpack(widths: Sequence[int], content: bytes) -> DenseNetwork:
     weights = np.frombuffer(content, "<f4").astype(np.float32, copy=False)
     if not np.isfinite(weights).all():
         raise NetworkError("a weight is no number")
-    layers: list[Layer] = []
+    arrays = take_arrays(weights, layer_shapes(widths))
+    (kernel, bias), *later = zip(arrays, arrays, strict=True)
+    return DenseNetwork(
+        (pixel_layer(kernel, bias), *(activation_layer(*each) for each in later))
+    )
+
+
+def take_arrays(values: np.ndarray, shapes: Iterable[tuple[int, ...]]) -> Iterator[np.ndarray]:
+    """Yield arrays of these shapes that lie one after the other in a row of numbers."""
     start = 0
+    for shape in shapes:
+        end = start + math.prod(shape)
+        yield values[start:end].reshape(shape)
+        start = end
+
+
+def layer_shapes(widths: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """Yield the shapes of kernels, (in, out), and biases, (out,), as they lie in a file."""
     for rows, columns in itertools.pairwise(widths):
-        kernel = weights[start : start + rows * columns].reshape(rows, columns)
-        start += rows * columns
-        bias = weights[start : start + columns].astype(np.float64)
-        start += columns
-        layers.append(activation_layer(kernel, bias) if layers else pixel_layer(kernel, bias))
-    return DenseNetwork(tuple(layers))
+        yield rows, columns
+        yield (columns,)
 
 
 def pixel_layer(kernel: np.ndarray, bias: np.ndarray) -> Layer:

@@ -31,9 +31,11 @@ from digit_classification.network.inference import (
     activation_layer,
     after_activations,
     after_pixels,
+    layer_shapes,
     log,
     pixel_layer,
     softmax,
+    take_arrays,
 )
 from digit_classification.pictures.proposals import CONTEXT, NUMBERS, Proposal
 
@@ -147,18 +149,17 @@ class Judge:
 
     def with_layers(self, layers: Sequence[tuple[np.ndarray, np.ndarray]]) -> Judge:
         """Return this judge with other layers of the same widths, in the form that `of` takes."""
-        take = _Taker(np.frombuffer(self.content, "<f4"))
-        bounds = take(2, len(NUMBERS))
-        for rows, columns in itertools.pairwise(self.widths):
-            take(rows + 1, columns)
-        certainty = take(FEATURES, len(OUTCOMES)), take(len(OUTCOMES))
-        return replace(Judge.of(layers, bounds, certainty), numbers=self.numbers)
+        bounds, *_, weights, bias = self._arrays()
+        return replace(Judge.of(layers, bounds, (weights, bias)), numbers=self.numbers)
 
     @property
     def layers(self) -> list[tuple[np.ndarray, np.ndarray]]:
         """Kernels and biases, float32, in the form that `of` takes."""
-        take = _Taker(np.frombuffer(self.content, "<f4")[2 * len(NUMBERS) :])
-        return [(take(*shape), take(shape[1])) for shape in itertools.pairwise(self.widths)]
+        arrays = self._arrays()[1:-2]
+        return list(zip(arrays[::2], arrays[1::2], strict=True))
+
+    def _arrays(self) -> list[np.ndarray]:
+        return list(take_arrays(np.frombuffer(self.content, "<f4"), _shapes(self.widths)))
 
     def pack(self) -> tuple[dict[str, Any], bytes]:
         """Return what `unpack` makes this judge of: what a model's card says, and the numbers.
@@ -180,21 +181,16 @@ class Judge:
         values = np.frombuffer(content, "<f4").astype(np.float32, copy=False)
         if not (np.abs(values) <= _LARGEST).all():  # nor what is no number
             raise NetworkError(f"a judge's weight is not from {-_LARGEST:.0f} to {_LARGEST:.0f}")
-        take = _Taker(values)
-        bounds = take(2, len(NUMBERS)).astype(np.float64)
-        kernels = [(take(*shape), take(shape[1])) for shape in itertools.pairwise(widths)]
-        (first, bias), *others = kernels
+        bounds, first, bias, *others, weights, lean = take_arrays(values, _shapes(widths))
         return cls(
             context=pixel_layer(first[: CONTEXT**2], bias),
             rest=activation_layer(
                 first[CONTEXT**2 : inputs_width(0)], np.zeros_like(bias), signed=True
             ),
             hidden=activation_layer(first[inputs_width(0) :], np.zeros_like(bias)),
-            later=tuple(activation_layer(*each) for each in others),
-            bounds=bounds,
-            certainty=activation_layer(
-                take(FEATURES, len(OUTCOMES)), take(len(OUTCOMES)), signed=True
-            ),
+            later=tuple(map(activation_layer, others[::2], others[1::2])),
+            bounds=bounds.astype(np.float64),
+            certainty=activation_layer(weights, lean, signed=True),
             widths=widths,
             content=content,
         )
@@ -216,15 +212,10 @@ class Judge:
         return softmax(after_activations(self.certainty, Activations.of(features)))
 
 
-class _Taker:
-    """Takes arrays from the front of a row of numbers."""
-
-    def __init__(self, values: np.ndarray) -> None:
-        self._values = values
-
-    def __call__(self, *shape: int) -> np.ndarray:
-        taken, self._values = np.split(self._values, [math.prod(shape)])
-        return taken.reshape(shape)
+def _shapes(widths: Sequence[int]) -> list[tuple[int, ...]]:
+    """Return the shapes of what a judge is packed as."""
+    certainty = (FEATURES, len(OUTCOMES)), (len(OUTCOMES),)
+    return [(2, len(NUMBERS)), *layer_shapes(widths), *certainty]
 
 
 def packed_size(card: object, hidden_width: int) -> int:
@@ -236,7 +227,7 @@ def packed_size(card: object, hidden_width: int) -> int:
     parameters = sum((rows + 1) * columns for rows, columns in itertools.pairwise(widths))
     if parameters > MAX_PARAMETERS:
         raise NetworkError(f"a judge of more than {MAX_PARAMETERS:,} weights")
-    return 4 * (2 * len(NUMBERS) + parameters + (FEATURES + 1) * len(OUTCOMES))
+    return 4 * sum(map(math.prod, _shapes(widths)))
 
 
 def _widths(card: object, hidden_width: int) -> tuple[int, ...]:

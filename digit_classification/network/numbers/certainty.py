@@ -1,18 +1,17 @@
-"""How sure a candidate, and a whole number, may be: two small logistic regressions.
+"""How sure a candidate, and a whole number, may be: a small network, and a logistic regression.
 
 A judge learns from pictures of one digit.  In a number more is known of a candidate: how high the
-line is, how wide a digit of it may be, whether a cut or paper bounds it.  The first regression adds
-that to what judge and digit network say; the second gives the probability that all signs of the
-best path are right.  Both are fitted on drawn numbers (`training/numbers/`), and kept in the card
-of the model file.
+line is, how wide a digit of it may be, whether a cut or paper bounds it.  The network adds that to
+what judge and digit network say; the regression gives the probability that all signs of the best
+path are right.  Both are fitted on drawn numbers (`training/numbers/`).
 """
 
 from __future__ import annotations
 
+import itertools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 
@@ -22,8 +21,10 @@ from digit_classification.network.inference import (
     NetworkError,
     activation_layer,
     after_activations,
+    layer_shapes,
     log,
     softmax,
+    take_arrays,
 )
 from digit_classification.network.numbers.lattice import Path
 from digit_classification.pictures.numbers import Seen
@@ -33,74 +34,96 @@ NUMBER_FEATURES = 11
 _LEAST = 1e-6  # of a probability, whose logarithm is a feature
 _WORST = 12.0  # minus the logarithm of the least probable path
 _LARGEST = 1e4  # a weight
+WIDTHS = (CANDIDATE_FEATURES, 64, 32, 1)  # of the candidates' network
+_SHAPES = (
+    (2, CANDIDATE_FEATURES),
+    *layer_shapes(WIDTHS),
+    *layer_shapes((NUMBER_FEATURES, 1)),
+)
+PACKED_SIZE = 4 * sum(map(math.prod, _SHAPES))  # bytes
 
 
 @dataclass(frozen=True)
 class NumberCertainty:
-    """Both regressions, each with two columns of weights: for what is not so, and for what is."""
+    """Both, ready to compute.
 
-    candidates: Layer
+    Attributes:
+        bounds: (2, CANDIDATE_FEATURES) float64, the least and the largest of each feature that the
+            network was trained on: beyond them it would guess.
+        candidates: its layers, the last with two columns: for what is no digit, and for what is.
+        numbers: the regression's, with two columns likewise.
+        content: the same as it is stored.
+    """
+
+    bounds: np.ndarray
+    candidates: tuple[Layer, ...]
     numbers: Layer
-    card: dict[str, Any] = field(repr=False)
+    content: bytes = field(repr=False)
 
     @classmethod
     def of(
         cls,
-        candidates: tuple[np.ndarray, np.ndarray],
+        bounds: np.ndarray,
+        candidates: Sequence[tuple[np.ndarray, np.ndarray]],
         numbers: tuple[np.ndarray, np.ndarray],
     ) -> NumberCertainty:
-        """Return that of weights, (CANDIDATE_FEATURES or NUMBER_FEATURES,), each with its bias."""
-        card = {
-            name: [float(np.float32(value)) for value in (*np.ravel(weights), float(bias))]
-            for name, (weights, bias) in (("candidates", candidates), ("numbers", numbers))
-        }
-        return cls.unpack(card)
+        """Return that of weights that were fitted.
+
+        Args:
+            bounds: as the attribute.
+            candidates: kernels, (in, out) of WIDTHS, and biases; ReLU between them, and after the
+                last a logit.
+            numbers: weights, (NUMBER_FEATURES, 1), and bias, (1,), of the logit.
+        """
+        arrays = [bounds, *itertools.chain.from_iterable(candidates), *numbers]
+        return cls.unpack(b"".join(np.asarray(each).astype("<f4").tobytes() for each in arrays))
 
     @classmethod
-    def unpack(cls, card: object) -> NumberCertainty:
-        """Return that of a model's card; raises NetworkError if it is none."""
-        if not isinstance(card, Mapping):
-            raise NetworkError("a certainty of numbers that is none")
-        own = {
-            "candidates": _weights(card.get("candidates"), CANDIDATE_FEATURES),
-            "numbers": _weights(card.get("numbers"), NUMBER_FEATURES),
-        }
-        return cls(**{name: _layer(values) for name, values in own.items()}, card=own)
+    def unpack(cls, content: bytes) -> NumberCertainty:
+        """Return that of `content`: bounds, kernels with biases, weights; little-endian float32.
 
-    def pack(self) -> dict[str, Any]:
-        """Return what `unpack` makes this of."""
-        return self.card
-
-    def whole(self, features: np.ndarray) -> np.ndarray:
-        """Return how probable it is that candidates are one whole digit each, (n,) float64."""
-        return _probability(self.candidates, features)
-
-    def right(self, features: np.ndarray) -> np.ndarray:
-        """Return how probable it is that numbers are right in every sign, (n,) float64."""
-        return _probability(self.numbers, features)
-
-
-def _weights(values: object, count: int) -> list[float]:
-    if not isinstance(values, list) or len(values) != count + 1:
-        raise NetworkError("a certainty of numbers of another length")
-    for value in values:
-        if type(value) not in (int, float) or not abs(value) <= _LARGEST:  # nor what is no number
+        Raises NetworkError if it is none.
+        """
+        if len(content) != PACKED_SIZE:
+            raise NetworkError("a certainty of numbers of another length")
+        values = np.frombuffer(content, "<f4").astype(np.float32, copy=False)
+        if not (np.abs(values) <= _LARGEST).all():  # nor what is no number
             raise NetworkError(
                 f"a certainty's weight is not from {-_LARGEST:.0f} to {_LARGEST:.0f}"
             )
-    return [float(value) for value in values]
+        bounds, first, bias, *later, kernel, lean, weights, base = take_arrays(values, _SHAPES)
+        return cls(
+            bounds=bounds.astype(np.float64),
+            candidates=(
+                activation_layer(first, bias, signed=True),
+                *map(activation_layer, later[::2], later[1::2]),
+                activation_layer(_of_two(kernel), _of_two(lean)),
+            ),
+            numbers=activation_layer(_of_two(weights), _of_two(base), signed=True),
+            content=content,
+        )
+
+    def whole(self, features: np.ndarray) -> np.ndarray:
+        """Return how probable it is that candidates are one whole digit each, (n,) float64."""
+        if not len(features):
+            return np.zeros(0)
+        values = np.clip(features, *self.bounds)
+        first, *later = self.candidates
+        values = after_activations(first, Activations.of(values))
+        for layer in later:
+            values = after_activations(layer, Activations.of(np.maximum(values, 0, out=values)))
+        return softmax(values)[:, 1]
+
+    def right(self, features: np.ndarray) -> np.ndarray:
+        """Return how probable it is that numbers are right in every sign, (n,) float64."""
+        if not len(features):
+            return np.zeros(0)
+        return softmax(after_activations(self.numbers, Activations.of(features)))[:, 1]
 
 
-def _layer(values: Sequence[float]) -> Layer:
-    weights = np.array(values, np.float32)
-    kernel = np.stack([np.zeros_like(weights), weights], axis=1)
-    return activation_layer(kernel[:-1], kernel[-1], signed=True)
-
-
-def _probability(layer: Layer, features: np.ndarray) -> np.ndarray:
-    if not len(features):
-        return np.zeros(0)
-    return softmax(after_activations(layer, Activations.of(features)))[:, 1]
+def _of_two(weights: np.ndarray) -> np.ndarray:
+    """Return weights, (…, 1), of the logit of what is so beside those of what is not so: 0."""
+    return np.concatenate([np.zeros_like(weights), weights], axis=-1)
 
 
 def candidate_features(

@@ -42,7 +42,7 @@ READY_HELD_OUT = 1  # digits for each picture held out
 # Of the further looks at a picture that is learned from. Looking takes most of the time, and more
 # pictures teach more than all that may be seen in each.
 LOOKS = 0.25
-DRAWN_NUMBERS = 640  # at most, to fit how sure a number is: some 10 s on two cores
+DRAWN_NUMBERS = 1600  # at most, to fit how sure a number is: some 35 s on two cores
 LEARNED_FROM, CALIBRATED_ON, NUMBERS = 1, 2, 3  # beside the seed, so that no picture is drawn twice
 
 Advance = Callable[[int, int], None]  # hears how much is done of how much

@@ -1,12 +1,13 @@
 """How sure the signs of a number, and the whole of it, may be: fitted on drawn numbers.
 
-Half of the numbers teach what a candidate is, from the ink that it holds of each sign.  The others
+Most of the numbers teach what a candidate is, from the ink that it holds of each sign.  The others
 are then read, as the detector reads them, and teach how often the best path is right.
 """
 
 from __future__ import annotations
 
 import functools
+import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -18,6 +19,7 @@ from digit_classification.network.inference import DenseNetwork
 from digit_classification.network.judge import Judge
 from digit_classification.network.numbers.certainty import (
     NUMBER_FEATURES,
+    WIDTHS,
     NumberCertainty,
     candidate_features,
 )
@@ -41,8 +43,12 @@ WHOLE_RECALL, WHOLE_PRECISION = 0.85, 0.85
 NEARLY = 0.75  # both: between whole and not
 FOREIGN = 0.3  # of a candidate: ink that is no sign's, a printed line
 CLEAN = 0.4  # of the numbers, digits as the dataset has them
+TEACHING = 0.75  # of the numbers, what a candidate is; the others, how often the best path is right
+EPOCHS, BATCH_SIZE, PENALTY = 30, 512, 0.3  # of the network
+BOUNDS = (0.1, 99.9)  # percentiles of the features, which they are clipped to
 _PRIOR = 2.0  # numbers of each kind that are taken to have been seen, lest anything seem certain
 
+Layers = list[tuple[np.ndarray, np.ndarray]]  # kernels, (in, out), and biases
 Advance = Callable[[int, int], None]  # hears how much is done of how much
 
 
@@ -84,26 +90,27 @@ def fit_numbers(
         advance: hears of each number that is drawn.
     """
     drawn = []
-    draw = functools.partial(_draw, digits, seed, count // 2)
+    cut = round(TEACHING * count)
+    draw = functools.partial(_draw, digits, seed, cut)
     for number in map_in_order(draw, range(count), 0):
         drawn.append(number)
         advance(len(drawn), count)
-    half = len(drawn) // 2
-    candidates = _fit_candidates(drawn[:half], network, judge)
-    if candidates is None:
+    examples = _examples(drawn[:cut], network, judge)
+    if examples is None:
         return None, None
-    unsure = np.zeros(NUMBER_FEATURES), np.zeros(())
-    able = replace(judge, numbers=NumberCertainty.of(candidates, unsure))
-    others = drawn[half:]
+    bounds, candidates = _fit_network(*examples, seed)
+    unsure = np.zeros((NUMBER_FEATURES, 1)), np.zeros(1)
+    able = replace(judge, numbers=NumberCertainty.of(bounds, candidates, unsure))
+    others = drawn[cut:]
     ways = _ways(others, network, able)
     found = [(way, each.text) for way, each in zip(ways, others, strict=True) if way.paths]
     right = np.array([way.paths[0].text == text for way, text in found])
     if not right.any() or right.all():
         return None, None
     features = np.stack([way.features for way, _ in found if way.features is not None])
-    whole = _fit(features, right)
+    whole = _fit_regression(features, right)
     scores = {"numbers": len(others), "right": round(float(right.sum()) / len(others), 4)}
-    return NumberCertainty.of(candidates, whole), scores
+    return NumberCertainty.of(bounds, candidates, whole), scores
 
 
 def _draw(digits: Digits, seed: tuple[int, ...], cut: int, number: int) -> DrawnNumber:
@@ -151,9 +158,10 @@ def _whole(picture: NumberPicture, seen: Seen) -> np.ndarray:
     return whole
 
 
-def _fit_candidates(
+def _examples(
     drawn: Iterable[DrawnNumber], network: DenseNetwork, judge: Judge
 ) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return features of candidates, and which of them are whole; None without both kinds."""
     views = [(each.cut, each.whole) for each in drawn if each.cut is not None]
     candidates = [each for view, _ in views for each in view.candidates]
     if not candidates:
@@ -164,7 +172,7 @@ def _fit_candidates(
     scores = score(candidates, network, judge)
     places = np.array([each.place for each in candidates])
     features = candidate_features(scores.classes, scores.probabilities, places)
-    return _fit(features[whole >= 0], whole[whole >= 0] == 1)
+    return features[whole >= 0], whole[whole >= 0] == 1
 
 
 def _ways(drawn: Sequence[DrawnNumber], network: DenseNetwork, judge: Judge) -> list[Way]:
@@ -181,15 +189,44 @@ def _nowhere(_: Way) -> list[Seen]:
     return []
 
 
-def _fit(features: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return weights, (m,), and bias of the logistic regression of what is true on features."""
+def _fit_network(
+    features: np.ndarray, true: np.ndarray, seed: tuple[int, ...]
+) -> tuple[np.ndarray, Layers]:
+    """Return bounds, (2, m), of the features, and the layers of a network of what is true on them.
+
+    They are those that `NumberCertainty.of` takes.
+    """
+    from sklearn.neural_network import MLPClassifier
+
+    mean, deviation = _scale(features)
+    network = MLPClassifier(
+        WIDTHS[1:-1],
+        alpha=PENALTY,
+        batch_size=min(BATCH_SIZE, len(features)),
+        max_iter=EPOCHS,
+        random_state=np.random.RandomState(np.random.MT19937(seed)),
+    )
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it has not converged: more epochs teach it the noise
+        network.fit((features - mean) / deviation, true)
+    (kernel, bias), *later = zip(network.coefs_, network.intercepts_, strict=True)
+    kernel = kernel / deviation[:, None]
+    return np.percentile(features, BOUNDS, axis=0), [(kernel, bias - mean @ kernel), *later]
+
+
+def _fit_regression(features: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return weights, (m, 1), and bias, (1,), of the logistic regression of what is true."""
     from sklearn.linear_model import LogisticRegression
 
-    mean, deviation = features.mean(axis=0), np.maximum(features.std(axis=0), 1e-3)
+    mean, deviation = _scale(features)
     scaled = (features - mean) / deviation
     # One of each at the mean: where nothing tells, the odds are not beyond what was seen.
     scaled = np.concatenate([scaled, np.zeros((2, scaled.shape[1]))])
     weight = np.concatenate([np.ones(len(true)), np.full(2, _PRIOR)])
     fitted = LogisticRegression(max_iter=1000).fit(scaled, [*true, True, False], weight)
-    weights = fitted.coef_[0] / deviation
-    return weights, fitted.intercept_[0] - weights @ mean
+    weights = fitted.coef_.T / deviation[:, None]
+    return weights, fitted.intercept_ - mean @ weights
+
+
+def _scale(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    return features.mean(axis=0), np.maximum(features.std(axis=0), 1e-3)
