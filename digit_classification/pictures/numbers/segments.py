@@ -13,9 +13,11 @@ from digit_classification.pictures.images.convention import NEIGHBOURS
 from digit_classification.pictures.images.width import stroke_width
 from digit_classification.pictures.numbers.cuts import find_cuts
 from digit_classification.pictures.numbers.line import Line
+from digit_classification.pictures.numbers.signs import is_dot, sign_of
 
 MOST = 60  # segments of a line: no number has more
 _SPECK = 0.05  # of the line's height
+_FAINT_DOT = 0.09  # of the pen's width squared: a dot's area
 _TALL = 0.45  # of the line's height: a piece so high may be a digit of its own
 _WITHIN = 0.6  # of its width: a low piece that lies so far over or under another is a part of it
 _NARROW = 0.5  # of the line's height: a piece no wider is one digit
@@ -70,7 +72,13 @@ def whole_pieces(line: Line) -> Segments:
     pen = max(1.0, stroke_width(mask))
     size = np.maximum(w, h)
     keep = (size >= _SPECK * line.height) & (size >= 0.6 * pen) & (area >= 0.3 * pen * pen)
-    for i in np.flatnonzero(keep & (h < _TALL * line.height)):
+    dots = np.array([is_dot(line, box) for box in stats[1:, :4]], bool)
+    # A small dot that is blurred keeps little of itself above the threshold.
+    keep |= dots & _between(x + w / 2, keep & (h >= _TALL * line.height)) & (
+        area >= _FAINT_DOT * pen * pen
+    )
+    minus = _minus(line, stats[1:, :4], keep)
+    for i in np.flatnonzero(keep & (h < _TALL * line.height) & ~dots & ~minus):
         over = np.minimum(x + w, x[i] + w[i]) - np.maximum(x, x[i])
         gap = np.maximum(np.maximum(y, y[i]) - np.minimum(y + h, y[i] + h[i]), 0)
         part = (over > _WITHIN * w[i]) & (gap < 0.25 * line.height) & (h > 1.3 * h[i]) & keep
@@ -86,6 +94,22 @@ def whole_pieces(line: Line) -> Segments:
     new = np.zeros(count, np.int32)
     new[group > 0] = np.searchsorted(kept, group[group > 0]) + 1
     return in_order(new[labels], np.arange(len(kept)))
+
+
+def _between(middles: np.ndarray, digits: np.ndarray) -> np.ndarray:
+    """Return which pieces have a digit on either side, (n,) bool, by the middles of all."""
+    if not digits.any():
+        return digits
+    return (middles > middles[digits].min()) & (middles < middles[digits].max())
+
+
+def _minus(line: Line, boxes: np.ndarray, keep: np.ndarray) -> np.ndarray:
+    """Return which piece is a minus before the first digit, (n,) bool."""
+    found = np.zeros(len(boxes), bool)
+    if keep.any():
+        first = np.flatnonzero(keep)[boxes[keep, 0].argmin()]
+        found[first] = sign_of(line, boxes[first]) == "-"
+    return found
 
 
 def in_order(labels: np.ndarray, pieces: np.ndarray) -> Segments:
