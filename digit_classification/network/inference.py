@@ -175,9 +175,7 @@ def unpack(widths: Sequence[int], content: bytes) -> DenseNetwork:
         raise NetworkError("a weight is no number")
     arrays = take_arrays(weights, layer_shapes(widths))
     (kernel, bias), *later = zip(arrays, arrays, strict=True)
-    return DenseNetwork(
-        (pixel_layer(kernel, bias), *(activation_layer(*each) for each in later))
-    )
+    return DenseNetwork((pixel_layer(kernel, bias), *(activation_layer(*each) for each in later)))
 
 
 def take_arrays(values: np.ndarray, shapes: Iterable[tuple[int, ...]]) -> Iterator[np.ndarray]:

@@ -17,7 +17,8 @@ from digit_classification.pictures.numbers.signs import is_dot, sign_of
 
 MOST = 60  # segments of a line: no number has more
 _SPECK = 0.05  # of the line's height
-_FAINT_DOT = 0.09  # of the pen's width squared: a dot's area
+_SMALL_DOT = 0.09  # of the pen's width squared: a dot's area
+_DARK = 0.72  # of the ink's level: the darkest of a dot; what is left of printed lines is lighter
 _TALL = 0.45  # of the line's height: a piece so high may be a digit of its own
 _WITHIN = 0.6  # of its width: a low piece that lies so far over or under another is a part of it
 _NARROW = 0.5  # of the line's height: a piece no wider is one digit
@@ -73,10 +74,10 @@ def whole_pieces(line: Line) -> Segments:
     size = np.maximum(w, h)
     keep = (size >= _SPECK * line.height) & (size >= 0.6 * pen) & (area >= 0.3 * pen * pen)
     dots = np.array([is_dot(line, box) for box in stats[1:, :4]], bool)
+    dots &= _is_dark(line, labels, count)
     # A small dot that is blurred keeps little of itself above the threshold.
-    keep |= dots & _between(x + w / 2, keep & (h >= _TALL * line.height)) & (
-        area >= _FAINT_DOT * pen * pen
-    )
+    between = _between(x + w / 2, keep & (h >= _TALL * line.height))
+    keep |= dots & between & (area >= _SMALL_DOT * pen * pen)
     minus = _minus(line, stats[1:, :4], keep)
     for i in np.flatnonzero(keep & (h < _TALL * line.height) & ~dots & ~minus):
         over = np.minimum(x + w, x[i] + w[i]) - np.maximum(x, x[i])
@@ -101,6 +102,13 @@ def _between(middles: np.ndarray, digits: np.ndarray) -> np.ndarray:
     if not digits.any():
         return digits
     return (middles > middles[digits].min()) & (middles < middles[digits].max())
+
+
+def _is_dark(line: Line, labels: np.ndarray, count: int) -> np.ndarray:
+    """Return which pieces are somewhere as dark as ink, (count - 1,) bool."""
+    darkest = np.zeros(count, line.marks.ink.dtype)
+    np.maximum.at(darkest, labels.ravel(), line.marks.ink.ravel())
+    return darkest[1:] >= _DARK * line.marks.level
 
 
 def _minus(line: Line, boxes: np.ndarray, keep: np.ndarray) -> np.ndarray:
