@@ -38,3 +38,44 @@ def test_a_printed_line_is_left_out() -> None:
     seen = see(page, "auto")
     assert seen.line is not None
     assert (len(seen.segments), seen.line.left_out) == (3, ("printed lines",))
+
+
+def segments_of(page: np.ndarray) -> int:
+    seen = see(page, "auto")
+    assert seen.line is not None
+    return len(seen.segments)
+
+
+@pytest.mark.parametrize("side", [4, 7, 10, 12])
+def test_a_point_is_a_piece_of_its_own(side: int) -> None:
+    page = picture()
+    page[106 - side : 106, 116 : 116 + side] = 40
+    assert segments_of(page) == 4
+
+
+@pytest.mark.parametrize(
+    ("x", "y", "grey", "segments"),
+    [
+        pytest.param(176, 101, 40, 4, id="a point"),
+        pytest.param(30, 101, 40, 3, id="in front"),
+        pytest.param(400, 101, 40, 3, id="behind"),
+        pytest.param(176, 60, 40, 3, id="too high"),
+        pytest.param(176, 101, 130, 3, id="too light"),
+    ],
+)
+def test_a_speck_half_as_wide_as_the_pen_is_a_point_or_nothing(
+    x: int, y: int, grey: int, segments: int
+) -> None:
+    page = np.pad(picture(left=60), ((0, 0), (0, 30)), constant_values=235)
+    page[y : y + 4, x : x + 4] = grey
+    assert segments_of(page) == segments
+
+
+def test_a_minus_below_the_bar_of_a_digit_is_a_piece_of_its_own() -> None:
+    page = np.full((160, 220), 235, np.uint8)
+    page[40:46, 60:130] = 40  # a 7, whose bar reaches back over the minus
+    for row in range(46, 120):
+        x = 124 - (row - 46) // 2
+        page[row, x : x + 7] = 40
+    page[76:81, 56:92] = 40
+    assert segments_of(page) == 2

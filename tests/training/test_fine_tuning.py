@@ -136,7 +136,7 @@ def test_the_rest_of_the_model_comes_along(tuned: Path, trained: Path) -> None:
     assert after.judge is not None
     assert before.judge.numbers is not None
     assert after.judge.numbers is not None
-    assert after.judge.numbers.pack() == before.judge.numbers.pack()
+    assert after.judge.numbers.content == before.judge.numbers.content
     assert (after.judge.bounds == before.judge.bounds).all()
     assert after.judge.content != before.judge.content
     assert before.card is not None
