@@ -26,8 +26,9 @@ from digit_classification.pictures.numbers.candidates import (
 )
 from digit_classification.pictures.numbers.line import Line, find_line
 from digit_classification.pictures.numbers.segments import Segments, cut_pieces, whole_pieces
-from digit_classification.pictures.proposals.regions import Region, find_regions, find_sheet
+from digit_classification.pictures.proposals.regions import Region, border, find_regions, find_sheet
 
+_FRAME = 0.06  # of the shorter side: lines along the border are no wider
 _SHEET = 0.2  # of the picture: a sheet on a desk fills more
 
 
@@ -62,13 +63,25 @@ class Seen:
 
 def see(grey: np.ndarray, invert: Invert) -> Seen:
     """See the pieces of a grey picture, (h, w) uint8, as they are."""
-    dark_ink = has_dark_ink(grey, invert)
+    dark_ink = has_dark_ink(grey, invert) or (invert == "auto" and _is_in_dark_frame(grey))
     if invert == "auto" and not dark_ink:
         line = _on_sheet(grey)
         if line is not None:
             return _whole(line)
     found = find_line(grey, dark_ink)
     return _whole(found) if isinstance(found, Line) else _nothing(found or BLANK)
+
+
+def _is_in_dark_frame(grey: np.ndarray) -> bool:
+    """Whether a picture was cut out along the dark lines of a box: they are no dark paper."""
+    lines = max(2, round(_FRAME * min(grey.shape)))
+    inner = grey[lines:-lines, lines:-lines]
+    if min(inner.shape, default=0) < 8:
+        return False
+    low, high = np.percentile(grey, (0.1, 99.9))
+    middle = (low + high) / 2
+    is_framed = np.mean(border(grey) > middle) < 0.3 and np.mean(border(inner) > middle) > 0.6
+    return bool(is_framed) and has_dark_ink(inner, "auto")
 
 
 def _on_sheet(grey: np.ndarray) -> Line | None:

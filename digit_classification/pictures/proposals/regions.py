@@ -88,20 +88,21 @@ def find_regions(grey: np.ndarray) -> list[Region]:
 
 def _without_margin(grey: np.ndarray) -> Region | None:
     """The picture without margins of one tone, which someone added to make it a square."""
-    tone = np.median(_border(grey))
+    tone = np.median(border(grey))
     odd = abs(grey.astype(np.int16) - tone) > 6  # grey levels: more than JPEG leaves in a margin
     rows = np.flatnonzero(odd.mean(axis=1) > 0.02)  # a speck makes no row
     columns = np.flatnonzero(odd.mean(axis=0) > 0.02)
     if not len(rows) or not len(columns):
         return None
     left, top, right, bottom = (int(a) for a in (columns[0], rows[0], columns[-1], rows[-1]))
-    edge = _border(grey[top : bottom + 1, left : right + 1]).astype(float)
+    edge = border(grey[top : bottom + 1, left : right + 1]).astype(float)
     if abs(edge - tone).mean() < 8:  # it is paper that goes on
         return None
     return Region(left + 1, top + 1, right, bottom, MARGIN)  # without the pixels between the two
 
 
-def _border(grey: np.ndarray) -> np.ndarray:
+def border(grey: np.ndarray) -> np.ndarray:
+    """Return the outermost pixels of a picture, (n,) of its dtype."""
     return np.concatenate([grey[0], grey[-1], grey[:, 0], grey[:, -1]])
 
 
