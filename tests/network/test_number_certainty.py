@@ -48,7 +48,9 @@ def test_it_is_a_network_of_bounded_features() -> None:
 def test_a_number_is_judged_by_a_regression() -> None:
     features = RNG.normal(0, 2, (20, NUMBER_FEATURES))
     weights, bias = REGRESSION
-    assert certainty().right(features) == pytest.approx(sigmoid(features @ weights + bias), abs=1e-6)
+    assert certainty().right(features) == pytest.approx(
+        sigmoid(features @ weights + bias), abs=1e-6
+    )
 
 
 def test_of_none_it_says_nothing() -> None:

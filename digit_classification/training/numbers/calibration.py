@@ -41,6 +41,7 @@ LONGEST = 6  # digits of a number
 # Shares of a digit's ink that a candidate holds (recall), and of its own that is such (precision).
 WHOLE_RECALL, WHOLE_PRECISION = 0.85, 0.85
 NEARLY = 0.75  # both: between whole and not
+SWALLOWED = 0.5  # of another sign's ink: more makes two signs of a candidate
 FOREIGN = 0.3  # of a candidate: ink that is no sign's, a printed line
 CLEAN = 0.4  # of the numbers, digits as the dataset has them
 TEACHING = 0.75  # of the numbers, what a candidate is; the others, how often the best path is right
@@ -151,7 +152,12 @@ def _whole(picture: NumberPicture, seen: Seen) -> np.ndarray:
         share[0] = 0
         precision = share / max(1, share.sum())
         best = int(share.argmax())
-        if not digit[best] or min(held[best], precision[best]) < NEARLY:
+        held_of_others = held[1:].copy()
+        held_of_others[best - 1] = 0
+        # A thin 1 or a point is little of the ink, and yet not to be swallowed.
+        if not digit[best] or held_of_others.max(initial=0) > SWALLOWED:
+            continue
+        if min(held[best], precision[best]) < NEARLY:
             continue
         sure = held[best] > WHOLE_RECALL and precision[best] > WHOLE_PRECISION
         whole[index] = 1 if sure and foreign < FOREIGN else -1
