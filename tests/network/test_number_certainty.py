@@ -75,12 +75,12 @@ def test_it_is_the_same_once_it_is_stored() -> None:
 
 @pytest.mark.parametrize("content", [b"", bytes(PACKED_SIZE - 4), bytes(PACKED_SIZE + 1)])
 def test_one_of_another_length_is_refused(content: bytes) -> None:
-    with pytest.raises(NetworkError, match="^a certainty of numbers of another length$"):
+    with pytest.raises(NetworkError, match=r"^a certainty of numbers of another length$"):
         NumberCertainty.unpack(content)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("-inf"), 2e4])
 def test_one_of_absurd_weights_is_refused(value: float) -> None:
     damaged = certainty().content[:-4] + np.array([value], "<f4").tobytes()
-    with pytest.raises(NetworkError, match="^a certainty's weight is not from -10000 to 10000$"):
+    with pytest.raises(NetworkError, match=r"^a certainty's weight is not from -10000 to 10000$"):
         NumberCertainty.unpack(damaged)

@@ -79,3 +79,13 @@ def test_a_minus_below_the_bar_of_a_digit_is_a_piece_of_its_own() -> None:
         page[row, x : x + 7] = 40
     page[76:81, 56:92] = 40
     assert segments_of(page) == 2
+
+
+@pytest.mark.parametrize("light_ink", [False, True])
+@pytest.mark.parametrize("line", [2, 5])
+def test_a_box_cut_out_along_its_lines_is_no_paper(line: int, light_ink: bool) -> None:
+    page = picture()
+    page[:line], page[-line:], page[:, :line], page[:, -line:] = 40, 40, 40, 40
+    seen = see(255 - page if light_ink else page, "auto")
+    assert seen.line is not None
+    assert (seen.line.dark_ink, len(seen.segments)) == (not light_ink, 3)
