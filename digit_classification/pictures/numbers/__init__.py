@@ -63,7 +63,7 @@ class Seen:
 
 def see(grey: np.ndarray, invert: Invert) -> Seen:
     """See the pieces of a grey picture, (h, w) uint8, as they are."""
-    dark_ink = has_dark_ink(grey, invert) or (invert == "auto" and _is_in_dark_frame(grey))
+    dark_ink = has_dark_ink(_inside_frame(grey), invert)
     if invert == "auto" and not dark_ink:
         line = _on_sheet(grey)
         if line is not None:
@@ -72,16 +72,17 @@ def see(grey: np.ndarray, invert: Invert) -> Seen:
     return _whole(found) if isinstance(found, Line) else _nothing(found or BLANK)
 
 
-def _is_in_dark_frame(grey: np.ndarray) -> bool:
-    """Whether a picture was cut out along the dark lines of a box: they are no dark paper."""
+def _inside_frame(grey: np.ndarray) -> np.ndarray:
+    """Return a picture without the lines of a box along which it was cut out: they are no paper."""
     lines = max(2, round(_FRAME * min(grey.shape)))
     inner = grey[lines:-lines, lines:-lines]
     if min(inner.shape, default=0) < 8:
-        return False
+        return grey
     low, high = np.percentile(grey, (0.1, 99.9))
-    middle = (low + high) / 2
-    is_framed = np.mean(border(grey) > middle) < 0.3 and np.mean(border(inner) > middle) > 0.6
-    return bool(is_framed) and has_dark_ink(inner, "auto")
+    light = np.array([np.mean(border(part) > (low + high) / 2) for part in (grey, inner)])
+    has_frame = light[0] < 0.3 and light[1] > 0.6
+    has_light_frame = light[0] > 0.7 and light[1] < 0.4
+    return np.ascontiguousarray(inner) if has_frame or has_light_frame else grey
 
 
 def _on_sheet(grey: np.ndarray) -> Line | None:
