@@ -1,6 +1,8 @@
 # make demo   trains on the bundled MNIST, reads samples/, shows the stored rows, and
 #             compares them with samples/expected.csv
 # make test   runs the tests        make lint   checks the code
+# make test-faults   runs those that take longer, in short: killed runs, lines that are cut, full
+#             disks, strangers' files, clusters
 # make test-kernels   runs the tests that compare results on three kernels of NumPy's OpenBLAS,
 #             the newest that the processor has; KERNELS="Prescott Haswell" names others
 # make test-mysql   runs the tests of the store, of kills and of two detectors at once on
@@ -21,8 +23,9 @@ BIN := .venv/bin
 READY := .venv/ready
 # A file stays with one process; they take the files in the order of tests/conftest.py.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+FAULTS := tests/faults tests/detection/test_cluster.py
 
-.PHONY: help venv lock reader default-model demo compare test test-kernels test-mysql lint bench soak clean
+.PHONY: help venv lock reader default-model demo compare test test-faults test-kernels test-mysql lint bench soak clean
 
 help:
 	@sed -n '/^$$/q;s/^# \{0,1\}//p' Makefile
@@ -68,7 +71,10 @@ compare:
 	@echo "All samples were read as expected."
 
 test: $(READY)
-	$(PYTEST)
+	$(PYTEST) $(addprefix --ignore=,$(FAULTS))
+
+test-faults: $(READY)
+	$(PYTEST) $(FAULTS)
 
 test-kernels: $(READY)
 	for kernel in $(or $(KERNELS),$$($(BIN)/python -m tests.kernels 3)); do \

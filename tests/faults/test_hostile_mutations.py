@@ -15,7 +15,7 @@ from tests.faults.hostile import HANG_S
 
 SOAK = bool(os.environ.get("DIGITS_TEST_SOAK"))
 MAX_MIB = 1000
-# kind: how many in `make test`, how many in `make soak`
+# kind: how many in `make test-faults`, how many in `make soak`
 COUNTS = {
     "images": (400, 20_000),
     "documents": (30, 1_000),
