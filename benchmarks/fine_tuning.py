@@ -50,6 +50,7 @@ class Tuning:
     """What one fine-tuning brought."""
 
     seconds: float  # from the command's start to its end, with the readings before and after
+    learning: float  # of these, from the start of TensorFlow to the end of what is learned
     shares: dict[str, tuple[float, float]]  # by what was counted: before and after, 0 to 1
 
 
@@ -87,11 +88,12 @@ def tune(model: Path, learned: Path, held_out: Path, seed: int, folder: Path) ->
     seconds = time.monotonic() - begin
     if run.returncode:
         raise BenchmarkError(f"The trainer failed: {run.stderr.strip()}")
-    scores = (load_model(tuned).card or {})["fine_tuned"]["scores"]
+    card = (load_model(tuned).card or {})["fine_tuned"]
     shares = {
-        row["images"]: (row["before"] / row["total"], row["after"] / row["total"]) for row in scores
+        row["images"]: (row["before"] / row["total"], row["after"] / row["total"])
+        for row in card["scores"]
     }
-    return Tuning(seconds, shares)
+    return Tuning(seconds, card["seconds"], shares)
 
 
 def as_table(tunings: Sequence[Tuning]) -> str:
@@ -101,7 +103,9 @@ def as_table(tunings: Sequence[Tuning]) -> str:
         pairs = 100 * np.array([tuning.shares[name] for tuning in tunings])
         cells = [_mean(pairs[:, 0]), _mean(pairs[:, 1]), _mean(pairs[:, 1] - pairs[:, 0], "+")]
         lines.append(f"| {name} | {' | '.join(cells)} |")
+    learning = _mean(np.array([tuning.learning for tuning in tunings]))
     seconds = _mean(np.array([tuning.seconds for tuning in tunings]))
+    lines.append(f"| seconds of learning | | {learning} | |")
     lines.append(f"| seconds, with reading all of these twice | | {seconds} | |")
     return "\n".join(lines)
 

@@ -39,9 +39,10 @@ def test_what_is_learned_is_not_read(crops: Path, tmp_path: Path) -> None:
 
 
 def test_the_table_has_the_mean_and_deviation_of_the_runs() -> None:
-    tunings = [Tuning(20, {"right": (0.8, 0.9)}), Tuning(22, {"right": (0.7, 0.88)})]
+    tunings = [Tuning(20, 11, {"right": (0.8, 0.9)}), Tuning(22, 12, {"right": (0.7, 0.88)})]
     assert as_table(tunings).splitlines()[2:] == [
         "| right | 75.0 ± 7.1 | 89.0 ± 1.4 | +14.0 ± 5.7 |",
+        "| seconds of learning | | 11.5 ± 0.7 | |",
         "| seconds, with reading all of these twice | | 21.0 ± 1.4 | |",
     ]
 

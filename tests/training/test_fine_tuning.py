@@ -118,6 +118,7 @@ def test_the_pictures_are_read_better_and_others_hardly_worse(
     assert usual["images"] == f"{repeated}: {REPEATED:,}, right"
     assert usual["after"] > usual["before"] - REPEATED // 50
     assert stored["images"] == PICTURES
+    assert stored["seconds"] > 0
     assert stored["from"] == hashlib.sha256(trained.read_bytes()).hexdigest()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -88,9 +89,11 @@ def run_fine_tuning(arguments: argparse.Namespace, settings: Settings, terminal:
     # What is repeated: the images that a training without options learns from.
     usual = load_settings(None, arguments.config)
     repeated, usual_test = _repeated(usual, terminal)
+    begin = time.monotonic()
     with waiting(terminal.messages, "Starting TensorFlow", quiet=terminal.quiet):
         network = load_keras(base)
     network, after = fine_tune(before, network, learned, repeated, settings, terminal)
+    seconds = time.monotonic() - begin
     rows = _rows(before, after, held_out, usual, usual_test, settings)
     scores = [row.scores for row in rows]
     if not terminal.quiet:
@@ -104,6 +107,7 @@ def run_fine_tuning(arguments: argparse.Namespace, settings: Settings, terminal:
             "from": before.sha256,
             "images": len(learned),
             "seed": settings.training.seed,
+            "seconds": round(seconds, 1),
             "scores": scores,
         },
     }
