@@ -152,10 +152,9 @@ def _whole(picture: NumberPicture, seen: Seen) -> np.ndarray:
         share[0] = 0
         precision = share / max(1, share.sum())
         best = int(share.argmax())
-        held_of_others = held[1:].copy()
-        held_of_others[best - 1] = 0
+        others = np.delete(held, [0, best])
         # A thin 1 or a point is little of the ink, and yet not to be swallowed.
-        if not digit[best] or held_of_others.max(initial=0) > SWALLOWED:
+        if not digit[best] or (others > SWALLOWED).any():
             continue
         if min(held[best], precision[best]) < NEARLY:
             continue
@@ -235,4 +234,6 @@ def _fit_regression(features: np.ndarray, true: np.ndarray) -> tuple[np.ndarray,
 
 
 def _scale(features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    return features.mean(axis=0), np.maximum(features.std(axis=0), 1e-3)
+    """Return what to take off each feature, and what to divide it by: 1 if it never differs."""
+    deviation = features.std(axis=0)
+    return features.mean(axis=0), np.where(deviation > 1e-3, deviation, 1.0)
