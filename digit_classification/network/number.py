@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from digit_classification.network.choice import choose
 from digit_classification.network.judge import Judge, ReadingNetwork
 from digit_classification.network.numbers.boxes import RowReading, read_row
 from digit_classification.network.numbers.signs import is_speck
@@ -21,11 +22,15 @@ from digit_classification.network.numbers.ways import Way, find_ways, sure_piece
 from digit_classification.pictures.images import Invert
 from digit_classification.pictures.numbers import Seen, cut_further, look_elsewhere, see
 from digit_classification.pictures.numbers.line import PRINTED
+from digit_classification.pictures.proposals import propose
 from digit_classification.pictures.row import Box, find_row
 
 NO_NUMBER = "no number"
 _CONVINCING = 0.95  # the confidence of a number with which no boxes are looked for
 _BOXES = 0.5  # times what a number is read with: boxes that are found speak for what they hold
+_DOUBTFUL = 0.8  # the confidence below which a picture is read as one of a single digit, too
+_FEW = 2  # signs: a picture in which more are read hardly shows one
+_ALONE = 0.5  # the least confidence with which that is believed
 _SURE = 0.9  # of a digit that is read without boxes: such a one is no side of a box
 _LEAST = 0.02  # of the most probable sign: if none is more so, there is no number
 
@@ -82,10 +87,15 @@ def read_numbers(
     readings = [
         _reading(way, grey.shape, constraint) for way, grey in zip(ways, greys, strict=True)
     ]
-    if judge is None or not in_boxes:
+    if judge is None:
         return readings
+    if in_boxes:
+        readings = [
+            _box_by_box(reading, grey, invert, network, judge, fits)
+            for reading, grey in zip(readings, greys, strict=True)
+        ]
     return [
-        _box_by_box(reading, grey, invert, network, judge, fits)
+        _as_one_digit(reading, grey, invert, network, judge, fits)
         for reading, grey in zip(readings, greys, strict=True)
     ]
 
@@ -109,6 +119,31 @@ def _box_by_box(
     if row is None or row.confidence < _BOXES * confidence:
         return reading
     return _row_reading(row)
+
+
+def _as_one_digit(
+    reading: NumberReading,
+    grey: np.ndarray,
+    invert: Invert,
+    network: ReadingNetwork,
+    judge: Judge,
+    fits: re.Pattern[str] | None,
+) -> NumberReading:
+    """Read a doubtful picture as one of a single digit is read, if that convinces more."""
+    confidence = reading.confidence or 0.0
+    if confidence > _DOUBTFUL or len(reading.digits) > _FEW:
+        return reading
+    looks = propose(grey, invert)
+    [choice] = choose([next(looks)[0]], [looks], network, judge)
+    text = str(choice.probabilities.argmax())
+    if choice.rejection or (fits is not None and not fits.fullmatch(text)):
+        return reading
+    if choice.confidence < max(_ALONE, confidence):
+        return reading
+    probabilities = tuple(choice.probabilities.tolist())
+    seen = choice.proposal
+    digit = NumberDigit(text, seen.box, choice.confidence, probabilities, seen.digit)
+    return NumberReading(text, choice.confidence, (digit,), None, seen.left_out)
 
 
 def _contradicts(reading: NumberReading, boxes: Sequence[Box]) -> bool:

@@ -25,6 +25,7 @@ from digit_classification.results.database import ResultsDatabase
 from digit_classification.results.parquet.dataset import ParquetDataset
 from digit_classification.results.records import StoredResult
 from tests.conftest import PASSWORD_VARIABLE
+from tests.documents import ROOT
 from tests.drawing import draw_digit, png
 from tests.interrupting import stopped_at_batch
 
@@ -584,3 +585,26 @@ def test_a_number_that_is_really_read(
     boxes = [(sign.left, sign.top, sign.width, sign.height) for sign in number.digits]
     assert all(0 <= share <= 1 for box in boxes for share in box)
     assert [box[0] for box in boxes] == sorted(box[0] for box in boxes)
+
+
+def digit_samples() -> list[tuple[str, str]]:
+    """Name and digit of the samples that show one."""
+    with (ROOT / "samples/expected.csv").open(encoding="utf-8", newline="") as file:
+        return [(name, answer) for name, answer in csv.reader(file) if len(answer) == 1]
+
+
+@pytest.mark.parametrize(("name", "answer"), digit_samples())
+def test_a_picture_of_one_digit_is_a_number_of_one(trained: Path, name: str, answer: str) -> None:
+    reading = detector.DigitPredictor(trained).read_number(ROOT / "samples" / name)
+    assert reading.text == answer
+
+
+def test_where_a_line_is_doubtful_a_picture_is_read_as_one_of_a_digit(trained: Path) -> None:
+    predictor = detector.DigitPredictor(trained)
+    picture = ROOT / "samples/1-ruled-paper.jpg"  # its rules leave marks in the line
+    number, [digit] = predictor.read_number(picture), predictor.predict([picture])
+    assert (number.text, number.confidence) == ("1", digit.confidence)
+    assert len(number.digits) == 1
+    assert number.digits[0].probabilities == digit.probabilities
+    longer = predictor.read_number(picture, constraint=r"\d\d")
+    assert longer.text is None or len(longer.text) == 2

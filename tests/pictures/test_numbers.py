@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 
@@ -89,3 +90,13 @@ def test_a_box_cut_out_along_its_lines_is_no_paper(line: int, light_ink: bool) -
     seen = see(255 - page if light_ink else page, "auto")
     assert seen.line is not None
     assert (seen.line.dark_ink, len(seen.segments)) == (not light_ink, 3)
+
+
+def test_a_pen_too_thin_to_be_seen_from_afar_is_seen_as_it_is() -> None:
+    """Digits are looked at in one height, in which a line of a pixel in 290 is lost."""
+    page = np.full((290, 145), 190, np.uint8)
+    for path in ([(77, 39), (19, 106), (116, 106)], [(101, 10), (103, 280)]):
+        cv2.polylines(page, [np.array(path)], False, 160, 1, cv2.LINE_AA)
+    grain = np.random.default_rng(0).normal(0, 4, page.shape)
+    seen = see(np.clip(page + grain, 0, 255).astype(np.uint8), "auto")
+    assert (seen.said, seen.line is not None) == (None, True)

@@ -93,11 +93,8 @@ def _look(
 ) -> Line | str | None:
     """Find the line in a view of the picture, and look again where that is not good enough."""
     scale = float(np.hypot(back[0, 0], back[1, 0]))
-    marks = find_marks(work, dark_ink, scale, near=True)
-    if marks is not None and _touches_both_sides(marks.mask):
-        written = without_ruling(work, dark_ink)
-        if written is not None:
-            marks, words = find_marks(written, dark_ink, scale, near=True), (PRINTED,)
+    marks, ruling = _marks(work, dark_ink, scale)
+    words = ruling or words
     if marks is None:
         return None
     mask, rise = without_rules(marks.mask)
@@ -126,13 +123,25 @@ def _look(
         closer = _closer(pieces, band, height, slope, back)
         closer_work, exact = _seen_through(grey, *closer)
         if min(closer_work.shape) >= 8:
-            return _look(grey, closer_work, exact, dark_ink, looks - 1, words)
+            closer_line = _look(grey, closer_work, exact, dark_ink, looks - 1, words)
+            if isinstance(closer_line, Line):
+                return closer_line  # if none: a pen is too thin for that, and is seen as it is
     own = pieces.only(band)
     slant = _slant(pieces, main)
     ink = marks.ink
     if abs(slant) > _SLANTED:
         own, ink, back = _upright(own, ink, back, slant, (top + foot) / 2)
     return Line(Marks(ink, own, marks.level, scale), foot - top, top, back, dark_ink, words)
+
+
+def _marks(work: np.ndarray, dark_ink: bool, scale: float) -> tuple[Marks | None, tuple[str, ...]]:
+    """Return the marks in a view of the picture, and what was painted over to see them."""
+    marks = find_marks(work, dark_ink, scale, near=True)
+    if marks is not None and _touches_both_sides(marks.mask):
+        written = without_ruling(work, dark_ink)
+        if written is not None:
+            return find_marks(written, dark_ink, scale, near=True), (PRINTED,)
+    return marks, ()
 
 
 def _touches_both_sides(mask: np.ndarray) -> bool:
