@@ -47,6 +47,7 @@ from benchmarks.accuracy import (  # noqa: E402
     write_markdown,
 )
 from digit_classification.cli.terminal import make_console  # noqa: E402
+from digit_classification.network.default_model import DEFAULT_MODEL  # noqa: E402
 from digit_classification.parallel import default_workers  # noqa: E402
 
 DETECTOR = ROOT / "digit_classification_detector.py"
@@ -488,9 +489,11 @@ class Benchmark:
         """Return the rows of the ancestor's recipe: time, memory, and accuracy of both."""
         sizes, material = self.material.sizes, self.material
         metrics = material.folder / "metrics.json"
-        # The ancestor's recipe: the images as they are, and no others.
+        # The ancestor's recipe: the images as they are, and no others; and no judge, which it lacks.
         plain = material.folder / "plain.yaml"
-        plain.write_text("training: {distort: false, drawn_share: 0}\n", encoding="utf-8")
+        plain.write_text(
+            "training: {distort: false, drawn_share: 0, scenes: 0}\n", encoding="utf-8"
+        )
         recipe = [
             *(TRAINER, "--config", plain),
             *("--dataset", material.training, "--test-dataset", material.test),
@@ -552,12 +555,7 @@ def measure(arguments: argparse.Namespace, folder: Path, messages: Console) -> F
     sizes = QUICK if arguments.quick else Sizes()
     messages.print("Laying out the pictures")
     material = prepare(folder, sizes)
-    model = arguments.model
-    if model is None:
-        messages.print("Training a network of the default width, briefly")
-        model = folder / "model.keras"
-        run(TRAINER, "--dataset", material.training, "--model", model, "--epochs", 1, "--no-cache")
-    benchmark = Benchmark(material, model.resolve(), folder / "ancestor.keras", messages)
+    benchmark = Benchmark(material, arguments.model.resolve(), folder / "ancestor.keras", messages)
     messages.print("Training as the ancestor does")
     training = benchmark.training()  # first: it makes the ancestor's network
     messages.print("Reading one image")
@@ -599,8 +597,9 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--model",
         type=Path,
+        default=DEFAULT_MODEL,
         metavar="FILE",
-        help="a trained model to read with, instead of one that is trained briefly",
+        help="the model to read with (default: the one that comes with the program)",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write the figures as JSON")
     parser.add_argument(
