@@ -489,7 +489,7 @@ class Benchmark:
         """Return the rows of the ancestor's recipe: time, memory, and accuracy of both."""
         sizes, material = self.material.sizes, self.material
         metrics = material.folder / "metrics.json"
-        # The ancestor's recipe: the images as they are, and no others; and no judge, which it lacks.
+        # The ancestor's recipe: the images as they are, no others, and no judge.
         plain = material.folder / "plain.yaml"
         plain.write_text(
             "training: {distort: false, drawn_share: 0, scenes: 0}\n", encoding="utf-8"
