@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from digit_classification.network.choice import choose
+from digit_classification.network.choice import Choice, choose
 from digit_classification.network.judge import Judge, ReadingNetwork
 from digit_classification.network.numbers.boxes import RowReading, read_row
 from digit_classification.network.numbers.signs import is_speck
@@ -140,10 +140,16 @@ def _as_one_digit(
         return reading
     if choice.confidence < max(_ALONE, confidence):
         return reading
+    digit = _digit_of(choice, text, choice.proposal.box, choice.confidence)
+    return NumberReading(text, choice.confidence, (digit,), None, choice.proposal.left_out)
+
+
+def _digit_of(
+    choice: Choice, text: str, box: tuple[float, float, float, float], confidence: float
+) -> NumberDigit:
+    """Return what a picture of one digit is taken for, as a sign of a number."""
     probabilities = tuple(choice.probabilities.tolist())
-    seen = choice.proposal
-    digit = NumberDigit(text, seen.box, choice.confidence, probabilities, seen.digit)
-    return NumberReading(text, choice.confidence, (digit,), None, seen.left_out)
+    return NumberDigit(text, box, confidence, probabilities, choice.proposal.digit)
 
 
 def _contradicts(reading: NumberReading, boxes: Sequence[Box]) -> bool:
@@ -157,13 +163,7 @@ def _contradicts(reading: NumberReading, boxes: Sequence[Box]) -> bool:
 
 def _row_reading(row: RowReading) -> NumberReading:
     digits = tuple(
-        NumberDigit(
-            text,
-            box.place,
-            certain,
-            tuple(choice.probabilities.tolist()),
-            choice.proposal.digit,
-        )
+        _digit_of(choice, text, box.place, certain)
         for text, box, choice, certain in zip(
             row.text, row.boxes, row.choices, row.certain, strict=True
         )

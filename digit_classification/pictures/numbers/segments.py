@@ -73,8 +73,9 @@ def whole_pieces(line: Line) -> Segments:
     pen = max(1.0, stroke_width(mask))
     size = np.maximum(w, h)
     keep = (size >= _SPECK * line.height) & (size >= 0.6 * pen) & (area >= 0.3 * pen * pen)
-    dots = np.array([is_dot(line, box) for box in stats[1:, :4]], bool)
-    dots &= _is_dark(line, labels, count)
+    dots = np.array(
+        [is_dot(line, stats[i, :4]) and _is_dark(line, labels == i) for i in range(1, count)], bool
+    )
     # A small dot that is blurred keeps little of itself above the threshold.
     between = _between(x + w / 2, keep & (h >= _TALL * line.height))
     keep |= dots & between & (area >= _SMALL_DOT * pen * pen)
@@ -104,11 +105,9 @@ def _between(middles: np.ndarray, digits: np.ndarray) -> np.ndarray:
     return (middles > middles[digits].min()) & (middles < middles[digits].max())
 
 
-def _is_dark(line: Line, labels: np.ndarray, count: int) -> np.ndarray:
-    """Return which pieces are somewhere as dark as ink, (count - 1,) bool."""
-    darkest = np.zeros(count, line.marks.ink.dtype)
-    np.maximum.at(darkest, labels.ravel(), line.marks.ink.ravel())
-    return darkest[1:] >= _DARK * line.marks.level
+def _is_dark(line: Line, piece: np.ndarray) -> bool:
+    """Whether a piece, (h, w) bool, is somewhere as dark as ink."""
+    return bool(line.marks.ink[piece].max() >= _DARK * line.marks.level)
 
 
 def _minus(line: Line, boxes: np.ndarray, keep: np.ndarray) -> np.ndarray:
