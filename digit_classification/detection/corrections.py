@@ -25,11 +25,11 @@ def read_stored_corrections(path: Path) -> dict[Correction, str]:
     corrections: dict[Correction, str] = {}
     earlier: defaultdict[str, list[Correction]] = defaultdict(list)  # by path
     for row in read_rows(path):
-        correction = Correction(row.path, _text(row), row.sha256, row.run)
+        correction = Correction(row.path, _text(row), row.sha256, row.run, row.cell)
         for other in earlier[row.path]:
             if other.text != correction.text and _may_be_one(other, correction):
                 raise DatasetError(
-                    f"{row.where}: '{printable(row.path)}' is {correction.text}, but {other.text}"
+                    f"{row.where}: {correction.named} is {correction.text}, but {other.text}"
                     f" in {corrections[other]}: delete the wrong one."
                 )
         if correction not in corrections:
@@ -60,7 +60,7 @@ def _text(row: CorrectionRow) -> str:
 def _may_be_one(a: Correction, b: Correction) -> bool:
     """Whether two corrections of the same path may be for the same row."""
     runs, checksums = {a.run_id, b.run_id} - {None}, {a.image_sha256, b.image_sha256} - {None}
-    return len(runs) < 2 and len(checksums) < 2
+    return a.cell == b.cell and len(runs) < 2 and len(checksums) < 2
 
 
 def user_name() -> str | None:

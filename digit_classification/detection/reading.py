@@ -89,7 +89,7 @@ class ReadingOptions:
 class Batch:
     """Pictures with their results, in the same order, and the files among them that are none.
 
-    A form is there once for each of its results.
+    Of a form there is a picture for each of its results.
     """
 
     pictures: list[Prepared]
@@ -103,7 +103,11 @@ class Batch:
     @classmethod
     def of(cls, judged: Sequence[Judged]) -> Batch:
         return cls(
-            [picture for picture, results in judged for _ in results],
+            [
+                part
+                for picture, results in judged
+                for part in picture.cells or [picture] * len(results)
+            ],
             [result for _, results in judged for result in results],
             [picture.source.name for picture, results in judged if not results],
         )
@@ -193,6 +197,7 @@ def _read_forms(
                 min_confidence=options.min_confidence,
                 constraint=options.constraint,
                 template=options.template,
+                with_cells=options.with_thumbnails,
             )
         )
         if enough():

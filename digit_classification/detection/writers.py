@@ -101,13 +101,12 @@ def as_text(result: Result, top_k: int = 1, *, with_path: bool = True) -> str:
 
     Of a form: `scans/form.png: row 2, column 3: 47 99.1%`, or `scans/form.png: total: 47 99.1%`.
     """
-    if result.corrected_at is not None:
-        text = f"{result.text} ({result.reason})"
-        return f"{printable(result.path)}: {text}" if with_path else text
     best: list[tuple[int | str, float]] = [*ranked(result, top_k)]
     if result.number is not None:
         best = [(result.number, result.confidence or 0.0)]
-    if not best:
+    if result.corrected_at is not None:
+        text = f"{result.text} ({result.reason})"
+    elif not best:
         text = f"{result.status}: {result.reason}"
     else:
         text = ", ".join(f"{read} {share:.1%}" for read, share in best)

@@ -35,6 +35,7 @@ class FormCell:
             its digits are in shares of the picture, too.
         page: of a file with several, from 1.
         field: the name that a template gives it, or None without one.
+        seen: where it is on the page as that is seen, level.
     """
 
     row: int
@@ -43,6 +44,7 @@ class FormCell:
     reading: NumberReading
     page: int = 1
     field: str | None = None
+    seen: Cell | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,7 @@ def _form_cells(
             cell.box,
             BLANK_CELL if cell.image is None else _placed(next(found), cell),
             field=None if names is None else names[number],
+            seen=cell,
         )
         for number, cell in enumerate(cells)
     ]

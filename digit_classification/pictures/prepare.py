@@ -59,6 +59,9 @@ class Prepared:
     grey: np.ndarray | None = None  # (h, w) uint8, the whole picture; kept only when asked for
     # Of a number: each of its signs, (28, 28) uint8, None for one that is no digit.
     signs: tuple[np.ndarray | None, ...] = ()
+    # Of a cell of a form: its own box and those of its signs, in shares of the thumbnail.
+    boxes: tuple[tuple[float, float, float, float], ...] = ()
+    cells: tuple[Prepared, ...] = ()  # of a form, one for each result; made only when asked for
 
     @property
     def shows_ink(self) -> bool:
@@ -327,7 +330,7 @@ def _decode(
             raise content
         sha256 = hashlib.sha256(content).hexdigest()
         decoded = decode(content, limits, longest)
-        small = None if side is None else _thumbnail(decoded.pixels, side)
+        small = None if side is None else thumbnail_of(decoded.pixels, side)
         return Prepared(source, sha256, note=decoded.note, thumbnail=small), decoded.pixels
     except (SourceError, images.ImageError) as error:
         return _unreadable(source, sha256, error), None
@@ -338,7 +341,7 @@ def _unreadable(source: Source, sha256: str | None, error: Exception) -> Prepare
     return Prepared(source, sha256, error=str(error), stray=stray)
 
 
-def _thumbnail(pixels: np.ndarray, side: int) -> bytes:
+def thumbnail_of(pixels: np.ndarray, side: int) -> bytes:
     """Return a lossless WebP: of Pillow's formats the smallest that is also quick to write."""
     stream = io.BytesIO()
     small = Image.fromarray(images.thumbnail(pixels, side))

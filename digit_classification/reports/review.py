@@ -33,7 +33,7 @@ from digit_classification.files import check_creatable, folder_beside, put_in_pl
 from digit_classification.names import escape_undecodable, printable
 from digit_classification.pictures import images
 from digit_classification.pictures.prepare import Prepared
-from digit_classification.reports.numbers import as_pngs, length_of, signs_item
+from digit_classification.reports.numbers import Box, as_pngs, cell_item, length_of, signs_item
 from digit_classification.results.records import Result
 
 PARTS = Path(__file__).parent / "review_page"
@@ -64,6 +64,12 @@ class About:
     run: str | None = None
     labels: Mapping[str, str | None] = field(default_factory=dict)  # of paths; None is no digit
     numbers: bool = False  # whether the pictures were read as numbers
+    forms: bool = False  # whether these stand in the cells of forms
+
+    @property
+    def what(self) -> str:
+        """What was read, in a word."""
+        return "Forms" if self.forms else "Numbers" if self.numbers else "Digits"
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,7 @@ class _Entry:
     end: int = 0
     digits: int = 0  # normalised forms there: one, or those of a number
     has_ink: bool = False  # without any, there is nothing that could be learned
+    boxes: tuple[Box, ...] = ()  # on the picture of a cell: the cell's and those of its signs
 
     @property
     def rank(self) -> tuple[int, bool, float, int]:
@@ -124,7 +131,8 @@ class Review:
         """
         for result, picture in zip(results, pictures, strict=True):
             shows_ink = picture.shows_ink and picture.thumbnail is not None
-            entry = _Entry(result, number=self._statuses.total(), has_ink=shows_ink)
+            number = self._statuses.total()
+            entry = _Entry(result, number=number, has_ink=shows_ink, boxes=picture.boxes)
             self._count(result)
             if self._limit is None or entry.rank < self._limit:
                 self._entries.append(self._with_pictures(entry, picture))
@@ -157,8 +165,11 @@ class Review:
 
         Raises ReviewError if it cannot be written.
         """
+        entries = self._first_ranks()
+        if about.forms:  # whoever looks at a form goes through it cell by cell
+            entries.sort(key=lambda entry: entry.number)
         with _reporting(self._path):
-            self._write(about, self._first_ranks(), track)
+            self._write(about, entries, track)
 
     def _write(
         self,
@@ -169,9 +180,7 @@ class Review:
         style, program = _part("page.css"), _part("page.js")
         page = Template(_part("page.html")).substitute(
             policy=_policy(style, program),
-            title=html.escape(
-                f"{'Numbers' if about.numbers else 'Digits'} in {_named(about.sources)}"
-            ),
+            title=html.escape(f"{about.what} in {_named(about.sources)}"),
             style=style,
             program=program,
             data=_json(self._data(about, entries)),
@@ -206,6 +215,7 @@ class Review:
             "columns": COLUMNS,
             "side": images.SIDE,
             "numbers": about.numbers,
+            "forms": about.forms,
             "items": [_item(about, entry) for entry in entries],
         }
 
@@ -350,7 +360,8 @@ def _item(about: About, entry: _Entry) -> list[object]:
         result.image_sha256 or "",
         int(entry.end > entry.begin) + int(entry.has_ink),
         _truth(about, entry),
-        *([signs_item(result)] if about.numbers else ()),
+        *([signs_item(result, entry.boxes[1:])] if about.numbers else ()),
+        *([cell_item(result, entry.boxes)] if about.forms else ()),
     ]
 
 

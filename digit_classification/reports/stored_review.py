@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -34,7 +34,7 @@ def review_run(
     """Write the review page of a run to `path`, and show its progress.
 
     `labels` are what is known of the pictures, by the paths under which they are stored.  Of a run
-    that read numbers, `numbers_again` yields each picture as it was seen.
+    that read numbers or forms, `numbers_again` yields each picture as it was seen.
 
     A picture that was moved is read where it is now; one that is gone, or has changed since, is on
     the page with that as its reason.
@@ -55,17 +55,18 @@ def review_run(
                     known[there.path] = labels[result.path]
                 yield there
 
-        results, named = itertools.tee(where_they_are())
-        sources = (find_named(result.path) for result in named)
+        groups, named = itertools.tee(_of_one_file(where_they_are()))
+        sources = (find_named(results[0].path) for results in named)
         invert = detection.get("invert", "auto")
         if numbers_again is None:
             pictures = prepare_all(sources, invert, workers, limits, thumbnails=True)
         else:
             pictures = numbers_again(sources)
-        for picture in pictures:
-            result, picture = _compared(next(results), picture)
-            review.add([result], [picture])
-            progress.advance(task)
+        for results, picture in zip(groups, pictures, strict=True):
+            for result, part in zip(results, _parts(picture, results), strict=True):
+                result, part = _compared(result, part)
+                review.add([result], [part])
+                progress.advance(task)
         review.write(
             About(
                 sources=run.info.sources,
@@ -75,9 +76,32 @@ def review_run(
                 run=run.info.id,
                 labels=known,
                 numbers=numbers_again is not None,
+                forms=detection.get("read") == "form",
             ),
             partial(progress.track, description="Writing the review page"),
         )
+
+
+def _of_one_file(results: Iterable[Result]) -> Iterator[list[Result]]:
+    """Yield the results of each file: one, or those of a form's cells, which are stored at once."""
+    group: list[Result] = []
+    for result in results:
+        if group and (result.cell is None or result.cell.number == 1):
+            yield group
+            group = []
+        group.append(result)
+    if group:
+        yield group
+
+
+def _parts(picture: Prepared, results: Sequence[Result]) -> Sequence[Prepared]:
+    """Return a picture for each result of a file."""
+    if not picture.cells:
+        return [picture] * len(results)
+    if len(picture.cells) != len(results):  # another version saw it
+        why = f"{len(picture.cells)} cells are found by now"
+        return [Prepared(picture.source, error=why)] * len(results)
+    return picture.cells
 
 
 def _where_it_is(result: Result) -> Result:
@@ -92,7 +116,7 @@ def _compared(result: Result, picture: Prepared) -> tuple[Result, Prepared]:
     """Leave out a picture that is not the one that was classified, and say why."""
     if picture.sha256 == result.image_sha256:
         if len(picture.signs) != len(result.digits):  # another version saw it
-            picture.signs = ()
+            picture = replace(picture, signs=(), boxes=picture.boxes[:1])
         return result, picture
     why = picture.error if picture.sha256 is None else "changed since"
     reason = "; ".join(filter(None, [result.reason, f"not shown: {why}"]))

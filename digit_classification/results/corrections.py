@@ -13,10 +13,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from digit_classification.names import escape_undecodable
+from digit_classification.names import escape_undecodable, printable
 from digit_classification.results.digits import SELECT_IMAGES, some_at_a_time, stored_images
 from digit_classification.results.errors import Deadlock
 from digit_classification.results.records import (
+    StoredCell,
     StoredResult,
     now,
     path_key,
@@ -74,6 +75,7 @@ IN_NO_RUN = "is in no run"
 ANOTHER_PICTURE = "was another picture when the run read it"
 READ_AS_DIGIT = "was read as a digit, and this is none"
 OF_A_FORM = "is a form, of which no cell is named"
+NO_SUCH_CELL = "has no such cell"
 OTHERWISE = "is corrected otherwise by an earlier row"
 
 
@@ -86,17 +88,31 @@ class Correction:
         text: the right digit, or the right number.
         image_sha256: of the picture that the person saw, or None where that is not known.
         run_id: the run that read it, or None for each run that read this picture.
+        cell: of a form, the number of the cell among those of its file, from 1; else None.
     """
 
     path: str
     text: str
     image_sha256: str | None = None
     run_id: str | None = None
+    cell: int | None = None
+
+    @property
+    def named(self) -> str:
+        """What it is for, as a message has it."""
+        name = f"'{printable(self.path)}'"
+        return name if self.cell is None else f"{name}, cell {self.cell},"
 
     @property
     def paths(self) -> set[str]:
         """The path, and what it is if ./ keeps it from being a formula of a spreadsheet."""
         return {self.path, self.path.removeprefix("./")}
+
+    def names(self, cell: StoredCell | None) -> bool:
+        """Whether it is for that cell of a form; or for what has none, if it names none."""
+        if cell is None:
+            return self.cell is None
+        return cell.row > 0 and self.cell == cell.number
 
     def is_for(self, run_id: str | None) -> bool:
         """Whether that run is the one, or one of those, to correct."""
@@ -130,7 +146,7 @@ def correct_images(
         return list(cursor.fetchall())
 
     runs = {
-        run_id: json.loads(settings).get("detection", {}).get("read") == "number"
+        run_id: json.loads(settings).get("detection", {}).get("read", "digit") != "digit"
         for run_id, settings in select("SELECT id, settings FROM classification_runs")
     }
     corrected, moment = Corrected(), text_time(now())
@@ -173,8 +189,8 @@ def _with_rows(
         if row.run_id in runs and {row.path, row.sorted_to} & correction.paths:
             found[correction].append(row)
     for correction in dict.fromkeys(corrections):
-        if any(row.cell is not None for row in found.get(correction, ())):
-            yield correction, [], OF_A_FORM
+        if not all(correction.names(row.cell) for row in found.get(correction, ())):
+            yield correction, [], OF_A_FORM if correction.cell is None else NO_SUCH_CELL
         elif correction in found:
             yield correction, found[correction], None
         else:
@@ -190,7 +206,7 @@ def _at_paths(
     by_key: defaultdict[str, list[Correction]] = defaultdict(list)
     for correction in dict.fromkeys(corrections):
         for path in correction.paths:
-            by_key[path_key(path)].append(correction)
+            by_key[path_key(path, correction.cell or 1)].append(correction)
     for run_id in runs:
         keys = [key for key, those in by_key.items() if any(c.is_for(run_id) for c in those)]
         for some, places in some_at_a_time(keys):
@@ -211,7 +227,9 @@ def _of_content(
         statement = f"{SELECT_IMAGES} WHERE run_id IS NOT NULL AND image_sha256 IN ({places})"
         for row in stored_images(select(statement, *some), select):
             yield from (
-                (c, row) for c in by_content[row.image_sha256 or ""] if c.is_for(row.run_id)
+                (c, row)
+                for c in by_content[row.image_sha256 or ""]
+                if c.is_for(row.run_id) and c.names(row.cell)
             )
 
 

@@ -13,6 +13,8 @@ no digits follow from the number, one row without a digit, which is left out:
 
     path,digit,sha256,run,number,place,image
     scans/0047.png,4,60303ae22b998861…,20261122-185501-a3f9cd21b,47,1,iVBORw0KGgoAAAANSUhEUgAA…
+
+Of forms it has a further column `cell`: which of the cells of its file that is, from 1.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ from digit_classification.pictures.sources import find_named
 from digit_classification.training.datasets.dataset import CLASSES, Dataset, DatasetError, Findings
 
 COLUMNS = ("path", "digit", "sha256")
-MORE_COLUMNS = ("run", "number", "place", "image")
+MORE_COLUMNS = ("run", "number", "place", "image", "cell")
 REQUIRED = frozenset(("path", "digit"))
 NO_DIGITS = "as many signs were not read"
 
@@ -53,6 +55,7 @@ class CorrectionRow:
     seen: np.ndarray | None = None  # (28, 28) uint8, the digit itself, of a number
     number: str | None = None  # which all rows of the picture have
     run: str | None = None
+    cell: int | None = None  # of a form, from 1
 
 
 def read_corrections(path: Path, *, workers: int = 0, limits: Limits = DEFAULT_LIMITS) -> Dataset:
@@ -183,7 +186,20 @@ def _parse(path: Path, lines: Any) -> Iterator[CorrectionRow]:
             )
         label = int(row["digit"]) if row["digit"] else None
         seen = _seen(row["image"], where) if row.get("image") and label is not None else None
-        yield CorrectionRow(where, row["path"], label, sha256 or None, seen, number, run)
+        cell = _cell(row.get("cell", ""), where)
+        yield CorrectionRow(where, row["path"], label, sha256 or None, seen, number, run, cell)
+
+
+def _cell(text: str, where: str) -> int | None:
+    """Return the number of a cell; None of a picture that is no form."""
+    if not text:
+        return None
+    if not re.fullmatch("[1-9][0-9]{0,8}", text, re.ASCII):
+        raise DatasetError(
+            f"{where}: the cell '{printable(text)}' should be a number from 1: download the"
+            " corrections anew."
+        )
+    return int(text)
 
 
 def _seen(text: str, where: str) -> np.ndarray:

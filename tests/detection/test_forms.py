@@ -360,7 +360,7 @@ def test_no_workbook_is_left_of_a_run_that_stops(
                 f"{option} is for pictures of one digit or number, and these are forms: leave it"
                 " out; --format table or csv shows what is read in each cell.",
             )
-            for option in ("--labels", "--report", "--save-normalized", "--sort-into")
+            for option in ("--labels", "--save-normalized", "--sort-into")
         ),
         (
             ["--read", "number", "--format", "table"],

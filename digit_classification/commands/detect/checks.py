@@ -77,7 +77,7 @@ def check_asked(arguments: Namespace, *, read: str) -> None:
 
 def _check_asked_of_forms(arguments: Namespace) -> None:
     """Refuse what makes no sense where forms are read, as DestinationError."""
-    for option in ("labels", "report", "save_normalized", "sort_into"):
+    for option in ("labels", "save_normalized", "sort_into"):
         if getattr(arguments, option) is not None:
             raise DestinationError(
                 f"--{option.replace('_', '-')} is for pictures of one digit or number, and these"

@@ -162,7 +162,7 @@ def apply_corrections(arguments: argparse.Namespace, settings: Settings, message
         correction, problem = outcome.without_row[0]
         raise DatasetError(
             f"'{arguments.apply_corrections}' corrects nothing in {url}: {corrections[correction]},"
-            f" '{printable(correction.path)}' {problem}; name the right database with --database,"
+            f" {correction.named} {problem}; name the right database with --database,"
             " whose runs --runs lists."
         )
     rows = [after for _, after in outcome.changed]
@@ -170,7 +170,8 @@ def apply_corrections(arguments: argparse.Namespace, settings: Settings, message
         if dry_run:
             arguments.output = None  # a file would be written
         numbers = any(row.number is not None for row in rows)
-        write = open_lines(arguments, stack, lines=True, numbers=numbers)
+        cells = any(row.cell is not None for row in rows)
+        write = open_lines(arguments, stack, lines=True, numbers=numbers, cells=cells)
         for row in rows:
             write(row.as_result())
     sys.stdout.flush()  # a closed pipe shows here
@@ -180,7 +181,7 @@ def apply_corrections(arguments: argparse.Namespace, settings: Settings, message
         named = outcome.without_row[: None if arguments.verbose else NAMED]
         for correction, problem in named:
             where = corrections[correction]
-            messages.print(f"  {where}: '{printable(correction.path)}' {problem}")
+            messages.print(f"  {where}: {correction.named} {problem}")
         if len(outcome.without_row) > len(named):
             messages.print(f"  and {len(outcome.without_row) - len(named):,} more (-v names all)")
     return not outcome.without_row

@@ -221,6 +221,7 @@ class DetectorRun:
                 run=session.run_id,
                 labels=labels,
                 numbers=self.of_numbers,
+                forms=self.of_forms,
             )
             writing = partial(self._progress.track, description="Writing the review page")
             self.review.write(about, writing)

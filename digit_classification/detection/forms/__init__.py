@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from digit_classification.detection.forms.pictures import cell_pictures
 from digit_classification.detection.numbers import number_network, result_of
 from digit_classification.network.form import (
     NO_TABLE,
@@ -84,6 +85,7 @@ def results_of_pages(
     min_confidence: float,
     constraint: str | None,
     template: Template | None = None,
+    with_cells: bool = False,
 ) -> tuple[Prepared, list[Result]]:
     """Return the first of a file's pages, one or more, and the results of all of them, in order.
 
@@ -91,11 +93,13 @@ def results_of_pages(
     on from those of the first.  A page of several that has none, or cannot be read, has one result,
     as if it were a cell in row 0.  A stray file has none.
 
-    Arguments as of `results_of_numbers`.
+    With `with_cells` the first page has a picture for each of the results.  Arguments as of
+    `results_of_numbers`.
     """
     assert isinstance(network, ReadingNetwork)
     first: Prepared | None = None
     results: list[Result] = []
+    pictures: list[Prepared] = []
     for number, page in enumerate(pages, 1):
         first = first or page
         if page.stray:
@@ -103,7 +107,9 @@ def results_of_pages(
         found, met = [], 0
         if page.grey is not None:
             found, met = _read_page(page.grey, invert, network, judge, constraint, template)
-            page.grey = None
+        if with_cells:
+            pictures += cell_pictures(page, found)
+        page.grey = None
         for cell in found:
             place = StoredCell(
                 number, len(results) + 1, cell.row, cell.column, *cell.box, cell.field
@@ -113,6 +119,7 @@ def results_of_pages(
             place = replace(WHOLE_PAGE, page=number, number=len(results) + 1)
             results.append(replace(_without_cells(page, met, template), cell=place))
     assert first is not None
+    first.cells = tuple(pictures)
     if len(results) == 1 and results[0].cell == WHOLE_PAGE:
         results = [replace(results[0], cell=None)]
     return first, results

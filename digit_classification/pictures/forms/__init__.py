@@ -43,6 +43,7 @@ class Cell:
         image: (h, w) uint8, what is written in it, dark on white; None if it is empty.
         level: left, top, right, bottom in pixels of the level page.
         back: (3, 3) float64, from places in the image, in its pixels, to shares of the picture.
+        sheet: (3, 3) float64, from pixels of the level page to shares of the picture.
     """
 
     row: int
@@ -51,6 +52,7 @@ class Cell:
     image: np.ndarray | None
     level: tuple[int, int, int, int]
     back: np.ndarray
+    sheet: np.ndarray
 
     def box_of(self, box: Box) -> Box:
         """Return a box in shares of the image in shares of the picture."""
@@ -132,7 +134,8 @@ def cut(table: Table, ruling: Ruling, regions: Regions) -> list[Cell]:
         left, top = (0, 0) if own is None else (own.left, own.top)
         back = product(table.shares, np.array([[1.0, 0, left], [0, 1, top], [0, 0, 1]]))
         image = None if own is None else own.image
-        cells.append(Cell(0, 0, _around(table.shares, level), image, tuple(level), back))
+        box = _around(table.shares, level)
+        cells.append(Cell(0, 0, box, image, tuple(level), back, table.shares))
     return cells
 
 
@@ -176,11 +179,12 @@ def turned_by_a_quarter(cell: Cell, width: int) -> Cell:
     """Turn a cell, and the page of that width that it is on, counter-clockwise."""
     left, top, right, bottom = cell.level
     level = (top, width - right, bottom, width - left)
+    sheet = product(cell.sheet, np.array([[0, -1.0, width], [1, 0, 0], [0, 0, 1]]))
     if cell.image is None:
-        return replace(cell, level=level)
+        return replace(cell, level=level, sheet=sheet)
     turn = np.array([[0, -1.0, cell.image.shape[1]], [1, 0, 0], [0, 0, 1]])
     image = cv2.rotate(cell.image, cv2.ROTATE_90_COUNTERCLOCKWISE)
-    return replace(cell, image=image, level=level, back=product(cell.back, turn))
+    return replace(cell, image=image, level=level, back=product(cell.back, turn), sheet=sheet)
 
 
 def _in_order(cells: list[Cell]) -> list[Cell]:

@@ -11,6 +11,8 @@ const NAMES = {
   wrong: "Wrong", corrected: "Corrected",
 };
 const NUMBERS = data.numbers;
+const FORMS = data.forms; // the numbers stand in cells, shown form by form
+const NOUN = FORMS ? "cell" : "picture";
 const NUMBER = /^-?[0-9]+([.,][0-9]+)*$/;
 const MEANINGS = {
   uncertain: `confidence below ${Math.round(data.minConfidence * 1000) / 10} %`,
@@ -26,20 +28,24 @@ const DIGIT = data.side; // pixels: the side of a normalised digit
 // What can be filtered by: the digit, or how many a number has, nine and more together.
 const KINDS = NUMBERS ? [1, 2, 3, 4, 5, 6, 7, 8, 9] : [0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
 const SIGN = { text: 0, box: [1, 2, 3, 4], confidence: 5 };
+const NO_CELL = [1, null, 0, 0, null, []];
 
 const items = data.items.map((row, index) => {
-  const [path, status, digit, confidence, shares, reason, sha256, has, truth, signs = []] = row;
+  const [path, status, digit, confidence, shares, reason, sha256, has, truth, signs = [], cell] = row;
+  const [page, number, line, column, field, box] = cell ?? NO_CELL;
   return {
+    cell: number, box, // of a form: which cell of its file, and where on its picture
+    form: page === 1 ? visible(path) : `${visible(path)}, page ${page}`,
     index, truth, // what is right, "none", or null where it is not known
     signs, // of a number: text, left, top, width, height, confidence
     kind: NUMBERS && digit !== null ? Math.min(9, digit.replace(/[^0-9]/g, "").length) : digit,
     isWrong: truth !== null && digit !== (truth === "none" ? null : truth),
     path, digit, confidence, shares, reason, sha256,
     status: STATUSES[status],
-    name: visible(path),
+    name: !FORMS ? visible(path) : !line ? "the page" : field ?? `row ${line}, column ${column}`,
     hasPicture: has >= 1,
     // Without any, there is nothing to learn; but which number it is can be said all the same.
-    hasInk: has >= (NUMBERS ? 1 : 2),
+    hasInk: has >= (NUMBERS ? 1 : 2) && (!FORMS || line > 0),
   };
 });
 
@@ -50,10 +56,10 @@ const known = items.filter((item) => item.truth !== null).length;
 const corrections = new Map(); // item index -> digit or number
 const answered = []; // the items of each answer, in the order in which they were given
 const ticked = new Set(); // item indices
-const filter = { status: "all", digit: null, text: "" };
+const filter = { status: FORMS && sizes.uncertain ? "uncertain" : "all", digit: null, text: "" };
 let saved = true; // whether the corrections are downloaded as they are
 const unkept = new Set(); // item indices whose last answer the browser has not kept
-let shown = items; // the items that the filter lets through
+let shown = items.filter(isShown); // the items that the filter lets through
 let rows = []; // {top, height, status} is a heading, {top, height, first, count} a row of cards
 let columns = 1;
 let current = Math.max(0, nextLearnable(0)); // position in `shown`
@@ -147,7 +153,17 @@ function fill(frame, item, side, normalised, wide = side) {
     backgroundSize: `${data.columns * cell * zoom}px auto`,
     backgroundPosition: `${-across * cell * zoom}px ${-down * cell * zoom}px`,
   });
-  if (NUMBERS) picture.replaceChildren(...item.signs.map(drawBox));
+  if (!NUMBERS) return;
+  const frames = item.box.length ? [drawCell(item.box)] : [];
+  picture.replaceChildren(...frames, ...item.signs.map(drawBox));
+}
+
+/** A frame around the cell that is meant, which is shown within its row. */
+function drawCell(box) {
+  const frame = make("b", { className: "cell" });
+  const [left, top, width, height] = box.map((place) => `${100 * place}%`);
+  Object.assign(frame.style, { left, top, width, height });
+  return frame;
 }
 
 /** A box over the picture, for a sign of the number; one in doubt stands out. */
@@ -181,7 +197,7 @@ function drawHead() {
   const counts = STATUSES.filter((status) => data.statuses[status])
     .map((status) => `${count(data.statuses[status])} ${noun(status, data.statuses[status])}`);
   const sentences = [
-    `${count(data.total)} ${data.total === 1 ? "picture" : "pictures"}: ${counts.join(", ")}.`,
+    `${count(data.total)} ${NOUN}${data.total === 1 ? "" : "s"}: ${counts.join(", ")}.`,
     `Read with ${data.model}, ${data.finished}.`,
   ];
   if (data.run) sentences.push(`Run ${data.run}.`);
@@ -189,6 +205,7 @@ function drawHead() {
     sentences.push(`The ${count(items.length)} least certain are shown.`);
   }
   if (known) sentences.push(`Of ${count(known)} with a known answer ${count(sizes.wrong)} are wrong.`);
+  if (FORMS) sentences.push("Each cell is framed within its row.");
   sentences.push(NUMBERS ? "Each box is a sign of the number, a dashed one is in doubt."
     : "On the left the picture, on the right what the network saw of it.");
   byId("about").textContent = sentences.join(" ");
@@ -256,16 +273,20 @@ function drawFilters() {
   });
 }
 
+/** Whether the filter lets an item through. */
+function isShown(item) {
+  const text = filter.text.toLowerCase();
+  return (filter.status === "all" || filter.status === item.status
+      || (filter.status === "wrong" && item.isWrong)
+      || (filter.status === "corrected" && corrections.has(item.index)))
+    && (filter.digit === null || filter.digit === item.kind)
+    && (!text || item.form.toLowerCase().includes(text) || item.name.toLowerCase().includes(text));
+}
+
 function choose(changes) {
   const item = shown[current];
   Object.assign(filter, changes);
-  const text = filter.text.toLowerCase();
-  shown = items.filter((candidate) =>
-    (filter.status === "all" || filter.status === candidate.status
-      || (filter.status === "wrong" && candidate.isWrong)
-      || (filter.status === "corrected" && corrections.has(candidate.index)))
-    && (filter.digit === null || filter.digit === candidate.kind)
-    && (!text || candidate.name.toLowerCase().includes(text)));
+  shown = items.filter(isShown);
   current = anchor = Math.max(0, shown.includes(item) ? shown.indexOf(item) : nextLearnable(0));
   layOut();
   updateDock();
@@ -303,13 +324,14 @@ function layOut() {
   const width = list.clientWidth;
   columns = Math.max(1, Math.floor((width + CARD.gap) / (CARD.minWidth + CARD.gap)));
   rows = [];
-  let top = filter.status === "all" ? 0 : 16;
+  const grouped = FORMS || filter.status === "all";
+  let top = grouped ? 0 : 16;
   for (let first = 0; first < shown.length;) {
-    const status = shown[first].status;
+    const group = groupOf(shown[first]);
     let end = first;
-    if (filter.status === "all") {
-      while (end < shown.length && shown[end].status === status) end += 1;
-      rows.push({ top, height: HEADING_HEIGHT, status, size: end - first });
+    if (grouped) {
+      while (end < shown.length && groupOf(shown[end]) === group) end += 1;
+      rows.push({ top, height: HEADING_HEIGHT, group, size: end - first });
       top += HEADING_HEIGHT;
     } else {
       end = shown.length;
@@ -327,6 +349,11 @@ function layOut() {
   list.replaceChildren();
   cards.clear();
   draw();
+}
+
+/** What an item stands under: its form, or its status. */
+function groupOf(item) {
+  return FORMS ? item.form : item.status;
 }
 
 /** The number of the last row that begins at or above `y`. */
@@ -362,7 +389,7 @@ function draw() {
   const wanted = new Set();
   for (let number = begin; number <= end && number < rows.length; number += 1) {
     const row = rows[number];
-    if (row.status) wanted.add(`heading ${row.status}`);
+    if (row.group) wanted.add(`heading ${row.group}`);
     for (let place = 0; place < (row.count ?? 0); place += 1) wanted.add(row.first + place);
   }
   for (const [key, element] of cards) {
@@ -381,7 +408,7 @@ function draw() {
   };
   for (let number = begin; number <= end && number < rows.length; number += 1) {
     const row = rows[number];
-    if (row.status) add(`heading ${row.status}`, () => drawHeading(row));
+    if (row.group) add(`heading ${row.group}`, () => drawHeading(row));
     for (let place = 0; place < (row.count ?? 0); place += 1) {
       add(row.first + place, () => drawCard(row, place, width));
     }
@@ -392,13 +419,15 @@ function draw() {
 }
 
 function drawHeading(row) {
-  const heading = make("div", { className: "heading" },
-    make("strong", { textContent: `${NAMES[row.status]} ${count(row.size)}` }),
-    make("span", { textContent: MEANINGS[row.status] }));
+  const [name, meaning] = FORMS
+    ? [row.group, `${count(row.size)} ${NOUN}${row.size === 1 ? "" : "s"}`]
+    : [`${NAMES[row.group]} ${count(row.size)}`, MEANINGS[row.group]];
+  const heading = make("div", { className: "heading", title: FORMS ? row.group : "" },
+    make("strong", { textContent: name, dir: "auto" }), make("span", { textContent: meaning }));
   heading.setAttribute("role", "presentation");
-  heading.dataset.status = row.status;
+  if (!FORMS) heading.dataset.status = row.group;
   heading.style.top = `${row.top}px`;
-  cards.set(`heading ${row.status}`, heading);
+  cards.set(`heading ${row.group}`, heading);
   return heading;
 }
 
@@ -413,7 +442,7 @@ function drawCard(row, place, width) {
     fill(digit, item, 2 * DIGIT, true);
     frames.push(digit);
   }
-  const card = make("div", { className: "card", id: `item-${item.index}`, title: item.name },
+  const card = make("div", { className: "card", id: `item-${item.index}`, title: fullName(item) },
     ...frames, make("div", { className: "words" }),
     drawName(item.name),
     make("span", { className: "tick", textContent: "✓" }));
@@ -430,6 +459,11 @@ function drawCard(row, place, width) {
   drawWords(card, item);
   cards.set(position, card);
   return card;
+}
+
+/** What an item is called apart from its heading. */
+function fullName(item) {
+  return FORMS ? `${item.form}: ${item.name}` : item.name;
 }
 
 /** A path that gives way in its folder first. */
@@ -468,7 +502,7 @@ function drawWords(card, item) {
     words.push(make("div", { className: "other", textContent: secondBest(item) }));
   }
   card.querySelector(".words").replaceChildren(...words);
-  card.setAttribute("aria-label", [item.name, describe(item)].join(": "));
+  card.setAttribute("aria-label", [fullName(item), describe(item)].join(": "));
 }
 
 function drawAllWords() {
@@ -555,11 +589,12 @@ function updateDock() {
   else byId("signs").replaceChildren(...(ticked.size > 1 ? [] : drawSigns(item)));
   const learnable = items.filter((each) => ticked.has(each.index) && each.hasInk).length;
   byId("reading").textContent = ticked.size > 1
-    ? `${ticked.size} pictures ticked` : capital(describe(item));
-  byId("path").textContent = ticked.size > 1 ? "" : item.name;
+    ? `${ticked.size} ${NOUN}s ticked` : capital(describe(item));
+  byId("path").textContent = ticked.size > 1 ? "" : fullName(item);
   if (NUMBERS) {
     byId("question").textContent = ticked.size > 1 ? "Which number are they?"
-      : item.hasInk ? "Which number is it?" : "There is no picture to look at.";
+      : item.hasInk ? "Which number is it?"
+        : item.hasPicture ? "No cell is found here." : "There is no picture to look at.";
     byId("number").disabled = ticked.size ? learnable === 0 : !item.hasInk;
     if (document.activeElement !== byId("number")) byId("number").value = suggested(item);
     return;
@@ -628,7 +663,7 @@ function answer(digit) {
   if (digit !== null) answered.push(learnable);
   saved = corrections.size === 0;
   keep(learnable);
-  const what = learnable.length === 1 ? learnable[0].name : `${learnable.length} pictures`;
+  const what = learnable.length === 1 ? fullName(learnable[0]) : `${learnable.length} ${NOUN}s`;
   say(digit === null ? `${what}: correction taken back` : `${what}: ${digit}`);
   const alone = !ticked.size;
   ticked.clear();
@@ -677,8 +712,8 @@ function say(text, toTheEye = false, milliseconds = 6000) {
 
 // ------------------------------------------------------------------- corrections over a reload
 //
-// The browser keeps them for each run, under the pictures' paths, with the beginning of a checksum,
-// as [[path, [checksum, correction]], ...]. Pages in other tabs and of the same run write there too,
+// The browser keeps them for each run, under the pictures' paths (and cells), with the beginning of a
+// checksum, as [[path, [checksum, correction]], ...]. Pages in other tabs and of the same run write there too,
 // and with some browsers all files share one store: so what is there is changed, never replaced,
 // and checked before it is believed.
 
@@ -699,9 +734,9 @@ function keep(changed) {
   try {
     const kept = keptCorrections();
     for (const index of unkept) {
-      const { path } = items[index];
-      if (corrections.has(index)) kept.set(path, [contentOf(items[index]), corrections.get(index)]);
-      else kept.delete(path);
+      const place = placeOf(items[index]);
+      if (corrections.has(index)) kept.set(place, [contentOf(items[index]), corrections.get(index)]);
+      else kept.delete(place);
     }
     if (kept.size) localStorage.setItem(KEY, JSON.stringify([...kept]));
     else localStorage.removeItem(KEY);
@@ -709,6 +744,11 @@ function keep(changed) {
   } catch {
     // Full, or forbidden: the page says so for as long as it is, and warns whoever leaves.
   }
+}
+
+/** What tells an item from all others of its run: its path, and of a form the cell. */
+function placeOf(item) {
+  return item.cell === null ? item.path : `${item.path}\n${item.cell}`;
 }
 
 function contentOf(item) {
@@ -726,7 +766,7 @@ function takeUp() {
   const before = JSON.stringify([...corrections]);
   for (const item of items) {
     if (unkept.has(item.index)) continue;
-    const [content, correction] = [kept.get(item.path) ?? []].flat();
+    const [content, correction] = [kept.get(placeOf(item)) ?? []].flat();
     const possible = NUMBERS ? typeof correction === "string" && NUMBER.test(correction)
       : Number.isInteger(correction) && correction >= 0 && correction <= 9;
     if (possible && item.hasInk && content === contentOf(item)) {
@@ -781,13 +821,16 @@ function numbersAsCsv() {
     const item = items[index];
     const seen = item.signs.length === number.length
       ? sheetOf(item).signs[index % data.perSheet] : [];
-    const row = (digit, place, image) => (
-      [cell(item.path), digit, item.sha256, data.run, cell(number), place, image].join(","));
+    const row = (digit, place, image) => [
+      cell(item.path), digit, item.sha256, data.run, cell(number), place, image,
+      ...(FORMS ? [item.cell] : []),
+    ].join(",");
     const rows = [...number].flatMap((sign, place) => (
       /[0-9]/.test(sign) && seen[place] ? [row(sign, place + 1, seen[place])] : []));
     return rows.length ? rows : [row("", "", "")];
   });
-  return ["path,digit,sha256,run,number,place,image", ...lines, ""].join("\n");
+  const heading = `path,digit,sha256,run,number,place,image${FORMS ? ",cell" : ""}`;
+  return [heading, ...lines, ""].join("\n");
 }
 
 function cell(path) {
