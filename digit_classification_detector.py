@@ -6,13 +6,8 @@
     python digit_classification_detector.py scans/ more.zip 'photos/*.jpg'
     python digit_classification_detector.py scans/ --format csv --output digits.csv
     python digit_classification_detector.py scans/ --labels truth.csv
-    find . -name '*.png' -print0 | python digit_classification_detector.py - --database none
     python digit_classification_detector.py --resume
-    python digit_classification_detector.py scans/ --sort-into sorted
     python digit_classification_detector.py --serve
-    python digit_classification_detector.py --apply-corrections corrections.csv
-    python digit_classification_detector.py --make-template form.png
-    python digit_classification_detector.py scans/ --template form.yaml --output forms.xlsx
 
 Results go to the database that config.yaml names, an SQLite file unless that is changed.
 The pictures themselves are left alone, unless you say --move.
@@ -41,42 +36,37 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
-from rich.console import Console
-
 from digit_classification.cli.interruption import ending_in_order
+from digit_classification.cli.late import late_console
 from digit_classification.cli.native_messages import standard_error_apart
-from digit_classification.cli.terminal import make_console
 from digit_classification.commands.detect.ending import end_early
 from digit_classification.commands.detect.options import build_parser
 from digit_classification.commands.detect.paths import given_paths
-from digit_classification.commands.detect.plan import print_plan
 from digit_classification.commands.detect.resuming import command_to_go_on, program
 from digit_classification.commands.detect.run import DetectorRun
 from digit_classification.commands.instead import done_instead
-from digit_classification.commands.serve import serve
 from digit_classification.config import Settings, load_settings
 from digit_classification.detection.destinations import write_normalized
-from digit_classification.detection.forms import read_form
-from digit_classification.detection.numbers import number_network, read_number
 from digit_classification.detection.reading import Reader, ReadingOptions, ThisMachine, results_as
 from digit_classification.detection.session import Session, run_info, run_settings, with_names
-from digit_classification.detection.sorting import Sorter
 from digit_classification.detection.summary import NAMED, Summary
 from digit_classification.detection.writers import as_text
 from digit_classification.network.default_model import model_to_read
-from digit_classification.network.form import FormCell
 from digit_classification.network.model_file import load_model
-from digit_classification.network.number import NumberReading
 from digit_classification.pictures.decode import Limits, Picture
 from digit_classification.pictures.prepare import Prepared, prepare_picture
 from digit_classification.pictures.sources import Source, find_sources
-from digit_classification.reports.review import Review
 from digit_classification.results.opening import Database
 from digit_classification.results.records import Result, Run
 from digit_classification.settings import settings_text, with_template
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from digit_classification.detection.cluster.connection import Cluster
+    from digit_classification.network.form import FormCell
+    from digit_classification.network.number import NumberReading
+    from digit_classification.reports.review import Review
 
 DETECTOR_SECTIONS = ("model", "detection")  # without the database: its URL may hold a password
 
@@ -106,13 +96,13 @@ class DigitPredictor:
     ) -> None:
         self.settings = with_template(settings or load_settings(), template)
         self.output = output
-        self.messages = messages or make_console(stderr=True)
+        self.messages = messages or late_console()
         self.limits = Limits(**self.settings.images.model_dump())
         notice = self.messages.print
         path = Path(model) if model is not None else model_to_read(self.settings.model, notice)
         self.model = load_model(path, notice=notice)
         if self.settings.detection.read != "digit":
-            number_network(self.model)  # or it says why there is none
+            self.model.check_reads_numbers()
         self.database = database
         self.session: Session | None = None  # the run that is open, or was closed last
 
@@ -159,10 +149,14 @@ class DigitPredictor:
 
         Raises ImageError if the picture cannot be read, TypeError if it is none, or ModelError.
         """
+        from digit_classification.detection.numbers import read_number
+
         return read_number(self.model, picture, self.settings, constraint)
 
     def read_form(self, picture: Picture, constraint: str | None = None) -> list[FormCell]:
         """Read the form in a picture, cell by cell; arguments and errors as of `read_number`."""
+        from digit_classification.detection.forms.pages import read_form
+
         return read_form(self.model, picture, self.settings, constraint)
 
     def classify_images(
@@ -196,6 +190,8 @@ class DigitPredictor:
         with self._run(named, sorting, resume) as session:
             sorter = None
             if sort_into is not None:
+                from digit_classification.detection.sorting import Sorter
+
                 run_id = session.run_id or str(os.getpid())
                 sorter = Sorter(sort_into, run_id=run_id, move=move, hard_links=hard_links)
             yield from session.stored_results()
@@ -282,7 +278,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the detector; return the exit status."""
     parser = build_parser()
     arguments = parser.parse(argv)
-    messages = make_console(stderr=True)
+    messages = late_console()
     if isinstance(sys.stdout, io.TextIOWrapper):  # a file name may not fit the terminal's encoding
         sys.stdout.reconfigure(errors="backslashreplace")
     predictor = None
@@ -294,10 +290,14 @@ def main(argv: list[str] | None = None) -> int:
         if arguments.verbose:
             messages.print(settings_text(settings, DETECTOR_SECTIONS))
         if arguments.serve is not None:
+            from digit_classification.commands.serve import serve
+
             with ending_in_order(), standard_error_apart():
                 serve(arguments, settings, messages)
         given = given_paths(arguments, parser)
         if arguments.dry_run:
+            from digit_classification.commands.detect.plan import print_plan
+
             print_plan(arguments, settings, given, messages)
             return 0
         with ending_in_order(), standard_error_apart():

@@ -36,13 +36,14 @@ from rich.console import Console
 from digit_classification.cli.interruption import ending_in_order, exit_status
 from digit_classification.cli.quiet import import_keras
 from digit_classification.cli.terminal import Terminal, error_text, make_console, waiting
-from digit_classification.commands.train.checks import USER_ERRORS, check_destinations
+from digit_classification.commands.train.checks import check_destinations
 from digit_classification.commands.train.export import export
 from digit_classification.commands.train.fine_tuning import run_fine_tuning
 from digit_classification.commands.train.metrics import write_metrics
 from digit_classification.commands.train.options import build_parser, check_combination
 from digit_classification.commands.train.plan import print_plan, without_cache
 from digit_classification.config import Settings, load_settings
+from digit_classification.errors import UserError
 from digit_classification.files import folder_beside
 from digit_classification.network import inference
 from digit_classification.network.architecture import (
@@ -306,7 +307,7 @@ def main(argv: list[str] | None = None) -> int:
             print_plan(arguments, settings, *classifier.prepare(), terminal.output)
             return 0
         return _train(classifier, arguments)
-    except USER_ERRORS as error:
+    except UserError as error:
         terminal.messages.print(error_text(error))
         return 2
     except KeyboardInterrupt as interruption:

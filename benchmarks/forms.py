@@ -39,7 +39,6 @@ from benchmarks.accuracy import (  # noqa: E402
 from benchmarks.pictures import load_digits  # noqa: E402
 from digit_classification.cli.terminal import make_console  # noqa: E402
 from digit_classification.config import Settings  # noqa: E402
-from digit_classification.detection.numbers import number_network  # noqa: E402
 from digit_classification.network.form import FormCell, read_forms  # noqa: E402
 from digit_classification.network.model_file import Model, ModelError, load_model  # noqa: E402
 from digit_classification.pictures.decode import LONGEST_FORM  # noqa: E402
@@ -152,7 +151,7 @@ def run(model: Model, digits: Digits, count: int) -> tuple[dict[str, Score], dic
             for picture in draw(name, camera, digits, count):
                 begin = time.perf_counter()
                 grey = grey_from_array(picture.pixels, LONGEST_FORM)
-                network, judge = number_network(model), model.judge
+                network, judge = model.number_network, model.judge
                 read = read_forms([grey], "auto", network, judge)[0]
                 seconds = time.perf_counter() - begin
                 for score in (layouts[name], cameras[camera]):
@@ -204,7 +203,7 @@ def main(argv: list[str] | None = None) -> int:
         check_outputs(arguments.markdown)
         model = load_model(arguments.model)
         digits = load_digits(arguments.digits)
-        number_network(model)
+        model.check_reads_numbers()
     except (ModelError, SourceError, BenchmarkError) as error:
         print(error, file=sys.stderr)
         return 2

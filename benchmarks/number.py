@@ -45,7 +45,6 @@ from benchmarks.accuracy import (  # noqa: E402
 from benchmarks.pictures import load_digits  # noqa: E402
 from digit_classification.cli.terminal import make_console  # noqa: E402
 from digit_classification.config import Settings  # noqa: E402
-from digit_classification.detection.numbers import number_network  # noqa: E402
 from digit_classification.network.model_file import Model, ModelError, load_model  # noqa: E402
 from digit_classification.network.number import read_numbers  # noqa: E402
 from digit_classification.pictures.images import grey_from_array  # noqa: E402
@@ -106,7 +105,7 @@ def reader_of(model: Model) -> Reader:
 
     def read(pictures: Sequence[np.ndarray]) -> list[Answer]:
         greys = [grey_from_array(pixels) for pixels in pictures]
-        readings = read_numbers(greys, "auto", number_network(model), model.judge, None)
+        readings = read_numbers(greys, "auto", model.number_network, model.judge, None)
         return [Answer(each.text, (each.confidence or 0) >= threshold) for each in readings]
 
     return read

@@ -25,6 +25,7 @@ from typing import Any, Literal, NamedTuple, get_args, get_origin
 import yaml
 from pydantic import ValidationError
 
+from digit_classification.errors import UserError
 from digit_classification.settings import (
     FIELDS,
     PASSWORD_VARIABLE,
@@ -72,7 +73,7 @@ REASONS = {
 }
 
 
-class SettingsError(Exception):
+class SettingsError(UserError):
     """A setting is wrong; the message is one sentence for the user."""
 
 

@@ -18,8 +18,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from digit_classification.errors import UserError
 
-class PlaceError(Exception):
+
+class PlaceError(UserError):
     """Two things are to be written to one place; the message is one sentence for the user."""
 
 

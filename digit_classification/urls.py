@@ -7,6 +7,10 @@ SQLITE = "sqlite:///"  # and a file
 MYSQL = "mysql://"  # and a user, a host and a database
 PARQUET = "parquet:"  # and a folder, or the URL of one in an object store
 NO_DATABASE = "none"  # the whole URL: nothing is stored
+VALID_URLS = (
+    "mysql://user@host:3306/digit_classification, sqlite:///digit_classification.db, "
+    "parquet:results or none"
+)
 
 OBJECT_STORES = ("s3://", "gs://", "az://")
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from types import FrameType
 from typing import Any
 
-from digit_classification.cli.terminal import discard
+from digit_classification.cli.late import discard
 
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")  # not each system has all of them
 SIGNALS = tuple(getattr(signal, name) for name in NAMES if hasattr(signal, name))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -25,12 +24,7 @@ from rich.progress import (
 from rich.table import Table
 from rich.text import Text
 
-
-def discard(descriptor: int) -> None:
-    """Send nowhere what is still written to a file descriptor, as nobody reads it any more."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, descriptor)
-    os.close(nowhere)
+from digit_classification.cli.late import LateConsole, discard
 
 
 class PlainConsole(Console):
@@ -81,6 +75,8 @@ class RateColumn(ProgressColumn):
 
 def progress_bar(console: Console, *, quiet: bool = False) -> Progress:
     """Return a bar with the count, the rate and the time left, gone once it is done."""
+    if isinstance(console, LateConsole):  # rich asks more of a console than what it is called by
+        console = console.console
     return Progress(
         SpinnerColumn(),
         TextColumn("{task.description}"),

@@ -11,7 +11,6 @@ from rich.console import Console
 
 from digit_classification.cli.interruption import Interrupted
 from digit_classification.cli.terminal import make_console
-from digit_classification.detection.numbers import number_network
 from digit_classification.detection.reading import ReadingOptions
 from digit_classification.detection.session import Session, run_info, run_settings
 from digit_classification.network.model_file import load_model
@@ -46,7 +45,7 @@ def serve(arguments: argparse.Namespace, settings: Settings, messages: Console) 
         )
     model = load_model(settings.model.path, notice=messages.print)
     if settings.detection.read == "number":
-        number_network(model)
+        model.check_reads_numbers()
     is_stored = "database.url" in arguments
     database_settings = settings.database if is_stored else DatabaseSettings(url=NO_DATABASE)
     with opened_database(database_settings, notice=messages.print) as database:

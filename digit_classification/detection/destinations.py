@@ -11,11 +11,12 @@ from typing import Any
 
 from PIL import Image
 
-from digit_classification.cli.terminal import discard
+from digit_classification.cli.late import discard
+from digit_classification.errors import UserError
 from digit_classification.pictures.prepare import Prepared
 
 
-class DestinationError(Exception):
+class DestinationError(UserError):
     """What a run should write cannot be written; the message is one sentence for the user."""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from digit_classification.errors import UserError
 from digit_classification.names import printable
 from digit_classification.results.opening import Database
 from digit_classification.results.records import Run
@@ -9,7 +10,7 @@ from digit_classification.results.records import Run
 LATEST = "latest"
 
 
-class UnknownRun(Exception):
+class UnknownRun(UserError):
     """No run, or more than one, is named so; the message is one sentence for the user."""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from digit_classification.network.inference import Network
 from digit_classification.network.judge import Judge, ReadingNetwork
-from digit_classification.network.model_file import Model, ModelError
+from digit_classification.network.model_file import Model
 from digit_classification.network.number import NO_NUMBER, NumberReading, read_numbers
 from digit_classification.pictures import images
 from digit_classification.pictures.decode import Limits, Picture, decode
@@ -15,28 +15,14 @@ from digit_classification.results.records import LONGEST_NUMBER, Result, StoredD
 from digit_classification.settings import Settings
 
 
-def number_network(model: Model) -> ReadingNetwork:
-    """Return what reads the digits of numbers.
-
-    Raises ModelError if a model cannot tell which part of a picture is a digit.
-    """
-    if model.judge is None:
-        raise ModelError(
-            f"The model '{model.path}' has no judge, which numbers are read with: train one with "
-            "the trainer, or leave out --read."
-        )
-    assert isinstance(model.network, ReadingNetwork)  # or there could be no judge
-    return model.network
-
-
 def read_number(
     model: Model, picture: Picture, settings: Settings, constraint: str | None
 ) -> NumberReading:
     """Read the number in a picture.
 
-    Raises ModelError as `number_network`, ImageError or TypeError as `decode`.
+    Raises ModelError as `Model.number_network`, ImageError or TypeError as `decode`.
     """
-    network, limits = number_network(model), Limits(**settings.images.model_dump())
+    network, limits = model.number_network, Limits(**settings.images.model_dump())
     grey = images.grey_from_array(decode(picture, limits).pixels)
     invert = settings.detection.invert
     return read_numbers([grey], invert, network, model.judge, constraint)[0]

@@ -1,7 +1,8 @@
 """From sources to results: how pictures are read, what the network says, how far it is believed.
 
 A Reader is where that is done: on this machine, as here, or on a cluster (`cluster/connection.py`).
-Whoever reads, `read_and_judge` is what is done with some sources.
+Whoever reads, `read_and_judge` is what is done with some sources.  What reads numbers and forms is
+imported only where they are read: one digit should be read at once.
 """
 
 from __future__ import annotations
@@ -9,12 +10,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Literal, Protocol, TypeAlias
 
 import numpy as np
 
-from digit_classification.detection.forms import results_of_pages
-from digit_classification.detection.numbers import results_of_numbers
 from digit_classification.network.choice import choose
 from digit_classification.network.inference import Network
 from digit_classification.network.judge import Judge, ReadingNetwork
@@ -22,7 +21,7 @@ from digit_classification.network.model_file import Model
 from digit_classification.parallel import in_batches, map_in_parts
 from digit_classification.pictures import images
 from digit_classification.pictures.decode import LONGEST, LONGEST_FORM, Limits
-from digit_classification.pictures.forms.template import Template, template_of
+from digit_classification.pictures.forms import template_of
 from digit_classification.pictures.prepare import (
     Prepared,
     crashed,
@@ -33,6 +32,9 @@ from digit_classification.pictures.prepare import (
 from digit_classification.pictures.sources import Source
 from digit_classification.results.records import Result
 from digit_classification.settings import Settings
+
+if TYPE_CHECKING:
+    from digit_classification.pictures.forms.template import Template
 
 # A file that is no picture has no result, and a form one for each cell.
 Judged: TypeAlias = tuple[Prepared, list[Result]]
@@ -186,6 +188,8 @@ def _read_forms(
     enough: Callable[[], bool],
 ) -> list[Judged]:
     """Do as `read_and_judge`, page by page: all those of a file would not fit into the memory."""
+    from digit_classification.detection.forms.pages import results_of_pages
+
     judged = []
     for pages in prepare_pages(sources, options.limits, options.longest):
         judged.append(
@@ -242,6 +246,8 @@ def results_as(
         )
     if not options.of_numbers:
         return results_of(batch, network, judge, options.min_confidence)
+    from digit_classification.detection.numbers import results_of_numbers
+
     return results_of_numbers(
         batch,
         network,

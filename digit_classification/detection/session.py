@@ -7,17 +7,19 @@ import itertools
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from digit_classification import __version__
-from digit_classification.detection.sorting import Sorter
 from digit_classification.network.model_file import Model
-from digit_classification.pictures.forms.template import template_of
+from digit_classification.pictures.forms import template_of
 from digit_classification.pictures.sources import Source
 from digit_classification.results.errors import DatabaseError
 from digit_classification.results.opening import Database
 from digit_classification.results.records import Result, Run, RunInfo
 from digit_classification.settings import Settings
+
+if TYPE_CHECKING:
+    from digit_classification.detection.sorting import Sorter
 
 LOOKUP = 500  # pictures that a resumed run looks up in the database at a time
 

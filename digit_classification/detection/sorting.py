@@ -30,6 +30,7 @@ from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import BinaryIO
 
+from digit_classification.errors import UserError
 from digit_classification.files import sync_file, sync_folder
 from digit_classification.names import escape_undecodable, printable
 from digit_classification.pictures.sources import Source, SourceError
@@ -41,7 +42,7 @@ COPIES_AT_ONCE = 16
 FORBIDDEN = frozenset('<>:"/\\|?*')  # not allowed in names, or a separator, on some system
 
 
-class SortingError(Exception):
+class SortingError(UserError):
     """An image cannot be copied or moved; the message is one sentence for the user."""
 
 

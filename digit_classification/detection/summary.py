@@ -6,16 +6,17 @@ import time
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.table import Table
-
-from digit_classification.cli.terminal import make_table
 from digit_classification.detection.writers import as_text
 from digit_classification.names import printable
 from digit_classification.pictures.decode import DECODER_SAID
 from digit_classification.pictures.images import BLANK
 from digit_classification.results.records import Result
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
 
 NAMED = 10  # files named; all of them are in the database and in the output
 
@@ -77,6 +78,8 @@ class Summary:
         return not self.statuses["error"] and not self.statuses["rejected"]
 
     def _table(self) -> Table:
+        from digit_classification.cli.terminal import make_table  # rich is not needed before
+
         if self.numbers:
             table = make_table("digits of the number", "cells" if self.cells else "images")
             for length in sorted(self.lengths):

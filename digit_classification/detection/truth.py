@@ -31,6 +31,7 @@ from rich.table import Table
 
 from digit_classification.cli.terminal import confusion_table, make_table
 from digit_classification.detection.writers import as_text
+from digit_classification.errors import UserError
 from digit_classification.names import escape_undecodable, printable, undefused
 from digit_classification.results.records import Result
 
@@ -50,7 +51,7 @@ ROWS = (*"0123456789", NONE)
 LabelOf: TypeAlias = Callable[[str], str | None]  # from a cell; None if it is no label
 
 
-class LabelsError(Exception):
+class LabelsError(UserError):
     """The file of labels cannot be used; the message is one sentence for the user."""
 
 

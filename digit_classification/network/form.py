@@ -10,8 +10,8 @@ import numpy as np
 
 from digit_classification.network.judge import Judge, ReadingNetwork
 from digit_classification.network.number import NO_NUMBER, NumberReading, read_numbers
-from digit_classification.pictures.forms import Cell, find_cells, turned
 from digit_classification.pictures.forms.fields import find_fields
+from digit_classification.pictures.forms.table import Cell, find_cells, turned
 from digit_classification.pictures.forms.template import Template, TemplateField
 from digit_classification.pictures.images import BLANK, Invert
 from digit_classification.pictures.proposals.regions import DESK

@@ -29,9 +29,9 @@ import numpy as np
 from digit_classification.cli.quiet import import_keras
 from digit_classification.network.inference import MAX_PARAMETERS, Network, NetworkError
 from digit_classification.network.input_forms import TRIALS, InputForm, find_form
+from digit_classification.parallel.processes import starting_processes
 from digit_classification.pictures import images
 from digit_classification.pictures.archive import Archive, ArchiveError
-from digit_classification.processes import starting_processes
 
 METADATA, CONFIG, WEIGHTS = "metadata.json", "config.json", "model.weights.h5"
 LIMITS = {METADATA: 2**16, CONFIG: 2**20, WEIGHTS: 4 * MAX_PARAMETERS}  # bytes

@@ -18,7 +18,6 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import json
-import platform
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -30,6 +29,7 @@ import numpy as np
 
 from digit_classification import __version__
 from digit_classification.cli.quiet import native_output_discarded
+from digit_classification.errors import UserError
 from digit_classification.files import (
     check_creatable,
     check_writable,
@@ -40,7 +40,7 @@ from digit_classification.files import (
 from digit_classification.names import printable
 from digit_classification.network import inference
 from digit_classification.network.inference import Activations, Network, NetworkError
-from digit_classification.network.judge import Judge, packed_size
+from digit_classification.network.judge import Judge, ReadingNetwork, packed_size
 from digit_classification.network.numbers.certainty import PACKED_SIZE, NumberCertainty
 from digit_classification.pictures import images
 from digit_classification.pictures.archive import DAMAGED, Archive, ArchiveError
@@ -56,7 +56,7 @@ PICKLE_STARTS = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
 PICKLE_SUFFIXES = frozenset({".pkl", ".pickle", ".joblib", ".pt", ".pth", ".ckpt"})
 
 
-class ModelError(Exception):
+class ModelError(UserError):
     """The model file cannot be used; the message is one sentence for the user."""
 
 
@@ -74,6 +74,21 @@ class Model:
     def made_elsewhere(self) -> bool:
         """Whether Keras computes its network, in a process that only this one can ask."""
         return self.card is None
+
+    def check_reads_numbers(self) -> None:
+        """Raise ModelError if the model cannot tell which part of a picture is a digit."""
+        if self.judge is None:
+            raise ModelError(
+                f"The model '{self.path}' has no judge, which numbers are read with: train one "
+                "with the trainer, or leave out --read."
+            )
+
+    @property
+    def number_network(self) -> ReadingNetwork:
+        """What reads the digits of numbers; raises ModelError as `check_reads_numbers`."""
+        self.check_reads_numbers()
+        assert isinstance(self.network, ReadingNetwork)  # or there could be no judge
+        return self.network
 
 
 # ------------------------------------------------------------------------------------- saving
@@ -145,6 +160,8 @@ def saving(path: Path) -> Iterator[None]:
 
 def stamped(card: Mapping[str, Any]) -> dict[str, Any]:
     """Return the card with what is true of every model that this program saves."""
+    import platform
+
     import keras
     import sklearn
     import tensorflow

@@ -50,7 +50,7 @@ def draw_pages(content: bytes, max_pixels: int, longest: int) -> Iterator[Drawn 
     Raises PdfError if the file cannot be read at all.
     """
     # The process that draws imports this module, and needs nothing of that one.
-    from digit_classification.processes import starting_processes
+    from digit_classification.parallel.processes import starting_processes
 
     if importlib.util.find_spec("pypdfium2") is None:
         raise PdfError(f"a PDF needs pypdfium2, which is not installed: {INSTALL}")

@@ -15,9 +15,9 @@ import re
 import stat
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import PurePosixPath
 from typing import BinaryIO
 
+from digit_classification.errors import UserError
 from digit_classification.names import printable, unescape_undecodable
 from digit_classification.pictures import object_store
 from digit_classification.pictures.archive import Archive, ArchiveError
@@ -42,7 +42,7 @@ MAX_FILE_BYTES = 512 * 2**20
 ZIP_IN_STORE = "a zip in an object store is not opened: copy it to a disk"
 
 
-class SourceError(Exception):
+class SourceError(UserError):
     """A path cannot be read; the message is one sentence for the user, or a short reason."""
 
 
@@ -252,10 +252,14 @@ def list_zip(path: str) -> Iterator[Source]:
     except ArchiveError as error:
         raise SourceError(str(error)) from None
     for member in sorted(set(archive.namelist())):
-        if not member.endswith("/") and not any(
-            _is_litter(part) for part in PurePosixPath(member).parts
-        ):
+        if not member.endswith("/") and not any(map(_is_litter, parts_of(member))):
             yield Source(name=f"{path}/{member}", path=path, member=member)
+
+
+def parts_of(member: str) -> tuple[str, ...]:
+    """Return what PurePosixPath calls its parts, which takes it longer than reading an image."""
+    parts = [part for part in member.split("/") if part not in ("", ".")]
+    return ("/", *parts) if member.startswith("/") else tuple(parts)
 
 
 def _is_litter(name: str) -> bool:

@@ -25,15 +25,25 @@ from pathlib import Path
 from string import Template
 from typing import BinaryIO
 
-import cv2
 import numpy as np
 from PIL import Image
 
+from digit_classification.errors import UserError
 from digit_classification.files import check_creatable, folder_beside, put_in_place
 from digit_classification.names import escape_undecodable, printable
 from digit_classification.pictures import images
 from digit_classification.pictures.prepare import Prepared
-from digit_classification.reports.numbers import Box, as_pngs, cell_item, length_of, signs_item
+from digit_classification.reports.coding import (
+    COLUMNS,
+    Box,
+    as_pngs,
+    cell_item,
+    data_url,
+    length_of,
+    script_json,
+    signs_item,
+    tile,
+)
 from digit_classification.results.records import Result
 
 PARTS = Path(__file__).parent / "review_page"
@@ -41,7 +51,7 @@ SHOWN = 20_000  # a page with more would be slow to open; all are counted
 TENTHS = range(1, 10)  # bars of the confidence histogram: the top one of ten digits has a tenth
 # A sheet holds the pictures of a screen or two: one large enough to share what a file costs,
 # small enough to decode while somebody scrolls.
-PER_SHEET, COLUMNS = 64, 8
+PER_SHEET = 64
 BLOCK = 16  # pixels: WebP codes blocks of this side, and a block across two pictures smears
 PICTURE_QUALITY = 75
 ENLARGED = 48  # pixels: smaller pictures fill a card only when they are enlarged
@@ -49,7 +59,7 @@ ENLARGED = 48  # pixels: smaller pictures fill a card only when they are enlarge
 STATUSES = ("uncertain", "rejected", "error", "ok")
 
 
-class ReviewError(Exception):
+class ReviewError(UserError):
     """The page cannot be written; the message is one sentence for the user."""
 
 
@@ -183,7 +193,7 @@ class Review:
             title=html.escape(f"{about.what} in {_named(about.sources)}"),
             style=style,
             program=program,
-            data=_json(self._data(about, entries)),
+            data=script_json(self._data(about, entries)),
         )
         before, after = page.split("<!-- sheets -->")
         whole = self._folder / "page.html"
@@ -236,15 +246,15 @@ class Review:
         longest = max(max(picture.shape[:2]) for picture in pictures)
         cell = -(-longest // BLOCK) * BLOCK
         coding = {"lossless": True} if cell <= ENLARGED else {"quality": PICTURE_QUALITY}
-        return _json(
+        return script_json(
             {
                 "cell": cell,
                 "sizes": [[picture.shape[1], picture.shape[0]] for picture in pictures],
-                "pictures": _data_url(_tile(pictures, cell), "WEBP", **coding),
+                "pictures": data_url(tile(pictures, cell), "WEBP", **coding),
                 **(
                     {"signs": [*map(as_pngs, (entry.result for entry in entries), digits)]}
                     if numbers
-                    else {"digits": _data_url(_tile([*map(_first, digits)], images.SIDE), "PNG")}
+                    else {"digits": data_url(tile([*map(_first, digits)], images.SIDE), "PNG")}
                 ),
             }
         )
@@ -324,17 +334,6 @@ def _hash(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
-def _json(value: object) -> str:
-    r"""Return JSON for a script element: ASCII, with no character that means something in HTML.
-
-    `</script>` and `<!--` in a file name would end the element, or keep it from ending.
-    """
-    text = json.dumps(value, separators=(",", ":"))
-    for character in "<>&":
-        text = text.replace(character, f"\\u{ord(character):04x}")
-    return text
-
-
 def _digest(entries: Sequence[_Entry]) -> str:
     """Return what tells the page of a run that is not stored from others: its pictures."""
     shown = ((escape_undecodable(e.result.path), e.result.image_sha256) for e in entries)
@@ -378,26 +377,3 @@ def _truth(about: About, entry: _Entry) -> int | str | None:
 def _named(sources: Sequence[str]) -> str:
     first = printable(Path(sources[0]).name or sources[0]) if sources else "nothing"
     return f"{first} and {len(sources) - 1:,} more" if len(sources) > 1 else first
-
-
-def _tile(pictures: Sequence[np.ndarray], cell: int) -> np.ndarray:
-    """Return the pictures in rows of COLUMNS, each in the top left of a square cell.
-
-    A picture's border goes on to the edge of its cell: a sharp edge would shine into it.
-    """
-    padded = [
-        cv2.copyMakeBorder(
-            picture, 0, cell - picture.shape[0], 0, cell - picture.shape[1], cv2.BORDER_REPLICATE
-        )
-        for picture in pictures
-    ]
-    padded += [np.zeros_like(padded[0])] * (-len(padded) % COLUMNS)
-    rows = [np.concatenate(padded[i : i + COLUMNS], 1) for i in range(0, len(padded), COLUMNS)]
-    return np.concatenate(rows)
-
-
-def _data_url(pixels: np.ndarray, format_name: str, **options: int) -> str:
-    stream = io.BytesIO()
-    Image.fromarray(pixels).save(stream, format_name, **options)
-    content = base64.b64encode(stream.getvalue()).decode()
-    return f"data:image/{format_name.lower()};base64,{content}"

@@ -28,10 +28,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import Any, ClassVar, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from digit_classification.names import escape_undecodable
-from digit_classification.results.corrections import Corrected, Correction, correct_images
 from digit_classification.results.digits import (
     SELECT_IMAGES,
     insert_images,
@@ -40,7 +39,6 @@ from digit_classification.results.digits import (
 )
 from digit_classification.results.errors import DatabaseError, until_available
 from digit_classification.results.forms import make_view, show_forms
-from digit_classification.results.mysql.server import VALID_URLS, MySQLServer
 from digit_classification.results.records import (
     RUN_COLUMNS,
     Result,
@@ -55,7 +53,10 @@ from digit_classification.results.records import (
     text_time,
 )
 from digit_classification.results.schema import Store, migrate
-from digit_classification.urls import MYSQL, SQLITE, kind_of
+from digit_classification.urls import MYSQL, SQLITE, VALID_URLS, kind_of
+
+if TYPE_CHECKING:
+    from digit_classification.results.corrections import Corrected, Correction
 
 T = TypeVar("T")
 
@@ -124,6 +125,7 @@ class ResultsDatabase:
 
             store: Store = SQLiteStore(sqlite_path(url), read_only)
         elif kind == kind_of(MYSQL):
+            from digit_classification.results.mysql.server import MySQLServer
             from digit_classification.results.mysql.store import MySQLStore
 
             server = MySQLServer.parse(url, password, option_file, tls_ca, tls_required)
@@ -157,6 +159,7 @@ class ResultsDatabase:
 
             check_sqlite(sqlite_path(url))
         elif kind == kind_of(MYSQL):
+            from digit_classification.results.mysql.server import MySQLServer
             from digit_classification.results.mysql.store import check_mysql
 
             check_mysql(MySQLServer.parse(url, password, option_file, tls_ca, tls_required))
@@ -258,6 +261,8 @@ class ResultsDatabase:
         Returns:
             What became of them; rows count as unchanged if the connection was lost in the commit.
         """
+        from digit_classification.results.corrections import correct_images
+
         return self._transact(
             lambda cursor: correct_images(self._store, cursor, corrections, by, dry_run=dry_run),
             write=not dry_run,

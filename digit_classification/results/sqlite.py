@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 from digit_classification.files import check_creatable, check_writable
-from digit_classification.results import corrections
 from digit_classification.results.errors import DatabaseError, Unavailable
 from digit_classification.results.records import BOX_COLUMNS, CELL_COLUMNS
 from digit_classification.results.schema import check_ancestor_columns, check_schema
@@ -209,6 +208,8 @@ class SQLiteStore:
             cursor.execute(_DIGITS_TABLE)
         elif number == 5:
             self._add_image_column(cursor, "corrected_at DATETIME")
+            from digit_classification.results import corrections
+
             cursor.execute(corrections.SQLITE_TABLE)
         elif number == 6:
             for name in CELL_COLUMNS:

@@ -21,7 +21,6 @@ import numpy as np
 from PIL import Image
 
 from digit_classification.cli.interruption import asking_first
-from digit_classification.detection.numbers import number_network
 from digit_classification.detection.reading import ReadingOptions, results_of_each
 from digit_classification.detection.session import Session
 from digit_classification.detection.writers import json_record
@@ -144,7 +143,7 @@ class Readings:
         options = replace(self.options, read=question.read or self.options.read)
         if options.of_numbers:
             try:
-                number_network(self.model)
+                self.model.check_reads_numbers()
             except ModelError as error:
                 raise Refused(str(error), HTTPStatus.BAD_REQUEST) from None
         is_stored = question.store and self.run_id is not None

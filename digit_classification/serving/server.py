@@ -26,6 +26,7 @@ from pathlib import Path
 from string import Template
 
 from digit_classification import __version__
+from digit_classification.errors import UserError
 from digit_classification.names import printable
 from digit_classification.serving.readings import Question, Readings
 from digit_classification.serving.requests import (
@@ -70,7 +71,7 @@ _PATIENCE = 30  # seconds without a byte, after which a connection is given up
 _LINGERING = 2  # seconds in which the rest of a refused request is passed over
 
 
-class ServeError(Exception):
+class ServeError(UserError):
     """The server cannot be started; the message is one sentence for the user."""
 
 

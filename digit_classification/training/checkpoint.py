@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 
+from digit_classification.errors import UserError
 from digit_classification.files import may_replace, replacing
 from digit_classification.pictures.archive import DAMAGED
 from digit_classification.settings import TrainingSettings
@@ -30,7 +31,7 @@ ABOUT_KEYS = {"settings": "settings", "images": "images", "history": "curve", "s
 ARRAY_KEYS = ("weights", "optimizer", "best_weights")
 
 
-class CheckpointError(Exception):
+class CheckpointError(UserError):
     """The training cannot be resumed; the message is one sentence for the user."""
 
 

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from digit_classification.cli.interruption import holding_back
+from digit_classification.errors import UserError
 from digit_classification.network import inference
 from digit_classification.network.architecture import DIGITS
 from digit_classification.pictures import images
@@ -18,7 +19,7 @@ WEIGHT_DECAY = 3e-5
 READ_AT_A_TIME = 1000  # digits
 
 
-class TrainingError(Exception):
+class TrainingError(UserError):
     """The training cannot go on; the message is one sentence for the user."""
 
 

@@ -21,6 +21,7 @@ from PIL import Image
 import digit_classification_detector as detector
 from digit_classification.cli.terminal import make_console
 from digit_classification.config import Settings
+from digit_classification.network.default_model import DEFAULT_MODEL
 from digit_classification.network.model_file import ModelError
 from digit_classification.pictures.prepare import Prepared
 from digit_classification.results.database import ResultsDatabase
@@ -730,3 +731,28 @@ def test_settings_reach_the_predictor(model: Path, tmp_path: Path) -> None:
     settings = Settings.model_validate({"detection": {"min_confidence": 1.0}})
     result = DigitPredictor(model, settings=settings).predict(draw_digit(7, seed=500))
     assert result.status == "uncertain"
+
+
+def test_one_digit_waits_for_nothing_that_others_need(tmp_path: Path) -> None:
+    """What only numbers, forms, many pictures, messages or a server need is not even imported."""
+    (tmp_path / "7.png").write_bytes(png(draw_digit(7)))
+    words = ["7.png", "--model", str(DEFAULT_MODEL), "--database", "sqlite:///d.db"]
+    code = (
+        "import sys, digit_classification_detector as detector\n"
+        f"detector.main({words})\n"
+        "print(*sys.modules, file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.startswith("7 ")
+    others = ("digit_classification.detection.numbers", "digit_classification.network.number")
+    others += ("digit_classification.pictures.forms.table", "digit_classification.serving")
+    others += ("mysql", "multiprocessing", "rich", "http", "tensorflow", "sklearn", "pyarrow")
+    imported = done.stderr.split()
+    assert [name for name in others if name in imported] == []

@@ -18,7 +18,7 @@ from openpyxl import load_workbook
 from PIL import Image
 
 import digit_classification_detector as detector
-from digit_classification.detection import forms
+from digit_classification.detection.forms import pages as forms
 from digit_classification.network.form import FormCell
 from digit_classification.pictures import images
 from digit_classification.results.database import ResultsDatabase

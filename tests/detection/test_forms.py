@@ -17,7 +17,7 @@ import pytest
 from openpyxl import Workbook, load_workbook
 
 import digit_classification_detector as detector
-from digit_classification.detection import forms
+from digit_classification.detection.forms import pages as forms
 from digit_classification.network.form import FormCell
 from digit_classification.network.number import NumberDigit, NumberReading
 from digit_classification.results.database import ResultsDatabase

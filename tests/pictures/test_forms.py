@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from digit_classification.pictures.forms import Cell, find_cells, turned
+from digit_classification.pictures.forms.table import Cell, find_cells, turned
 from digit_classification.pictures.images import grey_from_array
 from digit_classification.training.numbers.forms import (
     LAYOUTS,

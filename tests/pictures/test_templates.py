@@ -8,8 +8,8 @@ import cv2
 import numpy as np
 import pytest
 
-from digit_classification.pictures.forms import Cell, find_table
 from digit_classification.pictures.forms.fields import find_fields
+from digit_classification.pictures.forms.table import Cell, find_table
 from digit_classification.pictures.forms.template import Template, TemplateField, TemplatePage
 from digit_classification.pictures.geometry import mapped
 from digit_classification.pictures.images import grey_from_array

@@ -37,7 +37,7 @@ from digit_classification.pictures import images
 from digit_classification.pictures.decode import decode
 from digit_classification.pictures.prepare import Prepared, prepare
 from digit_classification.pictures.sources import Source, find_named
-from digit_classification.reports import review
+from digit_classification.reports import coding, review
 from digit_classification.reports.review import About, Review
 from digit_classification.results.database import ResultsDatabase
 from digit_classification.results.records import Result, Status
@@ -211,7 +211,7 @@ def test_the_normalised_form_is_shown_exactly(tmp_path: Path) -> None:
         head, content = sheets[number]["digits"].split(",")
         assert head == "data:image/png;base64"
         sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(content))))
-        down, across = divmod(place, review.COLUMNS)
+        down, across = divmod(place, coding.COLUMNS)
         side = images.SIDE
         shown = sheet[down * side : (down + 1) * side, across * side : (across + 1) * side]
         assert np.array_equal(shown, drawn(seed))

@@ -18,8 +18,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 import digit_classification_detector as detector
-from digit_classification.pictures.forms import Cell, find_cells, turned
-from digit_classification.pictures.forms.strips import cut_strip
+from digit_classification.pictures.forms.table import Cell, cut_strip, find_cells, turned
 from digit_classification.training.corrections import read_corrections
 from tests.reports.test_review import (  # the fixtures are taken by name
     browser,

@@ -17,7 +17,6 @@ from digit_classification.detection.writers import is_earlier_output
 from digit_classification.files import check_apart, check_creatable, check_writable, may_replace
 from digit_classification.names import printable
 from digit_classification.pictures.sources import READ_SUFFIXES
-from digit_classification.reports.review import check_report
 from digit_classification.results.opening import can_be_changed, database_files
 from digit_classification.settings import Settings
 from digit_classification.urls import in_object_store
@@ -56,6 +55,8 @@ def check_destinations(
     if output is not None:
         _check_output(output)
     if arguments.report is not None:
+        from digit_classification.reports.review import check_report
+
         check_report(arguments.report)
     if arguments.save_normalized is not None:
         _check_not_read("--save-normalized", arguments.save_normalized, paths)

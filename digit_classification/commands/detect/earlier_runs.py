@@ -58,7 +58,7 @@ NOT_WITH_CORRECTIONS = {
 def look_back(arguments: argparse.Namespace, settings: Settings, messages: Console) -> None:
     """Print stored runs or results, as --runs and --show ask, instead of classifying.
 
-    Raises what USER_ERRORS names, or DatabaseError.
+    Raises UserError or DatabaseError.
     """
     check_destinations(arguments, settings, [])
     with (
@@ -137,7 +137,7 @@ def apply_corrections(arguments: argparse.Namespace, settings: Settings, message
     The corrected results are printed; a dry run prints them too, and changes nothing.
 
     Returns whether all of them are stored now.
-    Raises what USER_ERRORS names, or DatabaseError.
+    Raises UserError or DatabaseError.
     """
     dry_run = arguments.dry_run
     _check_alone(arguments)

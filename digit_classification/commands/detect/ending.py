@@ -3,45 +3,16 @@
 from __future__ import annotations
 
 import sys
-
-from rich.console import Console
-from rich.text import Text
+from typing import TYPE_CHECKING
 
 from digit_classification.cli.interruption import exit_status, let_go_of_a_closed_terminal
-from digit_classification.cli.terminal import discard, error_text
-from digit_classification.commands.detect.resuming import ResumeError
-from digit_classification.config import SettingsError
-from digit_classification.detection.cluster.error import ClusterError
-from digit_classification.detection.destinations import DestinationError
-from digit_classification.detection.named_runs import UnknownRun
-from digit_classification.detection.sorting import SortingError
-from digit_classification.detection.truth import LabelsError
-from digit_classification.files import PlaceError
-from digit_classification.network.model_file import ModelError
-from digit_classification.pictures.forms.template import TemplateError
-from digit_classification.pictures.sources import SourceError
-from digit_classification.reports.review import ReviewError
+from digit_classification.cli.late import discard
+from digit_classification.errors import UserError
 from digit_classification.results.errors import DatabaseError
-from digit_classification.serving.server import ServeError
-from digit_classification.training.datasets.dataset import DatasetError
 
-# What the user can put right on the command line.
-USER_ERRORS = (
-    ClusterError,
-    DatasetError,  # of a file of corrections
-    DestinationError,
-    LabelsError,
-    ModelError,
-    PlaceError,
-    ResumeError,
-    ReviewError,
-    ServeError,
-    SettingsError,
-    SortingError,
-    SourceError,
-    TemplateError,
-    UnknownRun,
-)
+if TYPE_CHECKING:
+    from rich.console import Console
+
 CLOSED_PIPE = 141  # the exit status: 128 and SIGPIPE, as shells know it of other programs
 
 
@@ -53,7 +24,11 @@ def end_early(
     `command_to_go_on` is there if results of the run are stored.  What is no error of the user or
     the machine is raised again.
     """
-    if isinstance(error, USER_ERRORS):
+    from rich.text import Text
+
+    from digit_classification.cli.terminal import error_text
+
+    if isinstance(error, UserError):
         status, message = 2, error_text(error)
     elif isinstance(error, DatabaseError):
         status, message = 3, error_text(error)

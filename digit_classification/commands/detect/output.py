@@ -7,16 +7,18 @@ import contextlib
 import io
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from rich.console import Console
-
-from digit_classification.cli.terminal import make_console
 from digit_classification.detection.destinations import StandardOutput, open_output
 from digit_classification.detection.forms.tables import CsvTables, WorkbookTables
 from digit_classification.detection.summary import NAMED
-from digit_classification.detection.truth import Score, print_score
 from digit_classification.detection.writers import format_of, make_writer
 from digit_classification.results.records import Result
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from digit_classification.detection.truth import Score
 
 TABLES = ("table", "xlsx")  # formats that have the rows and columns of a form
 
@@ -87,6 +89,9 @@ def print_the_score(
     arguments: argparse.Namespace, score: Score, messages: Console, *, lines: bool
 ) -> None:
     """Print it as the result that it is, unless lines for programs are on standard output."""
+    from digit_classification.cli.terminal import make_console  # for the few who know answers
+    from digit_classification.detection.truth import print_score
+
     lines = (lines or wants_lines(arguments)) and arguments.output in (None, "-")
     output = messages if lines else make_console()
     print_score(output, score, None if arguments.verbose else NAMED)

@@ -17,12 +17,11 @@ from digit_classification.commands.detect.paths import (
     with_stdin,
 )
 from digit_classification.commands.detect.resuming import run_to_go_on_with
-from digit_classification.detection.numbers import number_network
 from digit_classification.detection.truth import read_truth
 from digit_classification.names import printable
 from digit_classification.network.default_model import model_to_read
 from digit_classification.network.model_file import load_model
-from digit_classification.pictures.forms.template import template_of
+from digit_classification.pictures.forms import template_of
 from digit_classification.pictures.sources import find_sources
 from digit_classification.pictures.standard_input import read_stdin
 from digit_classification.results.opening import check_database, opened_database
@@ -42,7 +41,7 @@ def print_plan(
     numbers = settings.detection.read != "digit"
     check_asked(arguments, read=settings.detection.read)
     if numbers:
-        number_network(model)
+        model.check_reads_numbers()
     resumed = arguments.resume is not None
     check_destinations(arguments, settings, paths, resumed=resumed)
     check_database(settings.database)

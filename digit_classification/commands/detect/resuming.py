@@ -11,6 +11,7 @@ from typing import Any
 from digit_classification.commands.detect.paths import expand_again
 from digit_classification.detection.named_runs import LATEST, named_run
 from digit_classification.detection.session import Session, run_settings
+from digit_classification.errors import UserError
 from digit_classification.names import printable, shell_command
 from digit_classification.results.opening import Database
 from digit_classification.results.records import Run
@@ -20,7 +21,7 @@ from digit_classification.settings import FIELDS, Settings
 FREE_SETTINGS = frozenset({"detection.batch_size", "detection.workers", "detection.template"})
 
 
-class ResumeError(Exception):
+class ResumeError(UserError):
     """A run cannot be resumed; the message is one sentence for the user."""
 
 

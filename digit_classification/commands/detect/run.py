@@ -1,4 +1,7 @@
-"""A run from the command line: all that it opens, what becomes of each result, and its summary."""
+"""A run from the command line: all that it opens, what becomes of each result, and its summary.
+
+What only some runs need is imported where they need it, so that the others start at once.
+"""
 
 from __future__ import annotations
 
@@ -10,11 +13,7 @@ from datetime import datetime, timezone
 from functools import partial
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.progress import Progress
-
-from digit_classification.cli.terminal import counter, discard, progress_bar
-from digit_classification.commands.detect.again import numbers_again
+from digit_classification.cli.late import discard
 from digit_classification.commands.detect.checks import (
     check_asked,
     check_destinations,
@@ -33,21 +32,23 @@ from digit_classification.commands.detect.resuming import run_to_go_on_with
 from digit_classification.detection.named_runs import named_run
 from digit_classification.detection.session import Session
 from digit_classification.detection.summary import NAMED, Summary
-from digit_classification.detection.truth import Score, read_truth
 from digit_classification.names import printable
 from digit_classification.network.model_file import Model
 from digit_classification.pictures.decode import Limits
-from digit_classification.pictures.forms.template import template_of
+from digit_classification.pictures.forms import template_of
 from digit_classification.pictures.sources import Source
 from digit_classification.pictures.standard_input import read_stdin
-from digit_classification.reports.review import About, Review
-from digit_classification.reports.stored_review import review_run
 from digit_classification.results.opening import Database, opened_database, reachable_by_nodes
 from digit_classification.results.records import Result, Run
 from digit_classification.settings import Settings
 
 if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.progress import Progress
+
     from digit_classification.detection.cluster.connection import Cluster
+    from digit_classification.detection.truth import Score
+    from digit_classification.reports.review import Review
 
 
 class DetectorRun:
@@ -74,11 +75,11 @@ class DetectorRun:
         check_asked(arguments, read=settings.detection.read)
         template = template_of(settings)
         self.fields = [] if template is None else template.names
-        self.score = (
-            None
-            if arguments.labels is None
-            else Score(read_truth(arguments.labels, numbers=self.of_numbers))
-        )
+        self.score: Score | None = None
+        if arguments.labels is not None:
+            from digit_classification.detection.truth import Score, read_truth
+
+            self.score = Score(read_truth(arguments.labels, numbers=self.of_numbers))
         self.given = given  # paths as on the command line, of this run or the resumed one
         self.paths = expand_all(given) if arguments.resume is None else []
         self.summary = Summary(
@@ -94,7 +95,7 @@ class DetectorRun:
         self.one_by_one = False  # whether each picture is named, and gets a line and no table
         self.review: Review | None = None
         self.cluster: Cluster | None = None
-        self._progress = progress_bar(messages, quiet=arguments.quiet)
+        self._progress: Progress | None = None  # where a person looks on
         self._write: Callable[[Result], None] = lambda result: None
         self._count: Callable[..., None] = lambda more=1: None
 
@@ -102,7 +103,7 @@ class DetectorRun:
     def opened(self, model: Model) -> Iterator[None]:
         """Open all that the results go to meanwhile, once it is certain that they can.
 
-        Raises what USER_ERRORS names, or DatabaseError.
+        Raises UserError or DatabaseError.
         """
         arguments = self.arguments
         resumed = arguments.resume is not None
@@ -134,13 +135,19 @@ class DetectorRun:
             )
             make_folders(arguments)
             if arguments.report is not None:
+                from digit_classification.reports.review import Review
+
                 self.review = stack.enter_context(Review.open(arguments.report))
             if arguments.cluster is not None:
                 self.cluster = stack.enter_context(_connected(arguments.cluster, self.messages))
-            self._count = self._counting(stack.enter_context(self._progress))
+            if not arguments.quiet and sys.stderr.isatty():
+                self._count = self._counting(stack)
             yield
 
-    def _counting(self, progress: Progress) -> Callable[..., None]:
+    def _counting(self, stack: contextlib.ExitStack) -> Callable[..., None]:
+        from digit_classification.cli.terminal import counter, progress_bar
+
+        progress = self._progress = stack.enter_context(progress_bar(self.messages))
         task = progress.add_task("Reading digits", total=None)
         if not progress.disable and "-" not in self.paths:
             count_meanwhile(self.paths, lambda total: progress.update(task, total=total))
@@ -209,8 +216,17 @@ class DetectorRun:
         self.session = session
         if not self.summary.total:
             raise nothing_found(self.given)
-        if self.review is None:
-            return
+        if self.review is not None:
+            self._write_review(session, model)
+
+    def _write_review(self, session: Session, model: Model) -> None:
+        from digit_classification.cli.terminal import progress_bar
+        from digit_classification.commands.detect.again import numbers_again
+        from digit_classification.reports.review import About
+        from digit_classification.reports.stored_review import review_run
+
+        assert self.review is not None
+        progress = self._progress or progress_bar(self.messages, quiet=True)
         labels = {} if self.score is None else self.score.labels()
         if self.resumed is None:
             about = About(
@@ -223,7 +239,7 @@ class DetectorRun:
                 numbers=self.of_numbers,
                 forms=self.of_forms,
             )
-            writing = partial(self._progress.track, description="Writing the review page")
+            writing = partial(progress.track, description="Writing the review page")
             self.review.write(about, writing)
         elif self.database is not None:  # with the pictures of before the interruption
             run = named_run(self.database, self.resumed.info.id)
@@ -231,7 +247,7 @@ class DetectorRun:
                 self.database,
                 run,
                 self.arguments.report,
-                self._progress,
+                progress,
                 workers=self.settings.detection.workers,
                 limits=Limits(**self.settings.images.model_dump()),
                 labels=labels,

@@ -9,30 +9,14 @@ import argparse
 
 from digit_classification.commands.train.export import export_destination
 from digit_classification.commands.train.metrics import check_metrics
-from digit_classification.config import SettingsError
-from digit_classification.files import PlaceError, check_apart
+from digit_classification.files import check_apart
 from digit_classification.network.export import check_export
-from digit_classification.network.model_file import ModelError, check_destination
+from digit_classification.network.model_file import check_destination
 from digit_classification.reports.training_report import check_report
 from digit_classification.settings import Settings
 from digit_classification.training.checkpoint import (
-    CheckpointError,
     check_checkpoint,
     checkpoint_path,
-)
-from digit_classification.training.datasets.dataset import DatasetError
-from digit_classification.training.learner import TrainingError
-from digit_classification.training.scenes.letters import FontError
-
-# What the user can put right on the command line.
-USER_ERRORS = (
-    CheckpointError,
-    DatasetError,
-    FontError,
-    ModelError,
-    PlaceError,
-    SettingsError,
-    TrainingError,
 )
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from digit_classification.errors import UserError
 
-class ClusterError(Exception):
+
+class ClusterError(UserError):
     """The cluster cannot be used; the message is one sentence for the user."""

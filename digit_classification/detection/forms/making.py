@@ -15,8 +15,8 @@ from digit_classification.detection.destinations import naming
 from digit_classification.files import replacing
 from digit_classification.pictures import images
 from digit_classification.pictures.decode import LONGEST_FORM, ImageError, Limits, decode
-from digit_classification.pictures.forms import Table, find_table
 from digit_classification.pictures.forms.cells import places
+from digit_classification.pictures.forms.table import Table, find_table
 from digit_classification.pictures.forms.template import (
     MOST_FIELDS,
     Template,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from digit_classification.network.form import FormCell
-from digit_classification.pictures.forms.strips import cut_strip
+from digit_classification.pictures.forms.table import cut_strip
 from digit_classification.pictures.prepare import WIDE_SIDE, Prepared, thumbnail_of
 
 

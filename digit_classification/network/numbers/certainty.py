@@ -12,6 +12,7 @@ import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,8 +27,10 @@ from digit_classification.network.inference import (
     softmax,
     take_arrays,
 )
-from digit_classification.network.numbers.lattice import Path
-from digit_classification.pictures.numbers import Seen
+
+if TYPE_CHECKING:  # whoever reads digits alone needs none of it
+    from digit_classification.network.numbers.lattice import Path
+    from digit_classification.pictures.numbers import Seen
 
 CANDIDATE_FEATURES = 61
 NUMBER_FEATURES = 11

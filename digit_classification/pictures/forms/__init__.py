@@ -6,191 +6,30 @@
 3. *Cells*: what lies between them, and in which row and column (`cells`).
 4. *Ink*: what is written in each cell, without the lines and without what reaches in (`ink`).
 
-A form that returns has a template (`template`): its cells are matched with those that are found
-(`registration`), and its fields are cut instead of all cells (`fields`).
+All this together makes a table (`table`).  A form that returns has a template (`template`): its
+cells are matched with those that are found (`registration`), and its fields are cut instead of all
+cells (`fields`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
-import cv2
-import numpy as np
+from digit_classification.settings import Settings
 
-from digit_classification.pictures.forms.cells import Regions, find_regions, places
-from digit_classification.pictures.forms.ink import cut_cells
-from digit_classification.pictures.forms.lines import Ruling
-from digit_classification.pictures.forms.page import Page, find_page
-from digit_classification.pictures.forms.ruling import find_ruling
-from digit_classification.pictures.geometry import inverse, mapped, product
-from digit_classification.pictures.images import Invert
-
-Box = tuple[float, float, float, float]
-
-_SMALL = 0.65  # of a page: a table that fills less is looked at again, from close by
-_ROOM = 0.25  # of the table, around it: lines too fine to be seen at first may lie there
-FEWEST = 2  # cells: one alone is a frame around something
+if TYPE_CHECKING:
+    from digit_classification.pictures.forms.template import Template
 
 
-@dataclass(frozen=True)
-class Cell:
-    """A cell of a form.
+def template_of(settings: Settings) -> Template | None:
+    """Return the template that settings name, or None.
 
-    Attributes:
-        row, column: its place, from 1.
-        box: left, top, width, height in shares of the picture, around what is seen of it.
-        image: (h, w) uint8, what is written in it, dark on white; None if it is empty.
-        level: left, top, right, bottom in pixels of the level page.
-        back: (3, 3) float64, from places in the image, in its pixels, to shares of the picture.
-        sheet: (3, 3) float64, from pixels of the level page to shares of the picture.
+    Raises TemplateError if it cannot be used.
     """
-
-    row: int
-    column: int
-    box: Box
-    image: np.ndarray | None
-    level: tuple[int, int, int, int]
-    back: np.ndarray
-    sheet: np.ndarray
-
-    def box_of(self, box: Box) -> Box:
-        """Return a box in shares of the image in shares of the picture."""
-        assert self.image is not None
-        height, width = self.image.shape
-        left, top = box[0] * width, box[1] * height
-        return _around(self.back, (left, top, left + box[2] * width, top + box[3] * height))
-
-
-@dataclass(frozen=True)
-class Table:
-    """The page of a form, and what is ruled on it.
-
-    Attributes:
-        page: seen from so near that its lines are seen.
-        ruling: its lines.
-        regions: the cells between them, `FEWEST` at least.
-        shares: (3, 3) float64, from pixels of the page to shares of the picture.
-        whole: the page as a whole, which is level as well.
-        sheet: (3, 3) float64, from pixels of the page to shares of it as a whole.
-    """
-
-    page: Page
-    ruling: Ruling
-    regions: Regions
-    shares: np.ndarray
-    whole: Page
-    sheet: np.ndarray
-
-    @property
-    def aspect(self) -> float:
-        """The width of the whole page by its height."""
-        height, width = self.whole.darkness.shape
-        return width / height
-
-
-def find_table(grey: np.ndarray, invert: Invert) -> Table | None:
-    """Return the page of a form; None where there is no table.  Arguments as of `find_cells`."""
-    if min(grey.shape) < 32:
+    path = settings.detection.template
+    if path is None:
         return None
-    page = sheet = find_page(grey, invert)
-    ruling = find_ruling(page.darkness)
-    box = _small(ruling, page.darkness.shape)
-    if box is not None:
-        page = page.closer(box)
-        ruling = find_ruling(page.darkness)
-    regions = find_regions(ruling, page.darkness)
-    if len(regions.boxes) < FEWEST:
-        return None
-    height, width = sheet.darkness.shape
-    return Table(
-        page,
-        ruling,
-        regions,
-        shares=product(np.diag([1 / grey.shape[1], 1 / grey.shape[0], 1.0]), page.back),
-        sheet=product(
-            np.diag([1 / width, 1 / height, 1.0]), product(inverse(sheet.back), page.back)
-        ),
-        whole=sheet,
-    )
+    # Its types take 5 ms, for which nobody without a template should wait.
+    from digit_classification.pictures.forms.template import read_template
 
-
-def find_cells(grey: np.ndarray, invert: Invert) -> list[Cell]:
-    """Return the cells of a form, row by row; none where there is no table.
-
-    Args:
-        grey: the picture, (h, w) uint8.
-        invert: whether its ink is darker than the paper, as of `images.normalize`.
-    """
-    table = find_table(grey, invert)
-    return [] if table is None else _in_order(cut(table, table.ruling, table.regions))
-
-
-def cut(table: Table, ruling: Ruling, regions: Regions) -> list[Cell]:
-    """Return cells of a page, without their places, in the order of their regions."""
-    written = cut_cells(table.page.darkness, ruling, regions)
-    cells = []
-    for level, own in zip(regions.boxes.tolist(), written, strict=True):
-        left, top = (0, 0) if own is None else (own.left, own.top)
-        back = product(table.shares, np.array([[1.0, 0, left], [0, 1, top], [0, 0, 1]]))
-        image = None if own is None else own.image
-        box = _around(table.shares, level)
-        cells.append(Cell(0, 0, box, image, tuple(level), back, table.shares))
-    return cells
-
-
-def _small(ruling: Ruling, shape: tuple[int, ...]) -> tuple[int, int, int, int] | None:
-    """Return left, top, right and bottom around lines that fill only a part of a page, in pixels.
-
-    None where there is no line, or where they fill so much that nothing is gained from close by.
-    """
-    if not ruling.level or not ruling.upright:
-        return None
-    left, right = min(line.start for line in ruling.level), max(line.end for line in ruling.level)
-    top, bottom = (
-        min(line.start for line in ruling.upright),
-        max(line.end for line in ruling.upright),
-    )
-    long = max(right - left, bottom - top)
-    if long > _SMALL * max(shape):
-        return None
-    room = round(_ROOM * long)
-    return left - room, top - room, right + room, bottom + room
-
-
-def _around(back: np.ndarray, box: Sequence[float]) -> Box:
-    """Return left, top, width and height around left, top, right and bottom that are mapped."""
-    left, top, right, bottom = box
-    corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], float)
-    seen = np.clip(mapped(back, corners), 0, 1)
-    low, high = seen.min(axis=0).tolist(), seen.max(axis=0).tolist()
-    return low[0], low[1], high[0] - low[0], high[1] - low[1]
-
-
-def turned(cells: list[Cell], quarters: int) -> list[Cell]:
-    """Return the cells as they are on the page turned counter-clockwise by quarters of a turn."""
-    for _ in range(quarters % 4):
-        width = max(cell.level[2] for cell in cells)
-        cells = [turned_by_a_quarter(cell, width) for cell in cells]
-    return _in_order(cells)
-
-
-def turned_by_a_quarter(cell: Cell, width: int) -> Cell:
-    """Turn a cell, and the page of that width that it is on, counter-clockwise."""
-    left, top, right, bottom = cell.level
-    level = (top, width - right, bottom, width - left)
-    sheet = product(cell.sheet, np.array([[0, -1.0, width], [1, 0, 0], [0, 0, 1]]))
-    if cell.image is None:
-        return replace(cell, level=level, sheet=sheet)
-    turn = np.array([[0, -1.0, cell.image.shape[1]], [1, 0, 0], [0, 0, 1]])
-    image = cv2.rotate(cell.image, cv2.ROTATE_90_COUNTERCLOCKWISE)
-    return replace(cell, image=image, level=level, back=product(cell.back, turn), sheet=sheet)
-
-
-def _in_order(cells: list[Cell]) -> list[Cell]:
-    found = places(np.array([cell.level for cell in cells]))
-    placed = [
-        replace(cell, row=row, column=column)
-        for cell, (row, column) in zip(cells, found, strict=True)
-    ]
-    return sorted(placed, key=lambda cell: (cell.row, cell.column))
+    return read_template(path)

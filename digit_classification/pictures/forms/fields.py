@@ -7,11 +7,17 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from digit_classification.pictures.forms import Cell, Table, cut, find_table, turned_by_a_quarter
 from digit_classification.pictures.forms.cells import Regions, places
 from digit_classification.pictures.forms.lines import Line, Ruling
 from digit_classification.pictures.forms.page import LEVEL
 from digit_classification.pictures.forms.registration import Placement, Seen, register
+from digit_classification.pictures.forms.table import (
+    Cell,
+    Table,
+    cut,
+    find_table,
+    turned_by_a_quarter,
+)
 from digit_classification.pictures.forms.template import Box, Template
 from digit_classification.pictures.geometry import inverse, mapped, product
 from digit_classification.pictures.images import Invert

@@ -26,8 +26,9 @@ import numpy as np
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
+from digit_classification.errors import UserError
 from digit_classification.names import LONGEST_FIELD, printable
-from digit_classification.settings import Settings, check_constraint
+from digit_classification.settings import check_constraint
 
 MOST_FIELDS = 500  # each is a column of a view, of which MySQL has no more than fit into 64 KiB
 MOST_CELLS = 1_000  # of the page, by which it is known again
@@ -49,12 +50,13 @@ _INSTRUCTIONS = f"""{HEAD}
 """
 
 
-class TemplateError(Exception):
+class TemplateError(UserError):
     """A template cannot be used or made; the message is one sentence for the user."""
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Built when a template is read: who reads digits should not wait for it.
+    model_config = ConfigDict(extra="forbid", frozen=True, defer_build=True)
 
 
 Box: TypeAlias = tuple[float, float, float, float]  # left, top, width, height, in shares of a page
@@ -231,15 +233,6 @@ def read_template(path: Path) -> Template:
         f"The template '{path}' cannot be used, line {line}: {problem}: correct it, or make one"
         " with --make-template."
     )
-
-
-def template_of(settings: Settings) -> Template | None:
-    """Return the template that settings name, or None.
-
-    Raises TemplateError if it cannot be used.
-    """
-    path = settings.detection.template
-    return None if path is None else read_template(path)
 
 
 # Where pydantic's own words are for programmers.

@@ -16,14 +16,10 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from digit_classification.results.errors import DatabaseError, Deadlock, Unavailable
 from digit_classification.results.forms import VIEW
-from digit_classification.urls import MYSQL
+from digit_classification.urls import MYSQL, VALID_URLS
 
 DEFAULT_DATABASE = "digit_classification"
 DEFAULT_MYSQL_PORT = 3306
-VALID_URLS = (
-    "mysql://user@host:3306/digit_classification, sqlite:///digit_classification.db, "
-    "parquet:results or none"
-)
 
 _GIVE_PASSWORD = "set DIGITS_DATABASE_PASSWORD or name a MySQL option file that holds"
 LOST = "the connection was lost; see that a MySQL server runs there"

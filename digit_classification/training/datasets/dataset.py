@@ -9,6 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from digit_classification.errors import UserError
+
 CLASSES = tuple("0123456789")
 
 _WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -21,7 +23,7 @@ _LABEL = re.compile(
 _CHARS74K = re.compile(r"sample(\d{3})", re.IGNORECASE)
 
 
-class DatasetError(Exception):
+class DatasetError(UserError):
     """The dataset cannot be trained on; the message is one sentence for the user."""
 
 

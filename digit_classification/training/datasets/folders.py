@@ -10,9 +10,16 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
-from digit_classification.pictures.sources import Source, SourceError, is_zip, list_folder, list_zip
+from digit_classification.pictures.sources import (
+    Source,
+    SourceError,
+    is_zip,
+    list_folder,
+    list_zip,
+    parts_of,
+)
 from digit_classification.training.datasets.dataset import CLASSES, DatasetError, digit_of
 from digit_classification.training.datasets.found import Contents, File, Found, folders_in, name_of
 
@@ -27,7 +34,7 @@ def list_files(path: Path) -> list[File]:
     if is_zip(str(path)):
         try:
             members = list_zip(str(path))
-            return [(PurePosixPath(source.member or "").parts, source) for source in members]
+            return [(parts_of(source.member or ""), source) for source in members]
         except SourceError as error:
             raise DatasetError(
                 f"The dataset '{path}' cannot be read: {error}. Name a folder or a zip."

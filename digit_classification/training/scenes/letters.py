@@ -17,6 +17,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from digit_classification.errors import UserError
+
 from .strokes import Hand, Rng, any_hand, from_picture, middle_line, write
 
 UNLIKE_DIGITS = "ACEFHKLMNPRVWXdefhkmnprtuvwx"
@@ -35,7 +37,7 @@ _ROOM = 9  # pixels around what is drawn
 _CAPITAL = 0.66  # of the em: about what a capital is high
 
 
-class FontError(Exception):
+class FontError(UserError):
     """The handwriting cannot be drawn; the message is one sentence for the user."""
 
 

@@ -1,12 +1,14 @@
-"""Numbers on the review page, and the cells that they stand in, as its program takes them."""
+"""What the program of the review page is given: pictures, numbers and cells, as it takes them."""
 
 from __future__ import annotations
 
 import base64
 import io
+import json
 from collections.abc import Sequence
 from typing import TypeAlias
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -14,6 +16,7 @@ from digit_classification.results.records import Result
 
 Box: TypeAlias = tuple[float, float, float, float]  # left, top, width, height
 
+COLUMNS = 8  # pictures beside each other on a sheet
 LONGEST = 9  # digits; longer numbers are counted with those of this length
 
 
@@ -70,3 +73,37 @@ def _png(pixels: np.ndarray) -> str:
     stream = io.BytesIO()
     Image.fromarray(pixels).save(stream, "PNG", optimize=True)
     return base64.b64encode(stream.getvalue()).decode()
+
+
+def tile(pictures: Sequence[np.ndarray], cell: int) -> np.ndarray:
+    """Return the pictures in rows of COLUMNS, each in the top left of a square cell.
+
+    A picture's border goes on to the edge of its cell: a sharp edge would shine into it.
+    """
+    padded = [
+        cv2.copyMakeBorder(
+            picture, 0, cell - picture.shape[0], 0, cell - picture.shape[1], cv2.BORDER_REPLICATE
+        )
+        for picture in pictures
+    ]
+    padded += [np.zeros_like(padded[0])] * (-len(padded) % COLUMNS)
+    rows = [np.concatenate(padded[i : i + COLUMNS], 1) for i in range(0, len(padded), COLUMNS)]
+    return np.concatenate(rows)
+
+
+def data_url(pixels: np.ndarray, format_name: str, **options: int) -> str:
+    stream = io.BytesIO()
+    Image.fromarray(pixels).save(stream, format_name, **options)
+    content = base64.b64encode(stream.getvalue()).decode()
+    return f"data:image/{format_name.lower()};base64,{content}"
+
+
+def script_json(value: object) -> str:
+    r"""Return JSON for a script element: ASCII, with no character that means something in HTML.
+
+    `</script>` and `<!--` in a file name would end the element, or keep it from ending.
+    """
+    text = json.dumps(value, separators=(",", ":"))
+    for character in "<>&":
+        text = text.replace(character, f"\\u{ord(character):04x}")
+    return text
