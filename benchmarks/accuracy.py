@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import csv
+import hashlib
 import io
 import itertools
 import json
@@ -91,6 +92,9 @@ USED_TO = {
 }
 
 OWN_SETS = ("photos", "scans", "registers", "cells")  # those that the command line names
+# Sets large enough for a half to choose by and a half that is only reported on.
+HALVED = ("load_digits", "photos", "scans", "registers")
+TO_CHOOSE, TO_REPORT = "half to choose by", "half to report on"
 
 T = TypeVar("T")
 
@@ -186,7 +190,8 @@ def make_rows(pictures: Pictures, ours: list[Reading], ancestor: list[Reading]) 
         if ancestor and "accuracy" in runs[0]:
             columns["ancestor"] = [measure(reading)["accuracy"] for reading in ancestor]
         found = {column: values for column, values in columns.items() if values}
-        return Row(name, images, found, used_to=pictures.used_to)
+        used_to = "report" if name.endswith(TO_REPORT) else pictures.used_to
+        return Row(name, images, found, used_to=used_to)
 
     labels, groups = pictures.labels, pictures.groups
 
@@ -202,6 +207,20 @@ def make_rows(pictures: Pictures, ours: list[Reading], ancestor: list[Reading]) 
 
 
 # --------------------------------------------------------------------------- pictures of digits
+
+
+def with_halves(name: str, pictures: Pictures) -> Pictures:
+    """Add a row for each half of a set's digits: what one writer wrote is all in the same half.
+
+    Which half, is drawn by lot: the first bit of the SHA-256 of the writer, or of the file's name.
+    """
+    owners = [PurePath(source.name).name for source in pictures.sources]
+    if pictures.groups is not None:
+        owners = pictures.groups.tolist()
+    reported = np.array([hashlib.sha256(owner.encode()).digest()[0] >= 128 for owner in owners])
+    digits = pictures.labels != NO_DIGIT
+    halves = {f"{name}, {TO_CHOOSE}": digits & ~reported, f"{name}, {TO_REPORT}": digits & reported}
+    return replace(pictures, parts={**pictures.parts, **halves})
 
 
 def in_class_folders(name: str, path: Path) -> Pictures:
@@ -817,6 +836,8 @@ def measure(arguments: argparse.Namespace, folder: Path, messages: Console) -> l
             rows.append(Row(f"{name}: not given"))
             continue
         pictures = replace(pictures, used_to=USED_TO[name])
+        if name in HALVED:
+            pictures = with_halves(name, pictures)
         messages.print(f"Reading {len(pictures.labels):,} pictures: {name}")
         ours = [read_with_ours(predictor, pictures) for predictor in predictors]
         if arguments.mistakes:

@@ -15,9 +15,10 @@ import os
 import sqlite3
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
+from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,8 @@ from PIL import Image
 
 CHUNK = 64  # pictures that a process decodes at a time
 BATCH = 1_000  # rows of a transaction
+DIGITS = Path(__file__).resolve().parent.parent / "dataset" / "mnist-test.zip"
+DRAFT = 512  # pixels: of a photo's longer side at least, as in `pictures/decode.py`
 COLUMNS = 21  # of a row that the detector stores
 
 os.environ["KERAS_BACKEND"] = "tensorflow"
@@ -140,25 +143,100 @@ def _decoded(path: str) -> int:
         return int(np.asarray(image).ndim == 2)
 
 
-def bare_normalize(folder: str, workers: str) -> dict[str, float]:
-    """Decode and normalise the pictures of a folder in processes, and keep nothing of them."""
+def bare_draft(folder: str, workers: str) -> dict[str, float]:
+    """Decode the photos of a folder in processes, at the reduced scale that the detector takes."""
     begin = time.perf_counter()
     paths = sorted(str(path) for path in Path(folder).iterdir())
-    with ProcessPoolExecutor(int(workers), initializer=_use_one_thread) as pool:
-        images = sum(pool.map(_normalized, paths))
+    with ProcessPoolExecutor(int(workers)) as pool:
+        images = sum(pool.map(_drafted, paths))
     return {"images": images, "seconds": time.perf_counter() - begin}
 
 
-def _use_one_thread() -> None:
-    import cv2
+def _drafted(path: str) -> int:
+    with Image.open(path) as image:
+        image.draft(None, (DRAFT, DRAFT))
+        return int(np.asarray(image).ndim >= 2)
 
-    cv2.setNumThreads(1)
+
+def array_again(model: str, picture: str, count: str) -> dict[str, float]:
+    """Have one predictor read a 28×28 array so many times, after a first one."""
+    from digit_classification_detector import DigitPredictor
+
+    with Image.open(picture) as image:
+        pixels = np.asarray(image)
+    predictor = DigitPredictor(model)
+    predictor.predict(pixels)
+    begin = time.perf_counter()
+    for _ in range(int(count)):
+        predictor.predict(pixels)
+    return {"images": int(count), "seconds": time.perf_counter() - begin}
 
 
-def _normalized(path: str) -> int:
-    from digit_classification.pictures.images import normalize
+def draw(kind: str, count: str, folder: str) -> dict[str, float]:
+    """Draw pictures into a folder: `scenes` of one digit, `numbers` of four, `pages` of a form."""
+    pictures = islice({"scenes": _scenes, "numbers": _numbers, "pages": _pages}[kind](), int(count))
+    os.mkdir(folder)
+    for number, pixels in enumerate(pictures):
+        Image.fromarray(pixels).save(os.path.join(folder, f"{number:04}.png"))
+    return {"images": len(os.listdir(folder))}
 
-    return int(normalize(path).digit.shape == (28, 28))
+
+def _scenes() -> Iterator[np.ndarray]:
+    """Yield pictures of each kind with a digit that the judge learns from, in turn."""
+    from benchmarks.pictures import draw as draw_kind
+    from benchmarks.pictures import load_digits
+    from benchmarks.zoo import KINDS, UNSEEN
+
+    digits = load_digits(DIGITS)
+    kinds = {
+        name: kind
+        for name, kind in KINDS.items()
+        if name not in UNSEEN and kind.answer_kind == "digit"
+    }
+    while True:
+        for name, kind in kinds.items():
+            yield next(draw_kind(name, kind, digits, 1)).scene.pixels
+
+
+def _numbers() -> Iterator[np.ndarray]:
+    from benchmarks import number
+    from benchmarks.pictures import load_digits
+
+    digits = load_digits(DIGITS)
+    yield from (each.pixels for each in number.draw("4 digits, apart", digits, 10_000))
+
+
+def _pages() -> Iterator[np.ndarray]:
+    from benchmarks import forms
+    from benchmarks.pictures import load_digits
+
+    digits = load_digits(DIGITS)
+    drawn = forms.draw("table of 200 cells", "scanned", digits, 10_000)
+    yield from (each.pixels for each in drawn)
+
+
+def bare_products(images: str, epochs: str) -> dict[str, float]:
+    """Multiply as the default training of so many images does, forwards and backwards.
+
+    Nothing else is done: no image is distorted, and no weight changes.
+    """
+    from digit_classification.settings import Settings
+
+    training = Settings().training
+    learned = int(int(images) * (1 - Settings().dataset.validation_fraction))
+    learned += round(training.drawn_share * learned)
+    widths, size = [28 * 28, *training.hidden_units, 10], training.batch_size
+    rng = np.random.default_rng(0)
+    values = [rng.random((size, width), np.float32) for width in widths]
+    kernels = [rng.random(shape, np.float32) for shape in pairwise(widths)]
+    begin = time.perf_counter()
+    for _ in range(int(epochs) * max(1, learned // size)):
+        for layer, kernel in enumerate(kernels):
+            values[layer] @ kernel
+            values[layer].T @ values[layer + 1]
+            if layer:
+                values[layer + 1] @ kernel.T
+    return {"images": learned, "seconds": time.perf_counter() - begin}
 
 
 def bare_inserts(url: str, rows: str) -> dict[str, float]:
@@ -206,7 +284,10 @@ COMMANDS: dict[str, Callable[..., dict[str, float]]] = {
     "keras-folder": keras_folder,
     "bare-decode": bare_decode,
     "bare-inserts": bare_inserts,
-    "bare-normalize": bare_normalize,
+    "bare-draft": bare_draft,
+    "bare-products": bare_products,
+    "array-again": array_again,
+    "draw": draw,
 }
 
 

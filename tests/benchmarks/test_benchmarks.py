@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -32,6 +33,7 @@ from benchmarks.accuracy import (
     spread,
     train_ancestor,
     train_ours,
+    with_halves,
     write_load_digits,
     write_markdown,
     write_no_digits,
@@ -179,6 +181,22 @@ def photos(dataset: Path) -> Pictures:
         "digits/4/missing.png\t4\tbob\tphoto\n"
     )
     return in_table("photos", dataset.parent)
+
+
+def test_the_halves_of_a_set_share_no_writer_and_the_second_is_only_reported_on(
+    photos: Pictures,
+) -> None:
+    halved = with_halves("photos", replace(photos, used_to="choose"))
+    first, second = (halved.parts[f"photos, half to {what}"] for what in ("choose by", "report on"))
+    assert (first ^ second).all()
+    assert photos.groups is not None
+    assert not {*photos.groups[first]} & {*photos.groups[second]}
+    again = with_halves("photos", photos)  # the same lot each time
+    assert (again.parts["photos, half to report on"] == second).all()
+    read = Reading(photos.labels, np.ones(4), np.full(4, "ok"))
+    used = {row.name: row.used_to for row in make_rows(halved, [read], [])}
+    assert used["photos"] == used.get("photos, half to choose by", "choose") == "choose"
+    assert used.get("photos, half to report on", "report") == "report"
 
 
 def test_ours_is_trained_and_read_and_its_mistakes_are_drawn(

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
 
 from benchmarks import speed
 from benchmarks.accuracy import BenchmarkError
+from benchmarks.profiles import OTHER, Clock
 from benchmarks.speed import (
     END,
     START,
@@ -29,6 +31,7 @@ from benchmarks.speed import (
     yardstick,
 )
 from digit_classification.cli.terminal import make_console
+from digit_classification.network.default_model import DEFAULT_MODEL
 from tests.drawing import draw_digit, png, write_dataset
 
 
@@ -98,6 +101,43 @@ def test_the_table_says_what_is_compared_and_whether_it_is_reached() -> None:
     assert "| name | 1.00 s | the other: 12.00 s | 12.0 × | 10.0 × | 20.0 × | must |" in table
     assert "| +2.0% | +0.0% | +0.0% | missed |" in table
     assert "| decoding | 11,000/s |" in table
+    profiled = as_markdown(rows, [], "notes", {"one image": {"reading": 0.028, "the model": 12.0}})
+    lines = profiled.splitlines()[-5:]
+    assert lines == [
+        "| one image: CPU time, one core | |",
+        "| --- | ---: |",
+        "| the model | 12 ms |",
+        "| reading | 28 µs |",
+        "| **all** | **12 ms** |",
+    ]
+
+
+def test_a_rate_is_better_when_more() -> None:
+    assert verdict(row("value", [700], None, "/s", must=800, aim=2000)) == "missed"
+    assert verdict(row("value", [2100], None, "/s", must=800, aim=2000)) == "aim"
+
+
+def test_a_clock_counts_a_part_within_another_once() -> None:
+    clock = Clock()
+    with clock.part("outer"):
+        until = time.process_time() + 0.05
+        while time.process_time() < until:
+            pass
+        with clock.part("inner"):
+            until = time.process_time() + 0.1
+            while time.process_time() < until:
+                pass
+    clock.turn(OTHER)
+    assert clock.seconds["inner"] >= 0.1
+    assert 0.05 <= clock.seconds["outer"] < clock.seconds["inner"]
+
+
+def test_what_is_profiled_is_there(pictures: Path) -> None:
+    """Each part of each way is met, under the names that the program has now."""
+    assert run(speed.PROFILES, "start", DEFAULT_MODEL, min(pictures.iterdir())).output
+    profile = json.loads(run(speed.PROFILES, "digit", DEFAULT_MODEL, pictures).output)
+    assert {"reading the file", "decoding", "network, judge, further looks"} <= {*profile}
+    assert json.loads(run(speed.PROFILES, "number", DEFAULT_MODEL, pictures).output)
 
 
 def test_a_rate_is_per_second() -> None:
@@ -158,6 +198,8 @@ def pictures(tmp_path: Path) -> Path:
 def test_the_machine_s_limits_are_measured(pictures: Path, tmp_path: Path) -> None:
     _, decoded = yardstick("bare-decode", pictures, 2)
     assert decoded["images"] == 6
+    _, multiplied = yardstick("bare-products", 2_000, 1)
+    assert multiplied["images"] > 1_800  # without those to choose by, and with drawn ones
     _, inserted = yardstick("bare-inserts", f"sqlite:///{tmp_path / 'bare.db'}", 2_500)
     assert inserted["images"] == 2_500
     assert min(decoded["seconds"], inserted["seconds"]) > 0
@@ -228,7 +270,7 @@ def test_importing_the_yardsticks_imports_nothing_heavy() -> None:
     assert run("-c", code).output == "set()\n"
 
 
-def test_photos_are_measured_against_bare_processes(
+def test_photos_are_measured_against_bare_decoding(
     pictures: Path, tmp_path: Path, model: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Small ones here: what is looked at is that both sides read all of them."""
@@ -238,7 +280,7 @@ def test_photos_are_measured_against_bare_processes(
             link(picture, folder / f"{picture.stem}.jpg")
 
     monkeypatch.setattr(speed, "write_large_photos", write_pictures)
-    _, bare = yardstick("bare-normalize", pictures, 2)
+    _, bare = yardstick("bare-draft", pictures, 2)
     assert bare["images"] == 6
     places = ("training", "test", "many", "flood", "archive")
     sizes = Sizes(photos=8, long_repeats=1)
@@ -246,5 +288,5 @@ def test_photos_are_measured_against_bare_processes(
     measured = Benchmark(material, model, Path("a"), make_console()).photos()
     assert len(list((tmp_path / "photos").iterdir())) == 8
     assert measured.name == "8 photos of 12 megapixels into SQLite, whole command"
-    assert (measured.comparison, measured.must) == ("share", 0.9)
+    assert (measured.comparison, measured.must) == ("share", 0.6)
     assert min(*measured.ours, *(measured.others or [])) > 0
