@@ -284,8 +284,8 @@ def log(values: np.ndarray) -> np.ndarray:
     low = mantissas < math.sqrt(0.5)
     mantissas, exponents = np.where(low, 2 * mantissas, mantissas), exponents - low
     ratio = (mantissas - 1) / (mantissas + 1)  # -0.172 to 0.172
-    total = np.zeros_like(ratio)
+    square, total = ratio * ratio, np.zeros_like(ratio)
     for n in range(19, 0, -2):  # the series of atanh
-        total *= ratio * ratio
+        total *= square
         total += 2 / n
     return total * ratio + exponents * math.log(2)
