@@ -47,7 +47,8 @@ def make_template(
     _check_replaceable(output, is_as_made)
     _check_replaceable(picture, making.is_earlier_picture)
     template, drawn = making.make_template(page, settings)
-    count, named = f"{len(template.fields):,} fields", printable(str(output))
+    is_marked, named = template.page.marks is not None, printable(str(output))
+    count = "one field" if is_marked else f"{len(template.fields):,} fields"
     if arguments.dry_run:
         make_console().print(
             f"Would write {named}, with {count}, and {printable(str(picture))}.\n"
@@ -58,9 +59,13 @@ def make_template(
     if not arguments.quiet:
         config = [] if arguments.config is None else ["--config", str(arguments.config)]
         command = shell_command([*program, "--template", str(output), *config, "scans/"])
+        shows = f"{named} has {count}, and {printable(str(picture))} shows"
         messages.print(
-            f"{named} has {count}, and {printable(str(picture))} shows which they are: rename those"
-            f" that you want, delete the others, and read forms with\n{command}"
+            f"{shows} where it is, and all else: copy it for each field that you want, with its"
+            f" name and its box, and read forms with\n{command}"
+            if is_marked
+            else f"{shows} which they are: rename those that you want, delete the others, and read"
+            f" forms with\n{command}"
         )
 
 

@@ -19,6 +19,7 @@ from digit_classification.pictures.proposals.regions import DESK
 NO_TABLE = "no table"
 _CONVINCING = 0.85  # of the numbers' mean confidence: less may be because the page lies on its side
 _TRIED = 10  # numbers that are read in each direction
+_LIES = 0.8  # the least with which a form lies otherwise than it most likely does
 _BETTER = 0.1  # by which the mean of another direction must be higher
 
 BLANK_CELL = NumberReading(None, None, (), BLANK, ())
@@ -133,7 +134,8 @@ def read_fields(
         for cells in fields.ways:
             readings = _read_each(cells, template.fields, network, judge)
             mean = _mean(readings)
-            if mean >= most + _BETTER:
+            is_first = not best[0]
+            if mean >= most + _BETTER and (is_first or mean > _LIES):
                 best, most = (cells, readings), mean
             if not readings or mean >= _CONVINCING:  # else the page may lie otherwise
                 break

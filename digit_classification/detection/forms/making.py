@@ -16,8 +16,11 @@ from digit_classification.files import replacing
 from digit_classification.pictures import images
 from digit_classification.pictures.decode import LONGEST_FORM, ImageError, Limits, decode
 from digit_classification.pictures.forms.cells import places
+from digit_classification.pictures.forms.marks import MARKS, as_rectangle, find_marked_page
+from digit_classification.pictures.forms.page import Page
 from digit_classification.pictures.forms.table import Table, find_table
 from digit_classification.pictures.forms.template import (
+    EXAMPLE,
     MOST_FIELDS,
     Template,
     TemplateError,
@@ -29,7 +32,7 @@ from digit_classification.pictures.geometry import mapped
 from digit_classification.settings import Settings
 
 SOFTWARE = "digit_classification template"  # of the pictures: how they are known again
-OUTLINE, NAME = (224, 92, 32), (24, 64, 176)  # RGB
+OUTLINE, NAME, RULER = (224, 92, 32), (24, 64, 176), (160, 200, 160)  # RGB
 _LETTER = 22.0  # pixels: the height of a capital of OpenCV's font at scale 1
 
 
@@ -48,9 +51,13 @@ def make_template(picture: Path, settings: Settings) -> tuple[Template, np.ndarr
         ) from None
     table = find_table(grey, settings.detection.invert)
     if table is None:
+        seen = find_marked_page(grey, settings.detection.invert)
+        if len(seen.marks) == MARKS:
+            return _marked(*as_rectangle(seen))
         raise TemplateError(
-            f"No table is found in '{picture}': take the picture from straight above, with all"
-            " lines of the form in view, and name it with --make-template."
+            f"No table is found in '{picture}', nor marks in its four corners: take the picture"
+            " from straight above, with all lines of the form in view, and name it with"
+            " --make-template."
         )
     if len(table.regions.boxes) > MOST_FIELDS:
         raise TemplateError(
@@ -58,7 +65,7 @@ def make_template(picture: Path, settings: Settings) -> tuple[Template, np.ndarr
             f" {MOST_FIELDS} fields: name a picture of a form with --make-template."
         )
     template = _template(table)
-    return template, _drawn(table, template)
+    return template, _drawn(table.whole, template)
 
 
 def _template(table: Table) -> Template:
@@ -79,10 +86,32 @@ def _template(table: Table) -> Template:
     return Template(fields=tuple(fields), page=page)
 
 
-def _drawn(table: Table, template: Template) -> np.ndarray:
-    """Return the whole page, level, with each field outlined and its name in it."""
-    drawn = cv2.cvtColor(255 - table.whole.darkness, cv2.COLOR_GRAY2RGB)
-    height, width = table.whole.darkness.shape
+def _marked(page: Page, marks: np.ndarray) -> tuple[Template, np.ndarray]:
+    """Return a template of a page with marks, (4, 2) in shares of it, and its picture.
+
+    It has a field to be copied.
+    """
+    height, width = page.darkness.shape
+    corners = [(x, y) for x, y in np.round(marks, 5).tolist()]
+    whole = TemplatePage(aspect=round(width / height, 5), marks=tuple(corners))
+    example = TemplateField(name=EXAMPLE, box=(0.4, 0.45, 0.2, 0.1))
+    template = Template(fields=(example,), page=whole)
+    drawn = _drawn(page, template)
+    for x, y in (marks * [width, height]).tolist():
+        cv2.circle(drawn, (round(x), round(y)), round(0.03 * max(width, height)), OUTLINE, 2)
+    for tenth in range(1, 10):  # to measure boxes by
+        x, y, name = round(0.1 * tenth * width), round(0.1 * tenth * height), f"0.{tenth}"
+        cv2.line(drawn, (x, 0), (x, height), RULER, 1)
+        cv2.line(drawn, (0, y), (width, y), RULER, 1)
+        for place in ((x + 3, 16), (3, y - 4)):
+            cv2.putText(drawn, name, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5, NAME, 1, cv2.LINE_AA)
+    return template, drawn
+
+
+def _drawn(page: Page, template: Template) -> np.ndarray:
+    """Return a page, level, with each field outlined and its name in it."""
+    drawn = cv2.cvtColor(255 - page.darkness, cv2.COLOR_GRAY2RGB)
+    height, width = page.darkness.shape
     for field in template.fields:
         left, top, wide, high = (
             round(share * side) for share, side in zip(field.box, itertools.cycle((width, height)))

@@ -54,7 +54,7 @@ def read_form(
         if template is not None and not found:
             raise TemplateError(
                 f"The picture does not match the template '{settings.detection.template}', of"
-                f" whose {len(template.page.cells)} cells it has {met}: name another template, or"
+                f" whose {template.page.known_by} it has {met}: name another template, or"
                 " take the picture again."
             )
         cells += [replace(cell, page=number) for cell in found]
@@ -138,5 +138,4 @@ def _without_cells(page: Prepared, met: int, template: Template | None) -> Resul
 
 def _no_match(met: int, template: Template) -> str:
     """Return why a page has no fields."""
-    cells = len(template.page.cells)
-    return f"does not match the template: found {met} of its {cells} cells"
+    return f"does not match the template: found {met} of its {template.page.known_by}"

@@ -9,8 +9,10 @@ import numpy as np
 
 from digit_classification.pictures.forms.cells import Regions, places
 from digit_classification.pictures.forms.lines import Line, Ruling
-from digit_classification.pictures.forms.page import LEVEL
+from digit_classification.pictures.forms.marks import MARKS, find_marked_page, straightened
+from digit_classification.pictures.forms.page import LEVEL, Page
 from digit_classification.pictures.forms.registration import Placement, Seen, register
+from digit_classification.pictures.forms.ruling import find_ruling
 from digit_classification.pictures.forms.table import (
     Cell,
     Table,
@@ -30,7 +32,7 @@ class Fields:
     """The fields of a page.
 
     Attributes:
-        met: how many cells of the template are found there.
+        met: how many cells, or marks, of the template are found there.
         ways: the fields, in the order of the template, each way that the page may lie, the
             likeliest first; none if it is another form.
     """
@@ -47,6 +49,8 @@ def find_fields(grey: np.ndarray, invert: Invert, template: Template) -> Fields:
         invert: whether its ink is darker than the paper, as of `images.normalize`.
         template: the fields, and the cells by which the form is known again.
     """
+    if template.page.marks is not None:
+        return _find_by_marks(grey, invert, template, np.array(template.page.marks))
     table = find_table(grey, invert)
     if table is None:
         return Fields(0, iter(()))
@@ -55,6 +59,41 @@ def find_fields(grey: np.ndarray, invert: Invert, template: Template) -> Fields:
     model = _ends(template.page.cells, template.page.aspect)
     found, met = register(model, np.array([template.page.aspect, 1.0]) / 2, seen)
     return Fields(met, (_cut_fields(table, template, place) for place in found))
+
+
+def _find_by_marks(
+    grey: np.ndarray, invert: Invert, template: Template, model: np.ndarray
+) -> Fields:
+    """Return the fields of a form with marks in its corners, (4, 2) in shares of its page."""
+    seen = find_marked_page(grey, invert)
+    if len(seen.marks) < MARKS:
+        return Fields(len(seen.marks), iter(()))
+    pages = straightened(seen, model, template.page.aspect)
+    return Fields(MARKS, (_cut_where_they_are(each, grey.shape, template) for each in pages))
+
+
+def _cut_where_they_are(page: Page, shape: tuple[int, ...], template: Template) -> list[Cell]:
+    """Cut the fields of a page that lies as the template has it, in a picture of this shape."""
+    height, width = page.darkness.shape
+    boxes = np.array([field.box for field in template.fields])
+    upright = np.diag([width, height, 1.0])
+    level = np.array([_drawn(upright, ends, width, height) for ends in _ends(boxes.tolist(), 1.0)])
+    labels = np.zeros((height, width), np.int32)
+    for number, (left, top, right, bottom) in enumerate(level.tolist(), 1):
+        labels[top:bottom, left:right] = number
+    ruling, regions = find_ruling(page.darkness), Regions(labels, level)
+    shares = product(np.diag([1 / shape[1], 1 / shape[0], 1.0]), page.back)
+    found = cut(Table(page, ruling, regions, shares, page, np.eye(3)), ruling, regions)
+    return _placed(found, _ends(boxes.tolist(), template.page.aspect))
+
+
+def _placed(cells: list[Cell], boxes: np.ndarray) -> list[Cell]:
+    """Return fields with their rows and columns, by left, top, right and bottom, (n, 4)."""
+    where = places(np.rint(boxes * LEVEL).astype(int))
+    return [
+        replace(cell, row=row, column=column)
+        for cell, (row, column) in zip(cells, where, strict=True)
+    ]
 
 
 def _ends(boxes: Sequence[Box], aspect: float) -> np.ndarray:
@@ -91,11 +130,7 @@ def _cut_fields(table: Table, template: Template, place: Placement) -> list[Cell
     for quarter in range(place.quarters):
         side = height if quarter % 2 else width
         found = [turned_by_a_quarter(cell, side) for cell in found]
-    where = places(np.rint(boxes * LEVEL).astype(int))
-    return [
-        replace(cell, row=row, column=column)
-        for cell, (row, column) in zip(found, where, strict=True)
-    ]
+    return _placed(found, boxes)
 
 
 def _same(boxes: np.ndarray, model: np.ndarray) -> np.ndarray:

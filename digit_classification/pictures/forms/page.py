@@ -42,6 +42,10 @@ class Page:
         corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], float)
         return _seen_level(self.grey, mapped(self.back, corners), inverse(self.back))
 
+    def as_seen_by(self, forth: np.ndarray, outline: np.ndarray) -> Page:
+        """Return what lies in an outline, (n, 2), through a map: both of the picture's pixels."""
+        return _seen_level(self.grey, outline, forth)
+
 
 @dataclass(frozen=True)
 class _Edge:
@@ -55,11 +59,7 @@ class _Edge:
 
 def find_page(grey: np.ndarray, invert: Invert) -> Page:
     """Return the page of a grey picture, (h, w) uint8; `invert` as of `images.normalize`."""
-    sheet = _sheet(grey) if invert != "never" else None
-    if sheet is None:
-        if invert == "never" or (invert == "auto" and not _has_dark_lines(grey)):
-            grey = 255 - grey
-        sheet = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], float) * grey.shape[::-1]
+    grey, sheet = _on_light(grey, invert)
     work = reduce(grey, _FIRST)
     scale = max(grey.shape) / max(work.shape)
     inside = _inside(work.shape, sheet, grey.shape)
@@ -67,6 +67,23 @@ def find_page(grey: np.ndarray, invert: Invert) -> Page:
     # From pixels of the picture to those of `work`, to those of a level plane.
     shrink = np.array([[1 / scale, 0, 0], [0, 1 / scale, 0], [0, 0, 1.0]])
     return _seen_level(grey, sheet, product(forth, shrink))
+
+
+def find_as_it_lies(grey: np.ndarray, invert: Invert) -> tuple[Page, np.ndarray]:
+    """Return the page as the camera saw it, not level, and its outline, (n, 2) in its pixels."""
+    grey, sheet = _on_light(grey, invert)
+    page = _seen_level(grey, sheet, np.eye(3))
+    return page, mapped(inverse(page.back), sheet)
+
+
+def _on_light(grey: np.ndarray, invert: Invert) -> tuple[np.ndarray, np.ndarray]:
+    """Return a picture with its ink darker than the paper, and the outline of the sheet in it."""
+    sheet = _sheet(grey) if invert != "never" else None
+    if sheet is None:
+        if invert == "never" or (invert == "auto" and not _has_dark_lines(grey)):
+            grey = 255 - grey
+        sheet = np.array([[0, 0], [1, 0], [1, 1], [0, 1]], float) * grey.shape[::-1]
+    return grey, sheet
 
 
 def _sheet(grey: np.ndarray) -> np.ndarray | None:

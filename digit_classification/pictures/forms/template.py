@@ -32,8 +32,10 @@ from digit_classification.settings import check_constraint
 
 MOST_FIELDS = 500  # each is a column of a view, of which MySQL has no more than fit into 64 KiB
 MOST_CELLS = 1_000  # of the page, by which it is known again
+FEWEST = 2  # cells
 LARGEST = 2**18  # bytes of a file
 MADE = re.compile(r"r\d+c\d+(-\d+)?")  # the names that `make_template` gives
+EXAMPLE = "field"  # the one that `make_template` gives a page with marks, to be copied
 HEAD = "# A form that returns, for the detector's --template."
 _NAME = re.compile(r"\w(?:[\w .-]*\w)?")
 _TAKEN = ("path", "page", "run_id")  # columns that stand beside the fields
@@ -60,6 +62,7 @@ class _Part(BaseModel):
 
 
 Box: TypeAlias = tuple[float, float, float, float]  # left, top, width, height, in shares of a page
+Place: TypeAlias = tuple[float, float]  # across and down, likewise
 
 
 class TemplateField(_Part):
@@ -100,15 +103,40 @@ class TemplateField(_Part):
 
 
 class TemplatePage(_Part):
-    """What the form is known again by: the shape of its page, and the cells on it."""
+    """What the form is known again by: the shape of its page, and its cells or its marks."""
 
     aspect: float = Field(ge=0.05, le=20)  # width by height
-    cells: tuple[Box, ...] = Field(min_length=2, max_length=MOST_CELLS)
+    cells: tuple[Box, ...] = Field((), max_length=MOST_CELLS)
+    marks: tuple[Place, Place, Place, Place] | None = None  # clockwise from the top left
 
     @field_validator("cells")
     @classmethod
     def _are_on_the_page(cls, cells: tuple[Box, ...]) -> tuple[Box, ...]:
         return tuple(map(_on_the_page, cells))
+
+    @field_validator("marks")
+    @classmethod
+    def _are_in_the_corners(cls, marks: tuple[Place, ...] | None) -> tuple[Place, ...] | None:
+        if marks is not None:
+            corners = np.array([(0, 0), (1, 0), (1, 1), (0, 1)])
+            places = np.array(marks)
+            if not ((places >= 0) & (places <= 1) & (np.abs(places - corners) < 0.5)).all():
+                raise ValueError(
+                    "a mark is near its corner of the page, in shares of it from 0 to 1: top left,"
+                    " top right, bottom right, bottom left"
+                )
+        return marks
+
+    @model_validator(mode="after")
+    def _is_known_by_one(self) -> TemplatePage:
+        if not (len(self.cells) >= FEWEST if self.marks is None else not self.cells):
+            raise ValueError(f"a page has at least {FEWEST} cells, or four marks and no cells")
+        return self
+
+    @property
+    def known_by(self) -> str:
+        """What it is known again by, as a message counts it."""
+        return f"{len(self.cells)} cells" if self.marks is None else "4 marks"
 
 
 class Template(_Part):
@@ -158,11 +186,15 @@ class Template(_Part):
     @property
     def sha256(self) -> str:
         """Of what it says, however that is written: 64 hex digits."""
-        return hashlib.sha256(self.model_dump_json().encode()).hexdigest()
+        # Without what templates did not have from the beginning, unless this one has it.
+        unused = {"page": {"marks"}} if self.page.marks is None else None
+        return hashlib.sha256(self.model_dump_json(exclude=unused).encode()).hexdigest()
 
     @property
     def is_as_made(self) -> bool:
         """Whether nobody has worked on its fields since `--make-template` wrote them."""
+        if self.page.marks is not None:
+            return [field.name for field in self.fields] == [EXAMPLE]
         return len(self.fields) == len(self.page.cells) and all(
             MADE.fullmatch(field.name) and field.read == "number" and field.constraint is None
             for field in self.fields
@@ -290,13 +322,15 @@ def template_text(template: Template, picture: Path) -> str:
             f"    read: {field.read}",
             "    constraint: null",
         ]
-    lines += ["", "page:", f"  aspect: {template.page.aspect}", "  cells:"]
-    lines += [f"    - {_as_text(cell)}" for cell in template.page.cells]
+    page = template.page
+    known = ("cells", page.cells) if page.marks is None else ("marks", page.marks)
+    lines += ["", "page:", f"  aspect: {page.aspect}", f"  {known[0]}:"]
+    lines += [f"    - {_as_text(each)}" for each in known[1]]
     return "\n".join(lines) + "\n"
 
 
-def _as_text(box: Box) -> str:
-    return "[" + ", ".join(f"{share:.5f}" for share in box) + "]"
+def _as_text(shares: Box | Place) -> str:
+    return "[" + ", ".join(f"{share:.5f}" for share in shares) + "]"
 
 
 def is_as_made(path: Path) -> bool:
