@@ -11,37 +11,60 @@ import pytest
 from digit_classification.network.inference import NetworkError
 from digit_classification.network.numbers.certainty import (
     CANDIDATE_FEATURES,
+    CONTEXT_FEATURES,
+    CONTEXT_WIDTHS,
     NUMBER_FEATURES,
     PACKED_SIZE,
     WIDTHS,
+    BoundedNetwork,
+    Fitted,
     NumberCertainty,
 )
+from digit_classification.network.numbers.context import context_features
 
 RNG = np.random.default_rng(4)
-BOUNDS = np.stack([np.full(CANDIDATE_FEATURES, -2.0), np.full(CANDIDATE_FEATURES, 3.0)])
-LAYERS = [
-    (RNG.normal(0, 0.12, shape), RNG.normal(0, 0.1, shape[1]))
-    for shape in itertools.pairwise(WIDTHS)
-]
+
+
+def fitted(widths: tuple[int, ...]) -> Fitted:
+    bounds = np.stack([np.full(widths[0], -2.0), np.full(widths[0], 3.0)])
+    layers = [
+        (RNG.normal(0, 0.12, shape), RNG.normal(0, 0.1, shape[1]))
+        for shape in itertools.pairwise(widths)
+    ]
+    return bounds, layers
+
+
+ALONE, IN_CONTEXT = fitted(WIDTHS), fitted(CONTEXT_WIDTHS)
 REGRESSION = RNG.normal(0, 0.3, (NUMBER_FEATURES, 1)), np.array([0.4])
 
 
 def certainty() -> NumberCertainty:
-    return NumberCertainty.of(BOUNDS, LAYERS, REGRESSION)
+    return NumberCertainty.of(ALONE, REGRESSION, IN_CONTEXT)
+
+
+def network(name: str) -> BoundedNetwork:
+    found = getattr(certainty(), name)
+    assert isinstance(found, BoundedNetwork)
+    return found
+
+
+BOTH = [("alone", ALONE), ("in_context", IN_CONTEXT)]
 
 
 def sigmoid(logits: np.ndarray) -> list[float]:
     return [1 / (1 + math.exp(-logit)) for logit in logits[:, 0].tolist()]
 
 
-def test_it_is_a_network_of_bounded_features() -> None:
-    features = RNG.normal(0, 3, (40, CANDIDATE_FEATURES))
-    values = np.clip(features, *BOUNDS)
-    for kernel, bias in LAYERS[:-1]:
+@pytest.mark.parametrize(("name", "weights"), BOTH)
+def test_they_are_networks_of_bounded_features(name: str, weights: Fitted) -> None:
+    bounds, layers = weights
+    features = RNG.normal(0, 3, (40, bounds.shape[1]))
+    values = np.clip(features, *bounds)
+    for kernel, bias in layers[:-1]:
         values = np.maximum(values @ kernel + bias, 0)
-    kernel, bias = LAYERS[-1]
+    kernel, bias = layers[-1]
     expected = sigmoid(values @ kernel + bias)
-    assert certainty().whole(features) == pytest.approx(expected, abs=1e-5)
+    assert network(name)(features) == pytest.approx(expected, abs=1e-5)
     assert np.ptp(expected) > 0.2  # they differ
 
 
@@ -54,23 +77,33 @@ def test_a_number_is_judged_by_a_regression() -> None:
 
 
 def test_of_none_it_says_nothing() -> None:
-    assert certainty().whole(np.zeros((0, CANDIDATE_FEATURES))).tolist() == []
+    assert network("alone")(np.zeros((0, CANDIDATE_FEATURES))).tolist() == []
     assert certainty().right(np.zeros((0, NUMBER_FEATURES))).tolist() == []
 
 
 @pytest.mark.same_results
-def test_a_candidate_is_judged_alike_whatever_it_is_judged_with() -> None:
-    features = RNG.normal(0, 3, (300, CANDIDATE_FEATURES))
-    together = certainty().whole(features)
-    alone = np.concatenate([certainty().whole(row[None]) for row in features])
+@pytest.mark.parametrize(("name", "weights"), BOTH)
+def test_a_candidate_is_judged_alike_whatever_it_is_judged_with(name: str, weights: Fitted) -> None:
+    judge = network(name)
+    features = RNG.normal(0, 3, (300, weights[0].shape[1]))
+    together = judge(features)
+    alone = np.concatenate([judge(row[None]) for row in features])
     assert together.tobytes() == alone.tobytes()
 
 
-def test_it_is_the_same_once_it_is_stored() -> None:
+@pytest.mark.parametrize(("name", "weights"), BOTH)
+def test_it_is_the_same_once_it_is_stored(name: str, weights: Fitted) -> None:
     again = NumberCertainty.unpack(certainty().content)
-    features = RNG.normal(0, 3, (9, CANDIDATE_FEATURES))
-    assert again.whole(features).tobytes() == certainty().whole(features).tobytes()
+    features = RNG.normal(0, 3, (9, weights[0].shape[1]))
+    assert getattr(again, name)(features).tobytes() == network(name)(features).tobytes()
     assert len(again.content) == PACKED_SIZE
+
+
+def test_one_of_an_earlier_version_knows_no_context() -> None:
+    earlier = NumberCertainty.of(ALONE, REGRESSION)
+    assert NumberCertainty.unpack(earlier.content).in_context is None
+    features = RNG.normal(0, 3, (9, CANDIDATE_FEATURES))
+    assert earlier.alone(features).tobytes() == network("alone")(features).tobytes()
 
 
 @pytest.mark.parametrize("content", [b"", bytes(PACKED_SIZE - 4), bytes(PACKED_SIZE + 1)])
@@ -84,3 +117,38 @@ def test_one_of_absurd_weights_is_refused(value: float) -> None:
     damaged = certainty().content[:-4] + np.array([value], "<f4").tobytes()
     with pytest.raises(NetworkError, match=r"^a certainty's weight is not from -10000 to 10000$"):
         NumberCertainty.unpack(damaged)
+
+
+# ---------------------------------------------------------------------------------- in context
+
+# A line of three segments: 0, 1 and 2, and what may be made of neighbours.
+SPANS = np.array([(0, 1), (1, 2), (2, 3), (0, 2), (1, 3)])
+
+
+def in_context(whole: list[float]) -> np.ndarray:
+    """The features of these candidates, each of which is surely read as a 1."""
+    probabilities = np.full((len(SPANS), 10), 1e-4, np.float32)
+    probabilities[:, 1] = 1
+    first, last = SPANS.T
+    places = np.ones((len(SPANS), 10))
+    return context_features(first, last, 3, np.array(whole), probabilities, places)
+
+
+def test_what_is_around_a_candidate_is_told() -> None:
+    features = in_context([0.5, 0.5, 0.5, 0.5, 0.5])
+    assert features.shape == (len(SPANS), CONTEXT_FEATURES)
+    left, right = features[:, 4], features[:, 5]
+    assert (left > -1).tolist() == [False, True, True, False, True]  # what ends where it begins
+    assert (right > -1).tolist() == [True, True, False, True, False]
+    assert features[:, 14].tolist() == [1, 0, 0, 1, 0]  # it begins the line
+    assert features[:, 15].tolist() == [0, 0, 1, 0, 1]
+
+
+def test_a_candidate_gains_by_whole_neighbours_and_loses_by_a_wider_rival() -> None:
+    rest = 2  # the best way through it, but for itself, beside the best of all
+    usual = in_context([0.5, 0.1, 0.5, 0.1, 0.1])[1, rest]
+    assert in_context([0.95, 0.1, 0.95, 0.1, 0.1])[1, rest] > usual - 1e-9
+    assert in_context([0.5, 0.1, 0.5, 0.95, 0.1])[1, rest] < usual
+    wider = in_context([0.5, 0.1, 0.5, 0.95, 0.1])[1, 8]
+    assert wider == pytest.approx(math.log(0.95 / 0.05), abs=1e-3)
+    assert in_context([0.5, 0.1, 0.5, 0.1, 0.1])[4, 11] == pytest.approx(0, abs=1e-3)  # narrower

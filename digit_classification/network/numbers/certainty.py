@@ -1,18 +1,20 @@
-"""How sure a candidate, and a whole number, may be: a small network, and a logistic regression.
+"""How sure a candidate, and a whole number, may be: two small networks, and a logistic regression.
 
 A judge learns from pictures of one digit.  In a number more is known of a candidate: how high the
-line is, how wide a digit of it may be, whether a cut or paper bounds it.  The network adds that to
-what judge and digit network say; the regression gives the probability that all signs of the best
-path are right.  Both are fitted on drawn numbers (`training/numbers/`).
+line is, how wide a digit of it may be, whether a cut or paper bounds it.  The first network adds
+that to what judge and digit network say.  The second adds what the first says of the candidates
+around it (`context`): a stroke beside a whole digit is a 1, and one that makes a 4 of its neighbour
+is none.  The regression gives the probability that all signs of the best path are right.  All are
+fitted on drawn numbers (`training/numbers/`).
 """
 
 from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -33,52 +35,90 @@ if TYPE_CHECKING:  # whoever reads digits alone needs none of it
     from digit_classification.pictures.numbers import Seen
 
 CANDIDATE_FEATURES = 61
+CONTEXT_FEATURES = 39
 NUMBER_FEATURES = 11
 _LEAST = 1e-6  # of a probability, whose logarithm is a feature
 _WORST = 12.0  # minus the logarithm of the least probable path
 _LARGEST = 1e4  # a weight
-WIDTHS = (CANDIDATE_FEATURES, 64, 32, 1)  # of the candidates' network
+WIDTHS = (CANDIDATE_FEATURES, 64, 32, 1)  # of the first network
+CONTEXT_WIDTHS = (CONTEXT_FEATURES, 64, 32, 1)  # of the second
 _SHAPES = (
     (2, CANDIDATE_FEATURES),
     *layer_shapes(WIDTHS),
     *layer_shapes((NUMBER_FEATURES, 1)),
 )
-PACKED_SIZE = 4 * sum(map(math.prod, _SHAPES))  # bytes
+_CONTEXT_SHAPES = ((2, CONTEXT_FEATURES), *layer_shapes(CONTEXT_WIDTHS))
+_SIZE = 4 * sum(map(math.prod, _SHAPES))  # bytes, of an earlier version, without the second
+PACKED_SIZE = _SIZE + 4 * sum(map(math.prod, _CONTEXT_SHAPES))
+
+# Bounds of the features, (2, in), and kernels, (in, out), with biases: ReLU between them, after the
+# last a logit.
+Fitted: TypeAlias = tuple[np.ndarray, Sequence[tuple[np.ndarray, np.ndarray]]]
+
+
+@dataclass(frozen=True)
+class BoundedNetwork:
+    """A small network, its inputs kept within what it was trained on: beyond, it would guess.
+
+    Attributes:
+        bounds: (2, in) float64, the least and the largest of each feature.
+        layers: the last with two columns, for what is not so, and for what is.
+    """
+
+    bounds: np.ndarray
+    layers: tuple[Layer, ...]
+
+    @classmethod
+    def of(cls, arrays: Iterable[np.ndarray]) -> BoundedNetwork:
+        """Return that of bounds, then kernels and biases in turn, float32."""
+        bounds, first, bias, *later, kernel, lean = arrays
+        layers = (
+            activation_layer(first, bias, signed=True),
+            *map(activation_layer, later[::2], later[1::2]),
+            activation_layer(_of_two(kernel), _of_two(lean)),
+        )
+        return cls(bounds.astype(np.float64), layers)
+
+    def __call__(self, features: np.ndarray) -> np.ndarray:
+        """Return how probable it is, (n,) float64, by (n, in) float64 features."""
+        if not len(features):
+            return np.zeros(0)
+        values = np.clip(features, *self.bounds)
+        first, *later = self.layers
+        values = after_activations(first, Activations.of(values))
+        for layer in later:
+            values = after_activations(layer, Activations.of(np.maximum(values, 0, out=values)))
+        return softmax(values)[:, 1]
 
 
 @dataclass(frozen=True)
 class NumberCertainty:
-    """Both, ready to compute.
+    """All three, ready to compute.
 
     Attributes:
-        bounds: (2, CANDIDATE_FEATURES) float64, the least and the largest of each feature that the
-            network was trained on: beyond them it would guess.
-        candidates: its layers, the last with two columns: for what is no digit, and for what is.
-        numbers: the regression's, with two columns likewise.
+        alone: how probable it is that a candidate is one whole digit, by itself.
+        in_context: the same by what is around it; None in models that were not made for it.
+        numbers: the regression's layer, with two columns as of `BoundedNetwork`.
         content: the same as it is stored.
     """
 
-    bounds: np.ndarray
-    candidates: tuple[Layer, ...]
+    alone: BoundedNetwork
+    in_context: BoundedNetwork | None
     numbers: Layer
     content: bytes = field(repr=False)
 
     @classmethod
     def of(
-        cls,
-        bounds: np.ndarray,
-        candidates: Sequence[tuple[np.ndarray, np.ndarray]],
-        numbers: tuple[np.ndarray, np.ndarray],
+        cls, alone: Fitted, numbers: tuple[np.ndarray, np.ndarray], in_context: Fitted | None = None
     ) -> NumberCertainty:
         """Return that of weights that were fitted.
 
         Args:
-            bounds: as the attribute.
-            candidates: kernels, (in, out) of WIDTHS, and biases; ReLU between them, and after the
-                last a logit.
+            alone: of WIDTHS.
             numbers: weights, (NUMBER_FEATURES, 1), and bias, (1,), of the logit.
+            in_context: of CONTEXT_WIDTHS.
         """
-        arrays = [bounds, *itertools.chain.from_iterable(candidates), *numbers]
+        arrays = [*_flat(alone), *numbers, *(() if in_context is None else _flat(in_context))]
         return cls.unpack(b"".join(np.asarray(each).astype("<f4").tobytes() for each in arrays))
 
     @classmethod
@@ -87,41 +127,32 @@ class NumberCertainty:
 
         Raises NetworkError if it is none.
         """
-        if len(content) != PACKED_SIZE:
+        if len(content) not in (_SIZE, PACKED_SIZE):
             raise NetworkError("a certainty of numbers of another length")
         values = np.frombuffer(content, "<f4").astype(np.float32, copy=False)
         if not (np.abs(values) <= _LARGEST).all():  # nor what is no number
             raise NetworkError(
                 f"a certainty's weight is not from {-_LARGEST:.0f} to {_LARGEST:.0f}"
             )
-        bounds, first, bias, *later, kernel, lean, weights, base = take_arrays(values, _SHAPES)
+        *alone, weights, base = take_arrays(values, _SHAPES)
+        rest = values[_SIZE // 4 :]
         return cls(
-            bounds=bounds.astype(np.float64),
-            candidates=(
-                activation_layer(first, bias, signed=True),
-                *map(activation_layer, later[::2], later[1::2]),
-                activation_layer(_of_two(kernel), _of_two(lean)),
-            ),
+            alone=BoundedNetwork.of(alone),
+            in_context=BoundedNetwork.of(take_arrays(rest, _CONTEXT_SHAPES)) if len(rest) else None,
             numbers=activation_layer(_of_two(weights), _of_two(base), signed=True),
             content=content,
         )
-
-    def whole(self, features: np.ndarray) -> np.ndarray:
-        """Return how probable it is that candidates are one whole digit each, (n,) float64."""
-        if not len(features):
-            return np.zeros(0)
-        values = np.clip(features, *self.bounds)
-        first, *later = self.candidates
-        values = after_activations(first, Activations.of(values))
-        for layer in later:
-            values = after_activations(layer, Activations.of(np.maximum(values, 0, out=values)))
-        return softmax(values)[:, 1]
 
     def right(self, features: np.ndarray) -> np.ndarray:
         """Return how probable it is that numbers are right in every sign, (n,) float64."""
         if not len(features):
             return np.zeros(0)
         return softmax(after_activations(self.numbers, Activations.of(features)))[:, 1]
+
+
+def _flat(fitted: Fitted) -> Iterator[np.ndarray]:
+    bounds, layers = fitted
+    return itertools.chain([bounds], *layers)
 
 
 def _of_two(weights: np.ndarray) -> np.ndarray:

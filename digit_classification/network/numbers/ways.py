@@ -108,12 +108,8 @@ def _ways(
     fits: re.Pattern[str] | None,
 ) -> list[Way]:
     """Read and judge all candidates at once, and find the paths of each view."""
-    scores = score([each for view in seen for each in view.candidates], network, judge)
-    ways, start = [], 0
-    for view in seen:
-        end = start + len(view.candidates)
-        ways.append(_way(view, scores[start:end], fits))
-        start = end
+    scored = score(seen, network, judge)
+    ways = [_way(view, scores, fits) for view, scores in zip(seen, scored, strict=True)]
     certainty = None if judge is None else judge.numbers
     found = [i for i, way in enumerate(ways) if way.paths]
     if certainty is None:

@@ -1,12 +1,14 @@
 """How sure the signs of a number, and the whole of it, may be: fitted on drawn numbers.
 
-Most of the numbers teach what a candidate is, from the ink that it holds of each sign.  The others
-are then read, as the detector reads them, and teach how often the best path is right.
+Most of the numbers teach what a candidate is, by itself and by what is around it, from the ink that
+it holds of each sign.  The others are then read, as the detector reads them, and teach how often
+the best path is right.
 """
 
 from __future__ import annotations
 
 import functools
+import itertools
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -18,12 +20,15 @@ import numpy as np
 from digit_classification.network.inference import DenseNetwork
 from digit_classification.network.judge import Judge
 from digit_classification.network.numbers.certainty import (
+    CONTEXT_WIDTHS,
     NUMBER_FEATURES,
     WIDTHS,
+    BoundedNetwork,
+    Fitted,
     NumberCertainty,
     candidate_features,
 )
-from digit_classification.network.numbers.scoring import score
+from digit_classification.network.numbers.scoring import Scores, features_in_context, score
 from digit_classification.network.numbers.ways import Way, find_ways, sure_pieces
 from digit_classification.parallel import map_in_order
 from digit_classification.pictures.images.convention import NEIGHBOURS
@@ -45,11 +50,11 @@ SWALLOWED = 0.5  # of another sign's ink: more makes two signs of a candidate
 FOREIGN = 0.3  # of a candidate: ink that is no sign's, a printed line
 CLEAN = 0.4  # of the numbers, digits as the dataset has them
 TEACHING = 0.75  # of the numbers, what a candidate is; the others, how often the best path is right
-EPOCHS, BATCH_SIZE, PENALTY = 30, 512, 0.3  # of the network
+EPOCHS, BATCH_SIZE, PENALTY = 30, 512, 0.3  # of each network
+FOLDS = 2  # of the numbers that teach: those of each are judged by what the others have taught
 BOUNDS = (0.1, 99.9)  # percentiles of the features, which they are clipped to
 _PRIOR = 2.0  # numbers of each kind that are taken to have been seen, lest anything seem certain
 
-Layers = list[tuple[np.ndarray, np.ndarray]]  # kernels, (in, out), and biases
 Advance = Callable[[int, int], None]  # hears how much is done of how much
 
 
@@ -60,14 +65,32 @@ class DrawnNumber:
     Attributes:
         text: what it shows.
         first: the view of its pieces as they are.
-        cut: that of all pieces cut, or None.
-        whole: (n,) int8, of the candidates with cuts: 1 for one whole digit, 0 for none, -1 unsure.
+        taught: the same view, and that of all pieces cut, each with what its candidates are, (n,)
+            int8: 1 for one whole digit, 0 for none, -1 unsure; nothing of a number to be read.
     """
 
     text: str
     first: Seen
-    cut: Seen | None
+    taught: tuple[tuple[Seen, np.ndarray], ...] = ()
+
+
+@dataclass(frozen=True)
+class Lesson:
+    """A view of a drawn number, and what there is to learn from it.
+
+    Attributes:
+        number: which number it is of.
+        view: with one candidate at least.
+        whole: (n,) int8, as of `DrawnNumber.taught`.
+        scores: of its candidates, not knowing more than the judge.
+        features: (n, CANDIDATE_FEATURES) of them.
+    """
+
+    number: int
+    view: Seen
     whole: np.ndarray
+    scores: Scores
+    features: np.ndarray
 
 
 def fit_numbers(
@@ -96,12 +119,15 @@ def fit_numbers(
     for number in map_in_order(draw, range(count), 0):
         drawn.append(number)
         advance(len(drawn), count)
-    examples = _examples(drawn[:cut], network, judge)
-    if examples is None:
+    lessons = _lessons(drawn[:cut], network, judge)
+    whole = _known(lessons, [each.whole for each in lessons])
+    if len(lessons) < FOLDS or not (whole == 0).any() or not (whole == 1).any():
         return None, None
-    bounds, candidates = _fit_network(*examples, seed)
+    alone = _learned_alone(lessons, seed)
+    context = _known(lessons, _in_context(lessons, seed))
+    in_context = _fit_network(context, whole == 1, CONTEXT_WIDTHS, seed)
     unsure = np.zeros((NUMBER_FEATURES, 1)), np.zeros(1)
-    able = replace(judge, numbers=NumberCertainty.of(bounds, candidates, unsure))
+    able = replace(judge, numbers=NumberCertainty.of(alone, unsure, in_context))
     others = drawn[cut:]
     ways = _ways(others, network, able)
     found = [(way, each.text) for way, each in zip(ways, others, strict=True) if way.paths]
@@ -109,9 +135,9 @@ def fit_numbers(
     if not right.any() or right.all():
         return None, None
     features = np.stack([way.features for way, _ in found if way.features is not None])
-    whole = _fit_regression(features, right)
+    regression = _fit_regression(features, right)
     scores = {"numbers": len(others), "right": round(float(right.sum()) / len(others), 4)}
-    return NumberCertainty.of(bounds, candidates, whole), scores
+    return NumberCertainty.of(alone, regression, in_context), scores
 
 
 def _draw(digits: Digits, seed: tuple[int, ...], cut: int, number: int) -> DrawnNumber:
@@ -122,10 +148,10 @@ def _draw(digits: Digits, seed: tuple[int, ...], cut: int, number: int) -> Drawn
         layout = Layout(layout.spacing, "clean", signs=layout.signs)
     picture = draw_number(rng, digits, replace(layout, count=(1, LONGEST)))
     first = see(grey_from_array(picture.pixels), "auto")
-    if number < cut:
-        for view in cut_further(first):
-            return DrawnNumber(picture.text, first, view, _whole(picture, view))
-    return DrawnNumber(picture.text, first, None, np.zeros(0, np.int8))
+    if number >= cut or first.line is None:
+        return DrawnNumber(picture.text, first)
+    views = [first, *cut_further(first)]
+    return DrawnNumber(picture.text, first, tuple((view, _whole(picture, view)) for view in views))
 
 
 def _whole(picture: NumberPicture, seen: Seen) -> np.ndarray:
@@ -163,21 +189,53 @@ def _whole(picture: NumberPicture, seen: Seen) -> np.ndarray:
     return whole
 
 
-def _examples(
-    drawn: Iterable[DrawnNumber], network: DenseNetwork, judge: Judge
-) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return features of candidates, and which of them are whole; None without both kinds."""
-    views = [(each.cut, each.whole) for each in drawn if each.cut is not None]
-    candidates = [each for view, _ in views for each in view.candidates]
-    if not candidates:
-        return None
-    whole = np.concatenate([whole for _, whole in views])
-    if not (whole == 0).any() or not (whole == 1).any():
-        return None
-    scores = score(candidates, network, judge)
-    places = np.array([each.place for each in candidates])
-    features = candidate_features(scores.classes, scores.probabilities, places)
-    return features[whole >= 0], whole[whole >= 0] == 1
+def _lessons(drawn: Sequence[DrawnNumber], network: DenseNetwork, judge: Judge) -> list[Lesson]:
+    """Return what there is to learn from drawn numbers."""
+    taught = [
+        (number, view, whole)
+        for number, each in enumerate(drawn)
+        for view, whole in each.taught
+        if view.candidates
+    ]
+    scored = score([view for _, view, _ in taught], network, replace(judge, numbers=None))
+    lessons = []
+    for (number, view, whole), scores in zip(taught, scored, strict=True):
+        places = np.array([each.place for each in view.candidates])
+        features = candidate_features(scores.classes, scores.probabilities, places)
+        lessons.append(Lesson(number, view, whole, scores, features))
+    return lessons
+
+
+def _known(lessons: Sequence[Lesson], values: Sequence[np.ndarray]) -> np.ndarray:
+    """Return those of the values of each view, (n, …), whose candidates are known; in a row."""
+    known = [value[each.whole >= 0] for each, value in zip(lessons, values, strict=True)]
+    return np.concatenate(known) if known else np.zeros(0)
+
+
+def _learned_alone(lessons: Iterable[Lesson], seed: tuple[int, ...]) -> Fitted:
+    """Return the network of what a candidate is by itself; views without cuts teach no more."""
+    cut = [each for each in lessons if each.view.cut]
+    features = _known(cut, [each.features for each in cut])
+    return _fit_network(features, _known(cut, [each.whole for each in cut]) == 1, WIDTHS, seed)
+
+
+def _in_context(lessons: Sequence[Lesson], seed: tuple[int, ...]) -> list[np.ndarray]:
+    """Return the features in context of each view's candidates.
+
+    What these are by themselves, says a network that has not learned from this number: it would be
+    too sure.
+    """
+    features: list[np.ndarray] = [np.zeros(0)] * len(lessons)
+    for fold in range(FOLDS):
+        others = [each for each in lessons if each.number % FOLDS != fold]
+        bounds, layers = _learned_alone(others, seed)
+        arrays = [bounds, *itertools.chain.from_iterable(layers)]
+        network = BoundedNetwork.of([each.astype(np.float32) for each in arrays])
+        for place, each in enumerate(lessons):
+            if each.number % FOLDS == fold:
+                alone = replace(each.scores, whole=network(each.features))
+                features[place] = features_in_context(each.view, alone)
+    return features
 
 
 def _ways(drawn: Sequence[DrawnNumber], network: DenseNetwork, judge: Judge) -> list[Way]:
@@ -195,17 +253,14 @@ def _nowhere(_: Way) -> list[Seen]:
 
 
 def _fit_network(
-    features: np.ndarray, true: np.ndarray, seed: tuple[int, ...]
-) -> tuple[np.ndarray, Layers]:
-    """Return bounds, (2, m), of the features, and the layers of a network of what is true on them.
-
-    They are those that `NumberCertainty.of` takes.
-    """
+    features: np.ndarray, true: np.ndarray, widths: tuple[int, ...], seed: tuple[int, ...]
+) -> Fitted:
+    """Return a network of such widths of what is true, (n,) bool, by (n, m) features."""
     from sklearn.neural_network import MLPClassifier
 
     mean, deviation = _scale(features)
     network = MLPClassifier(
-        WIDTHS[1:-1],
+        widths[1:-1],
         alpha=PENALTY,
         batch_size=min(BATCH_SIZE, len(features)),
         max_iter=EPOCHS,
