@@ -2,9 +2,9 @@
 
     python docs/draw_forms.py
 
-They are a list of marks as scanned, a photo of rows of boxes, and a card that returns: blank,
-scanned upside down, and photographed; drawn from pen strokes, as the samples are, and filled by one
-hand.
+They are a list of marks as scanned, a photo of rows of boxes, a card that returns (blank, scanned
+upside down, and photographed), and a slip without lines, known by a mark in each corner; drawn from
+pen strokes, as the samples are, and filled by one hand.
 """
 
 from __future__ import annotations
@@ -50,6 +50,10 @@ FILLED = {
     "flat-12": ("12", "3", "10", "4187", "20965", "3"),
     "flat-7": ("7", "30", "9", "860", "13742", ""),
 }
+SLIPS = ROOT / "docs" / "slips"
+# The lines of a slip: their label, and where their middle is, in pixels.
+LINES = (("class", 150), ("points", 290), ("grade", 430))
+SLIP = (860, 560)  # pixels, as its corners' marks
 READINGS = ("04817", "3 206", "15 9 ", "67380")  # a space is an empty box
 
 
@@ -116,6 +120,24 @@ def card(texts: tuple[str, ...], rng: np.random.Generator) -> draw.Floats:
     return np.asarray(sheet + (np.array(PRINT) - sheet) * (words[..., None] / 255))
 
 
+def slip(texts: Sequence[str], rng: np.random.Generator) -> draw.Floats:
+    """A slip with a dotted line behind each label, and a dark square in each corner."""
+    width, height = SLIP
+    sheet = draw.paper(SLIP, (251, 250, 247), rng)
+    words = np.zeros(sheet.shape[:2], np.uint8)
+    for x in (40, width - 40):
+        for y in (40, height - 40):
+            cv2.rectangle(words, (x - 12, y - 12), (x + 12, y + 12), 255, -1)
+    for (label, middle), text in zip(LINES, texts, strict=True):
+        cv2.putText(
+            words, label, (130, middle + 12), cv2.FONT_HERSHEY_SIMPLEX, 1.1, 255, 3, cv2.LINE_AA
+        )
+        for x in range(340, 700, 12):
+            cv2.circle(words, (x, middle + 50), 2, 200, -1, cv2.LINE_AA)
+        write(sheet, text, (340, middle - 60, 360, 104), rng)
+    return np.asarray(sheet + (np.array(PRINT) - sheet) * (words[..., None] / 255))
+
+
 def photographed(
     card: draw.Floats,
     seen: Sequence[tuple[int, int]],
@@ -171,6 +193,19 @@ def main() -> None:
     photo = photographed(card(FILLED["flat-7"], rng), seen, (1560, 880), rng)
     photo = cv2.GaussianBlur(photo, (0, 0), 0.8)
     draw.picture(photo).save(CARDS / "flat-7.jpg", quality=80)
+    SLIPS.mkdir(exist_ok=True)
+    rng = np.random.default_rng(6)
+    blank = slip(("", "", ""), rng)
+    draw.picture(blank.mean(axis=2)).save(SLIPS / "blank.png", optimize=True)
+    turn = cv2.getRotationMatrix2D((430, 280), -2.4, 1)
+    turned = cv2.warpAffine(
+        slip(("8", "47", "2"), rng), turn, SLIP, borderMode=cv2.BORDER_REPLICATE
+    )
+    draw.picture(turned.mean(axis=2)).save(SLIPS / "anna.jpg", quality=80)
+    seen = ((120, 150), (960, 90), (1010, 640), (60, 610))
+    photo = photographed(slip(("8", "39", "3"), rng), seen, (1080, 720), rng)
+    photo = cv2.GaussianBlur(photo, (0, 0), 0.8)
+    draw.picture(photo).save(SLIPS / "ben.jpg", quality=80)
 
 
 if __name__ == "__main__":

@@ -105,6 +105,42 @@ def test_a_dry_run_makes_no_template(
     assert [*office.glob("blank.*")] == [office / "blank.jpg"]
 
 
+def test_a_form_without_lines_has_marks_in_its_corners(
+    detect: Detect, office: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("blank.png", "anna.jpg", "ben.jpg", "slip.yaml"):
+        shutil.copy(ROOT / "docs/slips" / name, office)
+    assert detect("--make-template", "blank.png", "--output", "new.yaml", "--dry-run") == 0
+    assert "Would write new.yaml, with one field, and new-cells.png." in capsys.readouterr().out
+    for _ in range(2):  # the second takes the place of the first
+        assert detect("--make-template", "blank.png", "--output", "new.yaml") == 0
+    said = capsys.readouterr().err
+    assert said.startswith(
+        "new.yaml has one field, and new-cells.png shows where it is, and all else: copy it for"
+        " each field that you want, with its name and its box, and read forms with\n"
+    )
+    made, worked_on = read_template(office / "new.yaml"), read_template(office / "slip.yaml")
+    assert (made.names, made.page) == (["field"], worked_on.page)
+    text = (office / "new.yaml").read_text()
+    (office / "new.yaml").write_text(text.replace("name: field", "name: total"))
+    assert detect("--make-template", "blank.png", "--output", "new.yaml") == 2
+    assert NOT_OURS.format("new.yaml") in capsys.readouterr().err
+    # A slip askew, one on a desk, an empty one, and one of which a corner is torn off.
+    with Image.open(office / "blank.png") as slip:
+        torn = slip.copy()
+    torn.paste(250, (0, 0, 80, 80))
+    torn.save(office / "torn.png")
+    names = ("anna.jpg", "ben.jpg", "blank.png", "torn.png")
+    assert detect(*names, "--template", "slip.yaml", "--format", "table") == 1
+    assert capsys.readouterr().out == (
+        "path,class,points,grade\nanna.jpg,8,47,2\nben.jpg,8,39,3\nblank.png,,,\ntorn.png,,,\n"
+    )
+    assert detect("torn.png", "--template", "slip.yaml") == 1
+    assert capsys.readouterr().out == (
+        "rejected: does not match the template: found 3 of its 4 marks\n"
+    )
+
+
 NOT_OURS = (
     "'{}' is there already, and not as --make-template writes it: name another file with --output,"
     " or move that one away."
@@ -123,8 +159,9 @@ NOT_OURS = (
         ),
         (
             ["white.png"],
-            "No table is found in 'white.png': take the picture from straight above, with all lines"
-            " of the form in view, and name it with --make-template.",
+            "No table is found in 'white.png', nor marks in its four corners: take the picture"
+            " from straight above, with all lines of the form in view, and name it with"
+            " --make-template.",
         ),
         (
             ["card.yaml", "--output", "new.yaml"],
@@ -486,7 +523,7 @@ ON_THE_PAGE = "a box is left, top, width and height, in shares of the page from 
         ),
         ("page", "    colour: red\npage", "line 4: field 'total', colour = red: this is no part"),
         ("aspect: 0.7", "aspect: wide", "line 5: aspect = wide: it should be a number"),
-        ("\n    - [0.1, 0.2, 0.2, 0.1]", "", "line 7: cells: tuple should have at least 2 items"),
+        ("\n    - [0.1, 0.2, 0.2, 0.1]", "", "line 5: page: a page has at least 2 cells, or"),
     ],
 )
 def test_a_template_that_cannot_be_used(
