@@ -66,7 +66,7 @@ def office(tmp_path_factory: pytest.TempPathFactory, trained: Path) -> Path:
         shutil.copy(ROOT / script, office)
     (office / "docs").mkdir()
     shutil.copy(ROOT / "docs/draw_photos.py", office / "docs")
-    for pictures in ("cards", "forms", "numbers"):
+    for pictures in ("cards", "forms", "numbers", "slips"):
         shutil.copytree(ROOT / "docs" / pictures, office / "docs" / pictures)
     write_dataset(office / "scans", per_class=1, first_seed=900)
     write_dataset(office / "others_digits", per_class=3, first_seed=800)

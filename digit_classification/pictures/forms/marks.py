@@ -22,9 +22,10 @@ from digit_classification.pictures.images import Invert
 MARKS = 4
 _DARK = 80  # of darkness: a printed mark
 _SIDE = (0.006, 0.06)  # of the page's longer side: how large it is
-_FILLED = 0.7  # of the smallest rectangle around it: a disc fills 0.785
+_FILLED = 0.65  # of the smallest rectangle around it: a disc fills 0.785
+_THICK = 0.4  # of its shorter side: a stroke is thinner
 _LONG = 1.6  # times as long as wide, seen from aside
-_ALIKE = 1.8  # times as large as another
+_ALIKE = 1.6  # times as large as another
 _MOST = 14  # that may be marks: of more the outermost are tried
 _LEAST = 0.2  # of the sheet lies between them
 _TURNED = 0.15  # of the logarithm of width by height: two ways to lie that are as likely
@@ -79,7 +80,7 @@ def _marks(darkness: np.ndarray, outline: np.ndarray) -> np.ndarray:
 def _solid(darkness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the middles, (n, 2), and the sides, (n,), of what is dark, solid and compact."""
     outlines, _ = cv2.findContours(
-        (darkness > _DARK).astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE
+        (darkness > _DARK).astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE
     )
     found = []
     for each in outlines:
@@ -87,14 +88,15 @@ def _solid(darkness: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             continue
         (_, (long, short), _) = cv2.minAreaRect(each)
         long, short = long + 1, short + 1  # between the middles of its outer pixels
-        mask = cv2.contourArea(each) + len(each) / 2 + 1
         side = math.sqrt(long * short) / max(darkness.shape)
         if not _SIDE[0] < side < _SIDE[1] or max(long, short) > _LONG * min(long, short):
             continue
         x, y, w, h = cv2.boundingRect(each)
-        dark = darkness[y : y + h, x : x + w] > _DARK
-        if min(mask, np.count_nonzero(dark)) > _FILLED * long * short:
-            moments = cv2.moments(dark.astype(np.uint8), binaryImage=True)
+        dark = (darkness[y : y + h, x : x + w] > _DARK).astype(np.uint8)
+        thick = np.ones((max(3, round(_THICK * min(long, short))),) * 2, np.uint8)
+        solid = cv2.morphologyEx(dark, cv2.MORPH_OPEN, thick)  # of a letter nothing is left
+        if np.count_nonzero(solid) > _FILLED * long * short:
+            moments = cv2.moments(dark, binaryImage=True)
             middle = moments["m10"] / moments["m00"], moments["m01"] / moments["m00"]
             found.append((x + middle[0], y + middle[1], side))
     places = np.array(found).reshape(-1, 3)
