@@ -1,6 +1,7 @@
 # make demo   trains on the bundled MNIST, reads samples/, shows the stored rows, and
 #             compares them with samples/expected.csv
 # make test   runs the tests        make lint   checks the code
+# make test-docs   tries every command of the documentation
 # make test-faults   runs those that take longer, in short: killed runs, lines that are cut, full
 #             disks, strangers' files, clusters
 # make test-kernels   runs the tests that compare results on three kernels of NumPy's OpenBLAS,
@@ -24,8 +25,9 @@ READY := .venv/ready
 # A file stays with one process; they take the files in the order of tests/conftest.py.
 PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 FAULTS := tests/faults tests/detection/test_cluster.py
+TRIED := tests/docs/test_docs.py
 
-.PHONY: help venv lock reader default-model demo compare test test-faults test-kernels test-mysql lint bench soak clean
+.PHONY: help venv lock reader default-model demo compare test test-docs test-faults test-kernels test-mysql lint bench soak clean
 
 help:
 	@sed -n '/^$$/q;s/^# \{0,1\}//p' Makefile
@@ -71,7 +73,10 @@ compare:
 	@echo "All samples were read as expected."
 
 test: $(READY)
-	$(PYTEST) $(addprefix --ignore=,$(FAULTS))
+	$(PYTEST) $(addprefix --ignore=,$(FAULTS) $(TRIED))
+
+test-docs: $(READY)
+	$(PYTEST) --dist load $(TRIED)
 
 test-faults: $(READY)
 	$(PYTEST) $(FAULTS)
