@@ -118,7 +118,8 @@ class Run:
     output: str
     peak_bytes: int = 0  # of all its processes together, if that was asked for
     cpu: float = 0.0  # seconds of all its processes together; 0 where the system does not say
-    own_cpu: float = 0.0  # seconds of the first of them, if memory was asked for
+    own_cpu: float = 0.0  # seconds of the first of them, if memory was asked for,
+    others_cpu: float = 0.0  # and of all others
 
 
 @dataclass(frozen=True)
@@ -169,7 +170,8 @@ def verdict(row: Row) -> str:
 
 def shown(values: Sequence[float], unit: str) -> str:
     """Return the median, and the range where there are several: `1.23 s (1.20–1.31)`."""
-    digits = 0 if unit in ("/s", "MB") else 2 if statistics.median(values) >= 0.2 else 3
+    middle = statistics.median(values)
+    digits = 0 if unit in ("/s", "MB") and middle >= 10 else 2 if middle >= 0.2 else 3
     text = f"{statistics.median(values):,.{digits}f}{'' if unit == '/s' else ' '}{unit}"
     if len(values) > 1:
         text += f" ({min(values):,.{digits}f}–{max(values):,.{digits}f})"
@@ -201,8 +203,12 @@ def as_markdown(
     for row in rows:
         others = "" if row.others is None else f"{row.beside}: {shown(row.others, row.unit)}"
         cells = [row.name, shown(row.ours, row.unit), others]
-        cells += [compared(row, figure) for figure in (result(row), row.must, row.aim)]
-        lines.append(f"| {' | '.join([*cells, verdict(row)])} |")
+        cells.append(compared(row, result(row)))
+        if row.comparison == "value" and not row.aim:  # nothing was to be reached
+            cells += ["", "", ""]
+        else:
+            cells += [compared(row, row.must), compared(row, row.aim), verdict(row)]
+        lines.append(f"| {' | '.join(cells)} |")
     lines += ["", "| the machine's own limits, and details |  |", "| --- | ---: |"]
     lines += [f"| {row.name} | {shown(row.ours, row.unit)} |" for row in limits]
     for name, parts in profiles.items():
@@ -255,12 +261,13 @@ def run(
     if process.returncode not in accept:
         raise BenchmarkError(f"{' '.join(map(str, command))[:200]} failed: {messages[-2000:]}")
     cpu = sum(after[2:4]) - sum(before[2:4])  # of children that have ended
-    watched = (peak.bytes, peak.seconds) if peak is not None else (0, 0.0)
-    return Run(seconds, output, watched[0], cpu, watched[1])
+    if peak is None:
+        return Run(seconds, output, cpu=cpu)
+    return Run(seconds, output, peak.bytes, cpu, peak.seconds, peak.others)
 
 
 class PeakMemory:
-    """Watches how much memory a process and all below it have together, and its own CPU time.
+    """Watches how much memory a process and all below it have together, and their CPU time.
 
     What processes share counts once: the sum of their proportional set sizes on Linux.  Elsewhere
     it is the sum of what each has for itself alone.
@@ -268,7 +275,7 @@ class PeakMemory:
 
     def __init__(self, pid: int) -> None:
         self.bytes = 0
-        self.seconds = 0.0
+        self._seconds: dict[int, float] = {}  # of CPU time, by process
         self._process = psutil.Process(pid)
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._watch, daemon=True)
@@ -281,11 +288,19 @@ class PeakMemory:
         self._over.set()
         self._thread.join()
 
+    @property
+    def seconds(self) -> float:
+        """The CPU time of the process itself."""
+        return self._seconds.get(self._process.pid, 0.0)
+
+    @property
+    def others(self) -> float:
+        """That of all below it, which the system may not count for it."""
+        return sum(self._seconds.values()) - self.seconds
+
     def _watch(self) -> None:
         while not self._over.is_set():
             self.bytes = max(self.bytes, self._now())
-            with contextlib.suppress(psutil.Error):  # it may have ended by now
-                self.seconds = sum(self._process.cpu_times()[:2])
             self._over.wait(SAMPLED_EVERY)
 
     def _now(self) -> int:
@@ -293,6 +308,7 @@ class PeakMemory:
         with contextlib.suppress(psutil.Error):
             for process in (self._process, *self._process.children(recursive=True)):
                 with contextlib.suppress(psutil.Error):  # it may have ended by now
+                    self._seconds[process.pid] = sum(process.cpu_times()[:2])
                     info = process.memory_full_info()
                     total += getattr(info, "pss", info.uss)
         return total
@@ -495,7 +511,7 @@ class Benchmark:
             watched = self.detect(flood, workers=2, memory=True)
             two.append(sizes.flood / watched.seconds)
             own.append(watched.own_cpu / sizes.flood)
-            rest.append((watched.cpu - watched.own_cpu) / sizes.flood)
+            rest.append(watched.others_cpu / sizes.flood)
         parent, work = statistics.median(own), statistics.median(rest)
         many = (parent + work) / max(parent, work / 63)
         name = f"{sizes.flood:,} images into SQLite by 2 processes"
