@@ -89,59 +89,48 @@ def read_numbers(
     ]
     if judge is None:
         return readings
+    again = _Again(invert, network, judge, fits)
     if in_boxes:
-        readings = [
-            _box_by_box(reading, grey, invert, network, judge, fits)
-            for reading, grey in zip(readings, greys, strict=True)
-        ]
-    return [
-        _as_one_digit(reading, grey, invert, network, judge, fits)
-        for reading, grey in zip(readings, greys, strict=True)
-    ]
+        readings = [*map(again.box_by_box, readings, greys)]
+    return [*map(again.as_one_digit, readings, greys)]
 
 
-def _box_by_box(
-    reading: NumberReading,
-    grey: np.ndarray,
-    invert: Invert,
-    network: ReadingNetwork,
-    judge: Judge,
-    fits: re.Pattern[str] | None,
-) -> NumberReading:
-    """Read a number in boxes box by box, if it is in boxes and that convinces more."""
-    confidence = reading.confidence or 0.0
-    if confidence > _CONVINCING and PRINTED not in reading.left_out:
-        return reading
-    boxes = find_row(grey, invert)
-    if not boxes or _contradicts(reading, boxes):
-        return reading
-    row = read_row(boxes, network, judge, fits)
-    if row is None or row.confidence < _BOXES * confidence:
-        return reading
-    return _row_reading(row)
+@dataclass(frozen=True)
+class _Again:
+    """Reads a picture in another way, where what was read of its line does not convince."""
 
+    invert: Invert
+    network: ReadingNetwork
+    judge: Judge
+    fits: re.Pattern[str] | None
 
-def _as_one_digit(
-    reading: NumberReading,
-    grey: np.ndarray,
-    invert: Invert,
-    network: ReadingNetwork,
-    judge: Judge,
-    fits: re.Pattern[str] | None,
-) -> NumberReading:
-    """Read a doubtful picture as one of a single digit is read, if that convinces more."""
-    confidence = reading.confidence or 0.0
-    if confidence > _DOUBTFUL or len(reading.digits) > _FEW:
-        return reading
-    looks = propose(grey, invert)
-    [choice] = choose([next(looks)[0]], [looks], network, judge)
-    text = str(choice.probabilities.argmax())
-    if choice.rejection or (fits is not None and not fits.fullmatch(text)):
-        return reading
-    if choice.confidence < max(_ALONE, confidence):
-        return reading
-    digit = _digit_of(choice, text, choice.proposal.box, choice.confidence)
-    return NumberReading(text, choice.confidence, (digit,), None, choice.proposal.left_out)
+    def box_by_box(self, reading: NumberReading, grey: np.ndarray) -> NumberReading:
+        """Read a number in boxes box by box, if it is in boxes and that convinces more."""
+        confidence = reading.confidence or 0.0
+        if confidence > _CONVINCING and PRINTED not in reading.left_out:
+            return reading
+        boxes = find_row(grey, self.invert)
+        if not boxes or _contradicts(reading, boxes):
+            return reading
+        row = read_row(boxes, self.network, self.judge, self.fits)
+        if row is None or row.confidence < _BOXES * confidence:
+            return reading
+        return _row_reading(row)
+
+    def as_one_digit(self, reading: NumberReading, grey: np.ndarray) -> NumberReading:
+        """Read a doubtful picture as one of a single digit is read, if that convinces more."""
+        confidence = reading.confidence or 0.0
+        if confidence > _DOUBTFUL or len(reading.digits) > _FEW:
+            return reading
+        looks = propose(grey, self.invert)
+        [choice] = choose([next(looks)[0]], [looks], self.network, self.judge)
+        text = str(choice.probabilities.argmax())
+        if choice.rejection or (self.fits is not None and not self.fits.fullmatch(text)):
+            return reading
+        if choice.confidence < max(_ALONE, confidence):
+            return reading
+        digit = _digit_of(choice, text, choice.proposal.box, choice.confidence)
+        return NumberReading(text, choice.confidence, (digit,), None, choice.proposal.left_out)
 
 
 def _digit_of(
