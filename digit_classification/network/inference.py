@@ -224,21 +224,24 @@ def _whole_pixel_kernel(kernel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _whole(kernel: np.ndarray, bits: int, reach: int) -> tuple[np.ndarray, np.ndarray]:
     """Round a kernel to whole numbers times a step, a power of two for each unit.
 
-    The numbers have at most so many bits, few enough to be added up exactly here.  Those of a unit
+    The numbers are 2**bits at most, few enough to be added up exactly here.  Those of a unit
     that are positive add up to `reach` at most, and those that are negative, too: so no sum of
     products of some of them with inputs from 0 to 1 is further from 0, in whatever order.
+    What is rounded already stays as it is.
 
     Returns:
         The whole numbers, (in, out), of the kernel's dtype, and the steps, (out,) float64.
     """
-    _, exponents = np.frexp(np.abs(kernel).max(axis=0))
+    mantissas, exponents = np.frexp(np.abs(kernel).max(axis=0))
+    exponents -= mantissas == 0.5  # 2**bits itself is no reason for a larger step
     exponents = np.maximum(exponents, -100) - bits  # what is smaller yet is 0
     while True:
         whole = np.rint(kernel * np.ldexp(1.0, -exponents).astype(kernel.dtype))
         furthest = (np.abs(whole).sum(axis=0) + np.abs(whole.sum(axis=0))) / 2
         if (furthest <= reach).all():
             return whole, np.ldexp(1.0, exponents)
-        exponents += np.maximum(np.frexp(furthest / reach)[1], 0)
+        # By the least that brings them within reach: what reaches it exactly is not too far.
+        exponents += np.maximum(np.frexp((furthest - 1) / reach)[1], 0)
 
 
 def after_pixels(layer: Layer, pixels: np.ndarray) -> np.ndarray:

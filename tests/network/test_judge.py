@@ -23,7 +23,6 @@ from digit_classification.pictures.proposals import CONTEXT, NUMBERS, Proposal, 
 from tests.drawing import draw_digit
 
 HIDDEN = 12
-RNG = np.random.default_rng(5)
 
 
 def network() -> DenseNetwork:
@@ -107,7 +106,7 @@ def unpacked(judge: Judge) -> tuple[list[tuple[np.ndarray, np.ndarray]], np.ndar
 @pytest.mark.same_results
 def test_what_is_judged_does_not_depend_on_what_is_judged_with_it() -> None:
     judge, reader = random_judge(), network()
-    grain = RNG.integers(0, 256, (28, 28)).astype(np.uint8)
+    grain = np.random.default_rng(5).integers(0, 256, (28, 28)).astype(np.uint8)
     proposals = [*all_of(digit_on_paper(5)), ready(grain)]
     together = judge(inputs_of(proposals, reader))
     apart = [judge(inputs_of([proposal], reader))[0] for proposal in proposals]

@@ -38,6 +38,11 @@ ALONE, IN_CONTEXT = fitted(WIDTHS), fitted(CONTEXT_WIDTHS)
 REGRESSION = RNG.normal(0, 0.3, (NUMBER_FEATURES, 1)), np.array([0.4])
 
 
+def normal(spread: float, *shape: int) -> np.ndarray:
+    """Return numbers around 0 that are the same whichever tests ran before."""
+    return np.random.default_rng(6).normal(0, spread, shape)
+
+
 def certainty() -> NumberCertainty:
     return NumberCertainty.of(ALONE, REGRESSION, IN_CONTEXT)
 
@@ -58,7 +63,7 @@ def sigmoid(logits: np.ndarray) -> list[float]:
 @pytest.mark.parametrize(("name", "weights"), BOTH)
 def test_they_are_networks_of_bounded_features(name: str, weights: Fitted) -> None:
     bounds, layers = weights
-    features = RNG.normal(0, 3, (40, bounds.shape[1]))
+    features = normal(3, 40, bounds.shape[1])
     values = np.clip(features, *bounds)
     for kernel, bias in layers[:-1]:
         values = np.maximum(values @ kernel + bias, 0)
@@ -69,7 +74,7 @@ def test_they_are_networks_of_bounded_features(name: str, weights: Fitted) -> No
 
 
 def test_a_number_is_judged_by_a_regression() -> None:
-    features = RNG.normal(0, 2, (20, NUMBER_FEATURES))
+    features = normal(2, 20, NUMBER_FEATURES)
     weights, bias = REGRESSION
     assert certainty().right(features) == pytest.approx(
         sigmoid(features @ weights + bias), abs=1e-6
@@ -85,7 +90,7 @@ def test_of_none_it_says_nothing() -> None:
 @pytest.mark.parametrize(("name", "weights"), BOTH)
 def test_a_candidate_is_judged_alike_whatever_it_is_judged_with(name: str, weights: Fitted) -> None:
     judge = network(name)
-    features = RNG.normal(0, 3, (300, weights[0].shape[1]))
+    features = normal(3, 300, weights[0].shape[1])
     together = judge(features)
     alone = np.concatenate([judge(row[None]) for row in features])
     assert together.tobytes() == alone.tobytes()
@@ -94,7 +99,7 @@ def test_a_candidate_is_judged_alike_whatever_it_is_judged_with(name: str, weigh
 @pytest.mark.parametrize(("name", "weights"), BOTH)
 def test_it_is_the_same_once_it_is_stored(name: str, weights: Fitted) -> None:
     again = NumberCertainty.unpack(certainty().content)
-    features = RNG.normal(0, 3, (9, weights[0].shape[1]))
+    features = normal(3, 9, weights[0].shape[1])
     assert getattr(again, name)(features).tobytes() == network(name)(features).tobytes()
     assert len(again.content) == PACKED_SIZE
 
@@ -102,7 +107,7 @@ def test_it_is_the_same_once_it_is_stored(name: str, weights: Fitted) -> None:
 def test_one_of_an_earlier_version_knows_no_context() -> None:
     earlier = NumberCertainty.of(ALONE, REGRESSION)
     assert NumberCertainty.unpack(earlier.content).in_context is None
-    features = RNG.normal(0, 3, (9, CANDIDATE_FEATURES))
+    features = normal(3, 9, CANDIDATE_FEATURES)
     assert earlier.alone(features).tobytes() == network("alone")(features).tobytes()
 
 

@@ -513,7 +513,8 @@ def downloaded(desk: tuple[webdriver.Chrome, Path]) -> Path:
     browser, folder = desk
     browser.find_element(By.ID, "download").click()
     file, deadline = folder / "corrections.csv", time.monotonic() + 20
-    while not file.exists():
+    # Chromium reserves the name with an empty file, and fills another that takes its place.
+    while not file.exists() or not file.stat().st_size:
         assert time.monotonic() < deadline, "nothing was downloaded"
         time.sleep(0.02)
     return file.rename(folder / f"{time.monotonic_ns()}.csv")
