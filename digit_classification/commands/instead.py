@@ -1,4 +1,4 @@
-"""What the detector does instead of reading pictures: look back, correct, make a template, serve.
+"""What the detector does instead of reading pictures: look back, correct, make a template.
 
 What that needs is imported only then: whoever has one picture read should not wait for it.
 """

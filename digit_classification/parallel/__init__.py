@@ -12,7 +12,7 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import cv2
 
@@ -26,9 +26,6 @@ ATTEMPTS = 2  # processes that an item may take with it, if they crash
 # Starting processes costs more than it saves for up to so many items, unless they have taken some
 # time already, and the others will take long (`Pace.is_slow`).
 SMALL = 256
-
-if TYPE_CHECKING:
-    from digit_classification.parallel.processes import Work
 
 Item = TypeVar("Item")
 Output = TypeVar("Output")
@@ -120,20 +117,22 @@ def map_in_parts(
     start = list(itertools.islice(items, SMALL + 1))
     todo = Stream(itertools.chain(start, items))
     work = functools.partial(_timed, function, is_waited_for)
-    if workers > 1 and len(start) > SMALL:
-        yield from _in_processes(work, todo, workers, crashed)
-        return
     pace = Pace()
-    cv2.setNumThreads(1)
-    while chunk := todo.take(pace.size):
+    is_much = workers > 1 and len(start) > SMALL
+    if not is_much:
+        cv2.setNumThreads(1)
+    while not is_much and (chunk := todo.take(pace.size)):
         with diverted_if_apart():
             outputs, seconds = work(chunk)
         todo.give_back(chunk[len(outputs) :])
         pace.learn(len(outputs), seconds)
         yield outputs
-        if workers > 1 and pace.is_slow(len(start) - pace.done):
-            yield from _in_processes(work, todo, workers, crashed)
-            return
+        is_much = workers > 1 and pace.is_slow(len(start) - pace.done)
+    if is_much:
+        # multiprocessing takes 20 ms to import, for which nobody with a few pictures should wait.
+        from digit_classification.parallel.pool import map_in_processes
+
+        yield from map_in_processes(work, todo, workers, crashed)
 
 
 def _timed(
@@ -145,15 +144,3 @@ def _timed(
     begin = clock()
     outputs = function(chunk, enough=lambda: clock() - begin > CUT_S)
     return outputs, clock() - begin
-
-
-def _in_processes(
-    work: Work[Item, Output],
-    todo: Stream[Item],
-    workers: int,
-    crashed: Callable[[Item], Output] | None,
-) -> Iterator[list[Output]]:
-    # multiprocessing takes 20 ms to import, for which nobody with a few pictures should wait.
-    from digit_classification.parallel.pool import map_in_processes
-
-    return map_in_processes(work, todo, workers, crashed)

@@ -35,6 +35,12 @@ def mapped(matrix: np.ndarray, points: np.ndarray) -> np.ndarray:
     return mapped
 
 
+def corners(box: Sequence[float]) -> np.ndarray:
+    """Return the corners, (4, 2) float64, clockwise, of left, top, right and bottom."""
+    left, top, right, bottom = box
+    return np.array([[left, top], [right, top], [right, bottom], [left, bottom]], float)
+
+
 def box_in_shares(
     back: np.ndarray, box: Sequence[float], shape: tuple[int, ...]
 ) -> tuple[float, float, float, float]:

@@ -6,8 +6,6 @@ left and right of it makes whole digits, and less where a wider or narrower one 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from digit_classification.network.inference import log
@@ -82,13 +80,11 @@ def _best_ways(
 ) -> np.ndarray:
     """Return the weight of the best way from the left to each place between segments."""
     arriving: list[list[tuple[int, float]]] = [[] for _ in range(segments + 1)]
-    pairs: Sequence[tuple[int, int, float]] = list(
-        zip(first.tolist(), last.tolist(), weights.tolist(), strict=True)
-    )
-    for begin, end, weight in pairs:
+    ways = zip(first.tolist(), last.tolist(), weights.tolist(), strict=True)
+    for begin, end, weight in ways:
         arriving[end].append((begin, weight))
     best = [0.0]
     for node in range(1, segments + 1):
-        ways = (best[begin] + weight for begin, weight in arriving[node])
-        best.append(max([best[node - 1] + _PASSED, *ways]))
+        through = (best[begin] + weight for begin, weight in arriving[node])
+        best.append(max([best[node - 1] + _PASSED, *through]))
     return np.array(best)

@@ -21,7 +21,7 @@ from digit_classification.pictures.forms.table import (
     turned_by_a_quarter,
 )
 from digit_classification.pictures.forms.template import Box, Template
-from digit_classification.pictures.geometry import inverse, mapped, product
+from digit_classification.pictures.geometry import corners, inverse, mapped, product
 from digit_classification.pictures.images import Invert
 
 _SAME = 0.6  # of what two boxes cover, they share: a field is a cell of the template
@@ -75,16 +75,16 @@ def _find_by_marks(
 def _cut_where_they_are(page: Page, shape: tuple[int, ...], template: Template) -> list[Cell]:
     """Cut the fields of a page that lies as the template has it, in a picture of this shape."""
     height, width = page.darkness.shape
-    boxes = np.array([field.box for field in template.fields])
+    boxes = [field.box for field in template.fields]
     upright = np.diag([width, height, 1.0])
-    level = np.array([_drawn(upright, ends, width, height) for ends in _ends(boxes.tolist(), 1.0)])
+    level = np.array([_drawn(upright, ends, width, height) for ends in _ends(boxes, 1.0)])
     labels = np.zeros((height, width), np.int32)
     for number, (left, top, right, bottom) in enumerate(level.tolist(), 1):
         labels[top:bottom, left:right] = number
     ruling, regions = find_ruling(page.darkness), Regions(labels, level)
     shares = product(np.diag([1 / shape[1], 1 / shape[0], 1.0]), page.back)
     found = cut(Table(page, ruling, regions, shares, page, np.eye(3)), ruling, regions)
-    return _placed(found, _ends(boxes.tolist(), template.page.aspect))
+    return _placed(found, _ends(boxes, template.page.aspect))
 
 
 def _placed(cells: list[Cell], boxes: np.ndarray) -> list[Cell]:
@@ -156,9 +156,7 @@ def _lying(quarters: int, width: int, height: int) -> np.ndarray:
 
 def _drawn(forth: np.ndarray, box: np.ndarray, width: int, height: int) -> list[int]:
     """Return left, top, right and bottom of a box of the template on a page, in whole pixels."""
-    left, top, right, bottom = box
-    corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
-    there = mapped(forth, corners)
+    there = mapped(forth, corners(box.tolist()))
     ends = np.rint([*there.min(axis=0), *there.max(axis=0)])
     x0, y0, x1, y1 = np.clip(ends, 1, [width - 2, height - 2] * 2).astype(int).tolist()
     return [x0, y0, max(x1, x0 + 1), max(y1, y0 + 1)]

@@ -50,8 +50,8 @@ class MarkedPage:
 def find_marked_page(grey: np.ndarray, invert: Invert) -> MarkedPage:
     """Return the page of a grey picture, (h, w) uint8; `invert` as of `images.normalize`."""
     page, outline = find_as_it_lies(grey, invert)
-    back = page.back
-    return MarkedPage(page, mapped(back, outline), mapped(back, _marks(page.darkness, outline)))
+    marks = _marks(page.darkness, mapped(inverse(page.back), outline))
+    return MarkedPage(page, outline, mapped(page.back, marks))
 
 
 def _marks(darkness: np.ndarray, outline: np.ndarray) -> np.ndarray:

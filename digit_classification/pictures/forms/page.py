@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from digit_classification.pictures.geometry import inverse, mapped, product
+from digit_classification.pictures.geometry import corners, inverse, mapped, product
 from digit_classification.pictures.images import Invert
 from digit_classification.pictures.images.grey import reduce
 
@@ -38,9 +38,7 @@ class Page:
 
     def closer(self, box: tuple[int, int, int, int]) -> Page:
         """Return what lies in a box, left, top, right, bottom in pixels, seen from close by."""
-        left, top, right, bottom = box
-        corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], float)
-        return _seen_level(self.grey, mapped(self.back, corners), inverse(self.back))
+        return self.as_seen_by(inverse(self.back), mapped(self.back, corners(box)))
 
     def as_seen_by(self, forth: np.ndarray, outline: np.ndarray) -> Page:
         """Return what lies in an outline, (n, 2), through a map: both of the picture's pixels."""
@@ -70,10 +68,9 @@ def find_page(grey: np.ndarray, invert: Invert) -> Page:
 
 
 def find_as_it_lies(grey: np.ndarray, invert: Invert) -> tuple[Page, np.ndarray]:
-    """Return the page as the camera saw it, not level, and its outline, (n, 2) in its pixels."""
+    """Return the page as the camera saw it, not level, and its outline, (n, 2) in the picture's."""
     grey, sheet = _on_light(grey, invert)
-    page = _seen_level(grey, sheet, np.eye(3))
-    return page, mapped(inverse(page.back), sheet)
+    return _seen_level(grey, sheet, np.eye(3)), sheet
 
 
 def _on_light(grey: np.ndarray, invert: Invert) -> tuple[np.ndarray, np.ndarray]:
@@ -254,8 +251,8 @@ def _vanishing(lines: list[tuple[float, float, float, float]]) -> tuple[float, f
 
 def _seen_level(grey: np.ndarray, sheet: np.ndarray, forth: np.ndarray) -> Page:
     """Return the page as it is seen through a map from the picture's pixels to a level plane."""
-    corners = mapped(forth, sheet)
-    low, high = corners.min(axis=0), corners.max(axis=0)
+    there = mapped(forth, sheet)
+    low, high = there.min(axis=0), there.max(axis=0)
     span = max(high - low)
     # As many pixels as the picture has of it, and at most LEVEL.
     sides = sheet.max(axis=0) - sheet.min(axis=0)

@@ -13,7 +13,7 @@ from digit_classification.pictures.forms.ink import cut_cells
 from digit_classification.pictures.forms.lines import Ruling
 from digit_classification.pictures.forms.page import Page, find_page
 from digit_classification.pictures.forms.ruling import find_ruling
-from digit_classification.pictures.geometry import inverse, mapped, product
+from digit_classification.pictures.geometry import corners, inverse, mapped, product
 from digit_classification.pictures.images import Invert
 from digit_classification.pictures.images.grey import reduce
 
@@ -154,9 +154,7 @@ def _small(ruling: Ruling, shape: tuple[int, ...]) -> tuple[int, int, int, int] 
 
 def _around(back: np.ndarray, box: Sequence[float]) -> Box:
     """Return left, top, width and height around left, top, right and bottom that are mapped."""
-    left, top, right, bottom = box
-    corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], float)
-    seen = np.clip(mapped(back, corners), 0, 1)
+    seen = np.clip(mapped(back, corners(box)), 0, 1)
     low, high = seen.min(axis=0).tolist(), seen.max(axis=0).tolist()
     return low[0], low[1], high[0] - low[0], high[1] - low[1]
 
@@ -205,11 +203,7 @@ class Strip:
     def box_of(self, box: Box) -> Box:
         """Return left, top, width and height around a box, all in shares, on the strip."""
         left, top, width, height = box
-        right, bottom = left + width, top + height
-        corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]])
-        there = np.clip(mapped(self.forth, corners), 0, 1)
-        low, high = there.min(axis=0).tolist(), there.max(axis=0).tolist()
-        return low[0], low[1], high[0] - low[0], high[1] - low[1]
+        return _around(self.forth, (left, top, left + width, top + height))
 
 
 def cut_strip(grey: np.ndarray, cell: Cell, longest: int) -> Strip:
