@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from digit_classification.network.choice import Choice, choose
+from digit_classification.network.choice import choose
 from digit_classification.network.judge import Judge, ReadingNetwork
-from digit_classification.network.numbers.boxes import RowReading, read_row
+from digit_classification.network.numbers.boxes import RowReading, read_row, seen_on_line
 from digit_classification.network.numbers.signs import is_speck
 from digit_classification.network.numbers.ways import Way, find_ways, sure_pieces
 from digit_classification.pictures.images import Invert
@@ -27,11 +27,12 @@ from digit_classification.pictures.row import Box, find_row
 
 NO_NUMBER = "no number"
 _CONVINCING = 0.95  # the confidence of a number with which no boxes are looked for
-_BOXES = 0.5  # times what a number is read with: boxes that are found speak for what they hold
+_BOXES = 0.2  # times what a number is read with: boxes that are found speak for what they hold
 _DOUBTFUL = 0.8  # the confidence below which a picture is read as one of a single digit, too
 _FEW = 2  # signs: a picture in which more are read hardly shows one
 _ALONE = 0.5  # the least confidence with which that is believed
-_SURE = 0.9  # of a digit that is read without boxes: such a one is no side of a box
+_SURE = 0.9  # of a digit that is read without boxes: such a one is no side of a box,
+_BESIDE = 0.1  # unless it is no further from one, in widths of a box
 _LEAST = 0.02  # of the most probable sign: if none is more so, there is no number
 
 
@@ -91,7 +92,7 @@ def read_numbers(
         return readings
     again = _Again(invert, network, judge, fits)
     if in_boxes:
-        readings = [*map(again.box_by_box, readings, greys)]
+        readings = [*map(again.box_by_box, readings, ways, greys)]
     return [*map(again.as_one_digit, readings, greys)]
 
 
@@ -104,7 +105,7 @@ class _Again:
     judge: Judge
     fits: re.Pattern[str] | None
 
-    def box_by_box(self, reading: NumberReading, grey: np.ndarray) -> NumberReading:
+    def box_by_box(self, reading: NumberReading, way: Way, grey: np.ndarray) -> NumberReading:
         """Read a number in boxes box by box, if it is in boxes and that convinces more."""
         confidence = reading.confidence or 0.0
         if confidence > _CONVINCING and PRINTED not in reading.left_out:
@@ -112,7 +113,8 @@ class _Again:
         boxes = find_row(grey, self.invert)
         if not boxes or _contradicts(reading, boxes):
             return reading
-        row = read_row(boxes, self.network, self.judge, self.fits)
+        on_line = seen_on_line(way, boxes, grey.shape)
+        row = read_row(boxes, on_line, self.network, self.judge, self.fits)
         if row is None or row.confidence < _BOXES * confidence:
             return reading
         return _row_reading(row)
@@ -129,22 +131,21 @@ class _Again:
             return reading
         if choice.confidence < max(_ALONE, confidence):
             return reading
-        digit = _digit_of(choice, text, choice.proposal.box, choice.confidence)
-        return NumberReading(text, choice.confidence, (digit,), None, choice.proposal.left_out)
-
-
-def _digit_of(
-    choice: Choice, text: str, box: tuple[float, float, float, float], confidence: float
-) -> NumberDigit:
-    """Return what a picture of one digit is taken for, as a sign of a number."""
-    probabilities = tuple(choice.probabilities.tolist())
-    return NumberDigit(text, box, confidence, probabilities, choice.proposal.digit)
+        probabilities = tuple(choice.probabilities.tolist())
+        proposal = choice.proposal
+        digit = NumberDigit(text, proposal.box, choice.confidence, probabilities, proposal.digit)
+        return NumberReading(text, choice.confidence, (digit,), None, proposal.left_out)
 
 
 def _contradicts(reading: NumberReading, boxes: Sequence[Box]) -> bool:
     """Whether there are digits outside of boxes, or two in one."""
+    sides = np.array([(box.left, box.right) for box in boxes])
+    near = _BESIDE * np.median(sides[:, 1] - sides[:, 0])
     middles = [
-        digit.box[0] + digit.box[2] / 2 for digit in reading.digits if digit.confidence > _SURE
+        middle
+        for digit in reading.digits
+        if digit.confidence > _SURE
+        and abs(sides - (middle := digit.box[0] + digit.box[2] / 2)).min() > near
     ]
     held = [sum(box.left <= middle <= box.right for middle in middles) for box in boxes]
     return max(held) > 1 or sum(held) < len(middles)
@@ -152,9 +153,9 @@ def _contradicts(reading: NumberReading, boxes: Sequence[Box]) -> bool:
 
 def _row_reading(row: RowReading) -> NumberReading:
     digits = tuple(
-        _digit_of(choice, text, box.place, certain)
-        for text, box, choice, certain in zip(
-            row.text, row.boxes, row.choices, row.certain, strict=True
+        NumberDigit(text, box.place, certain, tuple(probabilities.tolist()), image)
+        for text, box, certain, probabilities, image in zip(
+            row.text, row.boxes, row.certain, row.probabilities, row.images, strict=True
         )
     )
     return NumberReading(row.text, row.confidence, digits, None, (PRINTED,))

@@ -15,13 +15,15 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from digit_classification.pictures.forms.ink import find_ink
 from digit_classification.pictures.forms.lines import Ruling
 from digit_classification.pictures.forms.page import darkness_of, find_segments
 from digit_classification.pictures.geometry import box_in_shares, product
 from digit_classification.pictures.images import Invert, has_dark_ink
+from digit_classification.pictures.images.convention import NEIGHBOURS
 from digit_classification.pictures.images.grey import reduce
 from digit_classification.pictures.ruled.lines import find_lines
-from digit_classification.pictures.ruled.paper import painted_over
+from digit_classification.pictures.ruled.paper import painted_over, tone_of_paper
 from digit_classification.pictures.ruled.sides import find_sides
 
 HEIGHTS = 110, 190  # pixels: the shorter side of a picture in which lines are looked for
@@ -45,19 +47,15 @@ class Box:
 
     Attributes:
         image: (h, w) uint8, dark on light, its lines painted over with paper.
-        place: left, top, width, height in shares of the picture.
+        place: left, top, width, height of the image in shares of the picture: a little more than
+            the box.
+        left, right: where its sides are, likewise.
     """
 
     image: np.ndarray
     place: tuple[float, float, float, float]
-
-    @property
-    def left(self) -> float:
-        return self.place[0]
-
-    @property
-    def right(self) -> float:
-        return self.place[0] + self.place[2]
+    left: float
+    right: float
 
 
 def find_row(grey: np.ndarray, invert: Invert) -> list[Box]:
@@ -69,9 +67,11 @@ def find_row(grey: np.ndarray, invert: Invert) -> list[Box]:
     """
     if min(grey.shape) < 16:
         return []
+    tones = [grey]
     if not _has_dark_ink_inside(grey, invert):
-        grey = 255 - grey
-    found = (_boxes_in(grey, height) for height in HEIGHTS)  # the first fills its picture
+        # Printed lines mislead it, and few write in light ink.
+        tones = [255 - grey] if invert == "always" else [255 - grey, grey]
+    found = (_boxes_in(tone, height) for tone in tones for height in HEIGHTS)
     return next(filter(None, found), [])
 
 
@@ -85,6 +85,7 @@ def _boxes_in(grey: np.ndarray, height: int) -> list[Box]:
     if len(boxes) < 2:
         return []
     paper = painted_over(level, darkness, Ruling(tuple(lines), tuple(sides)))
+    written = darkness_of(paper)
     top = 0 if len(lines) == 1 else min(side.start for side in sides)
     bottom = max(side.end for side in sides)
     found = []
@@ -92,9 +93,23 @@ def _boxes_in(grey: np.ndarray, height: int) -> list[Box]:
         room = _ROOM * (right - left)
         x0, x1 = max(0, int(left - room)), min(level.shape[1], math.ceil(right + room))
         y0, y1 = max(0, top - _ROOM_ABOVE), min(level.shape[0], bottom + _ROOM_ABOVE)
-        image = np.ascontiguousarray(paper[y0:y1, x0:x1])
-        found.append(Box(image, box_in_shares(back, (x0, y0, x1, y1), grey.shape)))
+        here = np.s_[y0:y1, x0:x1]
+        image = _own(paper[here], written[here], left - x0, right - x0)
+        place = box_in_shares(back, (x0, y0, x1, y1), grey.shape)
+        side, _, width, _ = box_in_shares(back, (left, y0, right, y1), grey.shape)
+        found.append(Box(image, place, side, side + width))
     return found
+
+
+def _own(paper: np.ndarray, darkness: np.ndarray, left: float, right: float) -> np.ndarray:
+    """Return a copy of a part of the paper without the pieces of ink that lie beside a box."""
+    ink = find_ink(darkness)
+    _, labels, _, middles = cv2.connectedComponentsWithStats(ink, connectivity=8)
+    beside = (middles[:, 0] < left) | (middles[:, 0] > right)
+    beside[0] = False
+    others = cv2.dilate(beside.astype(np.uint8)[labels], NEIGHBOURS)
+    tone = tone_of_paper(paper, darkness)
+    return np.where(others > 0, tone, paper).astype(np.uint8)
 
 
 def _has_dark_ink_inside(grey: np.ndarray, invert: Invert) -> bool:

@@ -80,6 +80,35 @@ def test_lines_are_painted_over_and_strokes_are_not(draw) -> None:  # type: igno
         assert box.image.min() < PEN + 35
 
 
+@pytest.mark.parametrize("thickness", [4, 8, 11])
+@pytest.mark.parametrize("blur", [1, 7])
+def test_thick_teeth_are_painted_over_with_their_blur(thickness: int, blur: int) -> None:
+    page = np.full((160, 500), PAPER, np.uint8)
+    cv2.rectangle(page, (40, 113), (460, 117), PRINT, -1)
+    for x in range(40, 461, CELL):
+        x0 = x - thickness // 2
+        cv2.rectangle(page, (x0, 75), (x0 + thickness - 1, 115), PRINT, -1)
+    boxes = find_row(cv2.GaussianBlur(page, (blur, blur), 0), "auto")
+    assert len(boxes) == 6
+    for box in boxes:
+        assert box.image.min() > PAPER - 35
+
+
+@pytest.mark.parametrize("end", [0, 1, 5, 6])
+def test_a_tooth_that_is_hardly_seen_is_one_between_the_ends_of_its_line(end: int) -> None:
+    page = in_comb("405172")
+    x = 40 + CELL * end
+    page[80:112, x - 3 : x + 4] = PAPER - 20
+    middles = [(box.left + box.right) / 2 for box in find_row(page, "auto")]
+    expected = [(40 + CELL * (place + 0.5)) / page.shape[1] for place in range(6)]
+    assert middles == pytest.approx(expected, abs=0.02)
+
+
+def test_teeth_that_are_taken_for_ones_are_told_from_them_by_the_comb() -> None:
+    page = cv2.GaussianBlur(in_comb("40517", 60), (5, 5), 0)
+    assert read(page).text == "40517"
+
+
 def test_light_ink_on_dark_paper() -> None:
     assert len(find_row(255 - in_boxes("4051"), "auto")) == 4
 
@@ -166,7 +195,9 @@ def test_empty_boxes_hold_no_number() -> None:
     model = load_model(DEFAULT_MODEL)
     boxes = find_row(in_boxes("    "), "auto")
     assert len(boxes) == 4
-    assert read_row(boxes, model.network, model.judge, None) is None  # type: ignore[arg-type]
+    nothing = [np.zeros(10)] * 4
+    assert model.judge is not None
+    assert read_row(boxes, nothing, model.number_network, model.judge, None) is None
 
 
 def test_a_number_on_a_dark_desk_is_no_light_ink() -> None:

@@ -1,4 +1,4 @@
-"""What the boxes of a row are read as: a digit each, as a picture of one is."""
+"""What the boxes of a row are read as: a digit each, seen alone and as part of the line."""
 
 from __future__ import annotations
 
@@ -14,11 +14,13 @@ from digit_classification.network.judge import Judge, ReadingNetwork
 from digit_classification.network.numbers.certainty import log_of
 from digit_classification.network.numbers.lattice import Edge, best_paths
 from digit_classification.network.numbers.scoring import LIKELY
-from digit_classification.network.numbers.ways import MOST_CONSTRAINED
+from digit_classification.network.numbers.ways import MOST_CONSTRAINED, Way
 from digit_classification.pictures.proposals import propose
 from digit_classification.pictures.row import Box
 
-_EMPTY = 0.9  # the probability of no digit from which a box is empty
+_EMPTY = 0.9  # the probability of no digit from which a box is empty,
+_FILLED = 0.5  # unless it is so probable that the line has a whole digit there
+_WITHIN = 0.8  # of its width: what the line has in a box
 
 
 @dataclass(frozen=True)
@@ -28,13 +30,15 @@ class RowReading:
     Attributes:
         text: its digits.
         boxes: those that are not empty.
-        choices: what each of them is taken for.
+        images: (28, 28) uint8 each, the digit as the network saw it alone.
+        probabilities: (10,) float64 each, of what it may be.
         certain: (n,) how sure each digit of the text is, 0 to 1.
     """
 
     text: str
     boxes: tuple[Box, ...]
-    choices: tuple[Choice, ...]
+    images: tuple[np.ndarray, ...]
+    probabilities: tuple[np.ndarray, ...]
     certain: tuple[float, ...]
 
     @property
@@ -44,12 +48,17 @@ class RowReading:
 
 
 def read_row(
-    boxes: Sequence[Box], network: ReadingNetwork, judge: Judge, fits: re.Pattern[str] | None
+    boxes: Sequence[Box],
+    on_line: Sequence[np.ndarray],
+    network: ReadingNetwork,
+    judge: Judge,
+    fits: re.Pattern[str] | None,
 ) -> RowReading | None:
     """Return what the boxes of a row, one at least, are read as; None where there is no number.
 
     Args:
         boxes: from left to right.
+        on_line: what was seen in each of them before, as of `seen_on_line`.
         network: reads digits.
         judge: says how far a picture shows one whole digit.
         fits: what the text must be.
@@ -57,12 +66,12 @@ def read_row(
     looks = [propose(box.image, "always") for box in boxes]
     choices = choose([next(look)[0] for look in looks], looks, network, judge)
     filled = [
-        (box, choice)
-        for box, choice in zip(boxes, choices, strict=True)
-        if choice.outcomes[2:].sum() < _EMPTY
+        (box, choice.proposal.digit, _of_both(choice, seen))
+        for box, choice, seen in zip(boxes, choices, on_line, strict=True)
+        if choice.outcomes[2:].sum() < _EMPTY or seen.sum() > _FILLED
     ]
     most = 1 if fits is None else MOST_CONSTRAINED
-    edges = [edge for place, (_, choice) in enumerate(filled) for edge in _edges(place, choice)]
+    edges = [edge for place, (_, _, both) in enumerate(filled) for edge in _edges(place, both)]
     paths = [
         path
         for path in best_paths(edges, len(filled), most)
@@ -72,17 +81,46 @@ def read_row(
         return None
     return RowReading(
         paths[0].text,
-        tuple(box for box, _ in filled),
-        tuple(choice for _, choice in filled),
+        tuple(box for box, _, _ in filled),
+        tuple(image for _, image, _ in filled),
+        tuple(both / both.sum() for _, _, both in filled),
         tuple(edge.probability for edge in paths[0].edges),
     )
 
 
-def _edges(place: int, choice: Choice) -> list[Edge]:
-    """Return the digits that a box may hold: how sure each is, given how sure the likeliest is."""
+def seen_on_line(way: Way, boxes: Sequence[Box], shape: tuple[int, ...]) -> list[np.ndarray]:
+    """Return how probable it is that the line has a whole digit in a box, and which: (10,) each.
+
+    Args:
+        way: through the line.
+        boxes: of the same picture.
+        shape: of the picture.
+    """
+    seen = [np.zeros(10) for _ in boxes]
+    for number, candidate in enumerate(way.seen.candidates):
+        left, _, width, _ = way.seen.box_of(candidate.first, candidate.last, shape)
+        whole = way.scores.whole[number]
+        for place, box in enumerate(boxes):
+            within = min(left + width, box.right) - max(left, box.left)
+            if within > _WITHIN * width and whole > seen[place].sum():
+                seen[place] = whole * way.scores.probabilities[number].astype(np.float64)
+    return seen
+
+
+def _of_both(choice: Choice, seen: np.ndarray) -> np.ndarray:
+    """Return how sure each digit is, (10,) float64: by the box alone and by the line, in the mean.
+
+    Two looks at one digit, its lines taken out in two ways, are wrong together less often.  What
+    the line has no whole digit of, it says nothing about.
+    """
     read = choice.probabilities.astype(np.float64)
-    shares = choice.confidence * read / read.max()
+    alone = choice.confidence * read / read.max()
+    return np.asarray((alone + seen) / (1 + seen.sum()))
+
+
+def _edges(place: int, both: np.ndarray) -> list[Edge]:
+    """Return the digits that a box may hold."""
     return [
-        Edge(place, place + 1, str(digit), log_of(float(shares[digit])), float(shares[digit]))
-        for digit in np.flatnonzero(read > LIKELY).tolist()
+        Edge(place, place + 1, str(digit), log_of(float(both[digit])), float(both[digit]))
+        for digit in np.flatnonzero(both > LIKELY * both.max()).tolist()
     ]

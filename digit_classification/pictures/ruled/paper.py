@@ -47,6 +47,10 @@ def painted_over(grey: np.ndarray, darkness: np.ndarray, ruling: Ruling) -> np.n
     """
     printed = draw(ruling, grey.shape, thicker=2)
     written = without_printed(find_ink(darkness), printed, ruling)
-    # The paper's own tone, as `darkness` has it: grey = paper * (1 - darkness / 255).
-    paper = np.clip(grey / np.maximum(1 - darkness / np.float32(255), 0.05), 0, 255)
+    paper = tone_of_paper(grey, darkness)
     return np.where((printed > 0) & (written == 0), paper, grey).astype(np.uint8)
+
+
+def tone_of_paper(grey: np.ndarray, darkness: np.ndarray) -> np.ndarray:
+    """Return the paper's own tone, (h, w) float32, as a picture's darkness has it."""
+    return np.clip(grey / np.maximum(1 - darkness / np.float32(255), 0.05), 0, 255)

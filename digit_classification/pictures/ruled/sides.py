@@ -23,6 +23,11 @@ _APART = 0.3  # of a box: the gap between two is less
 _GRID = 0.6  # of what is beside a row: lines that go on there are squared paper's
 _PARTS = 1, 2, 3  # of the distance of two sides: how far sides are apart
 _MOST = 30  # sides
+_STRAY = 3  # columns by which a side may be off where it was looked for
+_THICKEST = 9  # pixels from the middle of a side to its edge
+_REACH = _STRAY + _THICKEST  # columns around a side that are looked at
+_FAINTER = 0.35  # of how clear a comb's teeth are: another one beyond them
+_EDGE = 0.2  # of its own darkness: less is beside it
 
 
 @dataclass(frozen=True)
@@ -54,8 +59,80 @@ def find_sides(darkness: np.ndarray, lines: list[Line]) -> list[Line]:
         top, bottom = max(bands, key=lambda band: band[1] - band[0])
         between = _between(dark, top, bottom, thickness)
         if between is not None:
-            return [] if _goes_on(dark, between[1], top, bottom) else _box_sides(*between)
-    return _teeth(dark, rows[-1] - room, thickness, lines[-1])
+            if _goes_on(dark, between[1], top, bottom):
+                return []
+            return _box_sides(*between)
+    return _whole_comb(darkness, lines[-1], _teeth(dark, rows[-1] - room, thickness, lines[-1]))
+
+
+def _whole_comb(darkness: np.ndarray, line: Line, teeth: list[Line]) -> list[Line]:
+    """Return a comb's teeth and the others on its line, where and as thick as they are seen.
+
+    The blur around them counts: it is not written either.
+    """
+    if len(teeth) < 3:
+        return []
+    like = teeth[0]
+    places = [float(tooth.rows[0]) for tooth in teeth]
+    step = float(np.median(np.diff(places)))
+    clear = _FAINTER * np.median([_clearness(_profile(darkness, like, place)) for place in places])
+    for last, way in ((places[0], -step), (places[-1], step)):
+        place = last + way
+        while _is_on(line, place, darkness.shape[1]) or (
+            0 <= place < darkness.shape[1] and _clearness(_profile(darkness, like, place)) > clear
+        ):
+            places.append(_seen_at(darkness, like, place, 3))
+            place = places[-1] + way
+    places.sort()
+    widths = [_thickness(_profile(darkness, like, place)) for place in places]
+    thickness = round(float(np.median(widths)))
+    middles = [_seen_at(darkness, like, place, thickness) for place in places]
+    return [Line(like.start, np.full(len(like.rows), middle), thickness) for middle in middles]
+
+
+def _is_on(line: Line, place: float, width: int) -> bool:
+    """Whether a tooth must stand on a comb's line: between its ends, if they are seen."""
+    if _goes_across(line, width):
+        return min(abs(place), abs(place - width)) < _STRAY
+    return line.start - _STRAY <= place <= line.end + _STRAY
+
+
+def _goes_across(line: Line, width: int) -> bool:
+    """Whether a line goes from border to border, as those of ruled paper do."""
+    return line.start <= 3 and line.end >= width - 3
+
+
+def _profile(darkness: np.ndarray, side: Line, place: float) -> np.ndarray:
+    """Return how dark it is across a side like this one in another column, (2 * _REACH + 1,)."""
+    columns = round(place) + np.arange(-_REACH, _REACH + 1)
+    across = darkness[side.start : side.end, np.clip(columns, 0, darkness.shape[1] - 1)]
+    return np.asarray(np.median(across, axis=0))
+
+
+def _clearness(profile: np.ndarray) -> float:
+    """Return how much darker a side is than what lies beside it."""
+    beside = max(float(profile[:_STRAY].mean()), float(profile[-_STRAY:].mean()))
+    return float(profile[_THICKEST:-_THICKEST].max()) - beside
+
+
+def _thickness(profile: np.ndarray) -> int:
+    """Return how wide the peak in the middle of a profile is."""
+    peak = _THICKEST + int(profile[_THICKEST:-_THICKEST].argmax())
+    above = profile - profile.min()
+    less = above < _EDGE * above[peak]
+    before, after = np.flatnonzero(less[:peak]), np.flatnonzero(less[peak:])
+    first = int(before[-1]) + 1 if len(before) else 0
+    return (peak + int(after[0]) if len(after) else len(profile)) - first
+
+
+def _seen_at(darkness: np.ndarray, side: Line, place: float, thickness: int) -> float:
+    """Return the middle of the darkest stretch so thick near a column, across a side like this."""
+    profile = _profile(darkness, side, place)
+    sums = np.convolve(profile, np.ones(thickness), "valid")
+    middles = np.arange(len(sums)) + (thickness - 1) / 2
+    aside = abs(middles - _REACH)
+    darkest = np.where(aside <= _STRAY, sums - 1e-3 * aside, -1).argmax()
+    return round(place) - _REACH + float(middles[darkest])
 
 
 def find_grid(darkness: np.ndarray, lines: list[Line]) -> list[Line]:
@@ -165,7 +242,6 @@ def _teeth(dark: np.ndarray, base: int, thickness: int, line: Line) -> list[Line
     if len(above) < 8:
         return []
     run = np.cumprod(above, axis=0).sum(axis=0)  # how far up it is dark, from the line
-    across = line.start <= 3 and line.end >= width - 3  # as the lines of ruled paper are
     best: tuple[float, int, _Family] | None = None
     tallest = round(_TALLEST[1] * height)
     for tall in np.unique(np.geomspace(_LOWEST * height, tallest, 18).astype(int)).tolist():
@@ -180,19 +256,19 @@ def _teeth(dark: np.ndarray, base: int, thickness: int, line: Line) -> list[Line
             continue
         share = float(np.mean(family.seen > 0.5))
         score = len(family.places) * (2 * share - 1)
-        least = (4, 0.85) if across else (1, 0.6)
+        least = (4, 0.85) if _goes_across(line, width) else (1, 0.6)
         if score >= least[0] and share >= least[1] and (best is None or score > best[0]):
             best = score, tall, family
     if best is None:
         return []
     _, tall, family = best
+    top = round(base - 1.15 * tall - 2)
     teeth = []
-    for place in np.rint(family.places).astype(int):
+    for place in np.rint(family.places).astype(int).tolist():
         near = np.arange(max(0, place - 3), min(width, place + 4))
         if len(near) and run[near].max() > 0.4 * tall:
-            column = int(near[np.minimum(run[near], 1.2 * tall + 3).argmax()])
-            top = round(base - 1.15 * tall - 2)
-            teeth.append(_upright(column - 1, column + 1, top, base, thickness))
+            place = int(near[np.minimum(run[near], 1.2 * tall + 3).argmax()])
+        teeth.append(_upright(place - 1, place + 1, top, base, thickness))
     return teeth
 
 
@@ -227,10 +303,14 @@ def _family(middles: np.ndarray, seen: np.ndarray, least: float, near: float) ->
                     break
                 count = np.rint((middles - first) / step)
                 fits = abs(middles - first - count * step) < near
-                places = first + step * np.arange(count[fits].min(), count[fits].max() + 1)
+                # Two of them say it roughly, all that fit say it well.
+                step, start = np.polyfit(count[fits], middles[fits], 1).tolist()
+                off = abs(middles - start - count * step)
+                fits = off < near
+                places = start + step * np.arange(count[fits].min(), count[fits].max() + 1)
                 shares = np.array([_most(seen, place) for place in places])
                 score = np.where(shares > _SIDE, 1, np.where(shares > _SEEN, -0.7, -1.5)).sum()
-                score -= 0.2 * np.count_nonzero(~fits)
+                score -= 0.2 * np.count_nonzero(~fits) + ((off[fits] / near) ** 2).sum()
                 if len(places) >= 3 and (best is None or score > best[0]):
                     best = float(score), _Family(step, places, shares)
     return None if best is None else best[1]
