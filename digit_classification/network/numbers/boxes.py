@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from digit_classification.network.choice import Choice, choose
-from digit_classification.network.judge import Judge, ReadingNetwork
+from digit_classification.network.judge import OUTCOMES, Judge, ReadingNetwork
 from digit_classification.network.numbers.certainty import log_of
 from digit_classification.network.numbers.lattice import Edge, best_paths
 from digit_classification.network.numbers.scoring import LIKELY
@@ -20,7 +20,10 @@ from digit_classification.pictures.row import Box
 
 _EMPTY = 0.9  # the probability of no digit from which a box is empty,
 _FILLED = 0.5  # unless it is so probable that the line has a whole digit there
+_INK = 0.5  # how probable it is that ink which is no whole digit was not meant for one
 _WITHIN = 0.8  # of its width: what the line has in a box
+
+_NONE = OUTCOMES.index("no digit"), OUTCOMES.index("blank")
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,7 @@ class RowReading:
         images: (28, 28) uint8 each, the digit as the network saw it alone.
         probabilities: (10,) float64 each, of what it may be.
         certain: (n,) how sure each digit of the text is, 0 to 1.
+        gaps: how sure it is that boxes between others are empty.
     """
 
     text: str
@@ -40,11 +44,12 @@ class RowReading:
     images: tuple[np.ndarray, ...]
     probabilities: tuple[np.ndarray, ...]
     certain: tuple[float, ...]
+    gaps: float
 
     @property
     def confidence(self) -> float:
         """How sure it is that every digit is right: boxes do not depend on each other."""
-        return math.prod(self.certain)
+        return self.gaps * math.prod(self.certain)
 
 
 def read_row(
@@ -65,10 +70,11 @@ def read_row(
     """
     looks = [propose(box.image, "always") for box in boxes]
     choices = choose([next(look)[0] for look in looks], looks, network, judge)
+    empty = [_is_empty(choice, seen) for choice, seen in zip(choices, on_line, strict=True)]
     filled = [
         (box, choice.proposal.digit, _of_both(choice, seen))
-        for box, choice, seen in zip(boxes, choices, on_line, strict=True)
-        if choice.outcomes[2:].sum() < _EMPTY or seen.sum() > _FILLED
+        for box, choice, seen, is_empty in zip(boxes, choices, on_line, empty, strict=True)
+        if not is_empty
     ]
     most = 1 if fits is None else MOST_CONSTRAINED
     edges = [edge for place, (_, _, both) in enumerate(filled) for edge in _edges(place, both)]
@@ -85,7 +91,25 @@ def read_row(
         tuple(image for _, image, _ in filled),
         tuple(both / both.sum() for _, _, both in filled),
         tuple(edge.probability for edge in paths[0].edges),
+        math.prod(_emptiness(choices[gap]) for gap in _gaps(empty)),
     )
+
+
+def _is_empty(choice: Choice, seen: np.ndarray) -> bool:
+    """Whether there is no digit in a box; `seen` is what the line has in it."""
+    return bool(choice.outcomes[list(_NONE)].sum() > _EMPTY and seen.sum() < _FILLED)
+
+
+def _gaps(empty: list[bool]) -> list[int]:
+    """Return which empty boxes have others with digits on either side: numbers have no gaps."""
+    first, last = empty.index(False), len(empty) - 1 - list(reversed(empty)).index(False)
+    return [place for place in range(first, last) if empty[place]]
+
+
+def _emptiness(choice: Choice) -> float:
+    """Return how sure it is that a gap is one: ink in which no digit is seen may be one."""
+    no_digit, blank = (float(choice.outcomes[outcome]) for outcome in _NONE)
+    return blank + _INK * no_digit
 
 
 def seen_on_line(way: Way, boxes: Sequence[Box], shape: tuple[int, ...]) -> list[np.ndarray]:
