@@ -110,7 +110,8 @@ class _Again:
         confidence = reading.confidence or 0.0
         if confidence > _CONVINCING and PRINTED not in reading.left_out:
             return reading
-        boxes = find_row(grey, self.invert)
+        line = way.seen.line
+        boxes = find_row(grey, self.invert, line is not None and line.dark_ink)
         if not boxes or _contradicts(reading, boxes):
             return reading
         on_line = seen_on_line(way, boxes, grey.shape)

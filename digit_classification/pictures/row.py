@@ -58,20 +58,20 @@ class Box:
     right: float
 
 
-def find_row(grey: np.ndarray, invert: Invert) -> list[Box]:
+def find_row(grey: np.ndarray, invert: Invert, dark_line: bool = False) -> list[Box]:
     """Return the boxes of a row, from left to right; none where there is no row of two or more.
 
     Args:
         grey: the picture, (h, w) uint8.
         invert: whether its ink is darker than the paper, as of `images.normalize`.
+        dark_line: whether the line of ink in it was taken for darker than the paper. Printed lines
+            mislead whoever looks, so that either look is enough: few write in light ink.
     """
     if min(grey.shape) < 16:
         return []
-    tones = [grey]
-    if not _has_dark_ink_inside(grey, invert):
-        # Printed lines mislead it, and few write in light ink.
-        tones = [255 - grey] if invert == "always" else [255 - grey, grey]
-    found = (_boxes_in(tone, height) for tone in tones for height in HEIGHTS)
+    if not (dark_line or _has_dark_ink_inside(grey, invert)):
+        grey = 255 - grey
+    found = (_boxes_in(grey, height) for height in HEIGHTS)  # the first fills its picture
     return next(filter(None, found), [])
 
 
