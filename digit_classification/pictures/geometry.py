@@ -52,8 +52,16 @@ def box_in_shares(
         shape: height and width of the picture.
     """
     left, top, right, bottom = box
-    corners = np.array([[left, right, left, right], [top, top, bottom, bottom], [1] * 4], float)
-    corners[:2] -= 0.5  # the outer edges of the pixels
-    places = (product(back, corners) + 0.5) / [[shape[1]], [shape[0]]]
+    ends = np.array([[left, right, left, right], [top, top, bottom, bottom], [1] * 4], float)
+    ends[:2] -= 0.5  # the outer edges of the pixels
+    places = (product(back, ends) + 0.5) / [[shape[1]], [shape[0]]]
     low, high = np.clip(places.min(axis=1), 0, 1), np.clip(places.max(axis=1), 0, 1)
     return float(low[0]), float(low[1]), float(high[0] - low[0]), float(high[1] - low[1])
+
+
+def straight(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
+    """Return slope and height at 0 of the line nearest to points, (n,) each, by least squares."""
+    x_mean, y_mean = float(x.mean()), float(y.mean())
+    spread = float(((x - x_mean) ** 2).sum())
+    slope = float(((x - x_mean) * (y - y_mean)).sum()) / spread if spread else 0.0
+    return slope, y_mean - slope * x_mean

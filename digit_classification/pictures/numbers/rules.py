@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from digit_classification.pictures.geometry import straight
 from digit_classification.pictures.images.convention import NEIGHBOURS
 from digit_classification.pictures.images.strokes import without_ruled_lines
 
@@ -117,16 +118,8 @@ def _flat_lines(piece: np.ndarray) -> list[_Line]:
         if len(columns) < 0.4 * length:
             continue
         rows = (pixels[:, columns] * np.arange(height)[:, None]).sum(axis=0) / depth[columns]
-        lines.append(_Line(pixels, *_straight(columns, rows), thickness))
+        lines.append(_Line(pixels, *straight(columns, rows), thickness))
     return sorted(lines, key=lambda line: line.at(width / 2))
-
-
-def _straight(x: np.ndarray, y: np.ndarray) -> tuple[float, float]:
-    """Return slope and height at 0 of the line nearest to points, (n,) each, by least squares."""
-    x_mean, y_mean = float(x.mean()), float(y.mean())
-    spread = float(((x - x_mean) ** 2).sum())
-    slope = float(((x - x_mean) * (y - y_mean)).sum()) / spread if spread else 0.0
-    return slope, y_mean - slope * x_mean
 
 
 def _opened(piece: np.ndarray, kernel: np.ndarray) -> np.ndarray:

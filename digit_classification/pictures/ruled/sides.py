@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from digit_classification.pictures.forms.lines import Line
+from digit_classification.pictures.geometry import straight
 
 _DARK = 0.4  # of the lines' own darkness: a side is at least so dark
 _CROSSING = 0.7  # of its height, likewise: a line of squared paper
@@ -294,6 +295,7 @@ def _family(middles: np.ndarray, seen: np.ndarray, least: float, near: float) ->
         least: columns between two.
         near: columns by which one may be off.
     """
+    nearby = cv2.dilate(seen[None].astype(np.float32), np.ones((1, 2 * _STRAY + 1), np.uint8))[0]
     best: tuple[float, _Family] | None = None
     for i, first in enumerate(middles):
         for other in middles[i + 1 :]:
@@ -304,17 +306,15 @@ def _family(middles: np.ndarray, seen: np.ndarray, least: float, near: float) ->
                 count = np.rint((middles - first) / step)
                 fits = abs(middles - first - count * step) < near
                 # Two of them say it roughly, all that fit say it well.
-                step, start = np.polyfit(count[fits], middles[fits], 1).tolist()
+                step, start = straight(count[fits], middles[fits])
                 off = abs(middles - start - count * step)
                 fits = off < near
                 places = start + step * np.arange(count[fits].min(), count[fits].max() + 1)
-                shares = np.array([_most(seen, place) for place in places])
+                if len(places) < 3:
+                    continue
+                shares = nearby[np.clip(places.astype(int), 0, len(nearby) - 1)]
                 score = np.where(shares > _SIDE, 1, np.where(shares > _SEEN, -0.7, -1.5)).sum()
                 score -= 0.2 * np.count_nonzero(~fits) + ((off[fits] / near) ** 2).sum()
-                if len(places) >= 3 and (best is None or score > best[0]):
+                if best is None or score > best[0]:
                     best = float(score), _Family(step, places, shares)
     return None if best is None else best[1]
-
-
-def _most(seen: np.ndarray, place: float) -> float:
-    return float(seen[max(0, int(place) - 3) : int(place) + 4].max(initial=0))
