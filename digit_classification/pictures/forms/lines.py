@@ -43,3 +43,10 @@ class Ruling:
 
     level: tuple[Line, ...]
     upright: tuple[Line, ...]
+
+
+def upright(first: int, last: int, top: int, bottom: int, room: int) -> Line:
+    """Return an upright line between two columns and two rows, and so much longer at either end."""
+    start = max(0, top - room)
+    length = bottom + room - start
+    return Line(start, np.full(length, (first + last) / 2), max(1, last - first))
