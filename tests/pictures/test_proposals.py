@@ -175,6 +175,15 @@ def test_a_digit_that_fills_its_picture_is_seen_on_flat_paper() -> None:
     assert solid
 
 
+def test_a_stroke_that_is_most_of_its_picture_is_seen_on_paper_of_many_tones() -> None:
+    """A 1 in pencil, cut out tightly: its paper is little, blurred, and darker on one side."""
+    across = np.interp(np.arange(8), [0, 2, 5, 7], [105, 58, 62, 118])
+    picture = np.tile(across, (55, 1)) + np.random.default_rng(3).normal(0, 3, (55, 8))
+    picture[:2], picture[-2:] = 125, 135
+    seen = [each for each in all_of(picture.astype(np.uint8)) if not numbers(each)["light ink"]]
+    assert any(each.box[2] > 0.5 and each.box[3] > 0.8 for each in seen)
+
+
 def test_the_other_polarity_is_among_them() -> None:
     picture = write(paper(), 9, 10, 30)
     light = {numbers(each)["light ink"] for each in all_of(picture) if not each.empty}

@@ -108,7 +108,7 @@ def find_marks(
     Of `flat` paper the tone is taken to be the same everywhere, `near` as of `ink_strength`.
     """
     ink = ink_strength(grey, dark_ink, flat=flat, near=near)
-    mask, level = _threshold(ink)
+    mask, level = _threshold(ink, flat=flat)
     return Marks(ink, mask, level, scale) if level else None
 
 
@@ -150,8 +150,11 @@ def _window(size: int) -> int:
     return max(3, size // 6) | 1
 
 
-def _threshold(ink: np.ndarray) -> tuple[np.ndarray, float]:
-    """Where the ink is (0 or 1), and how strong it is; a strength of 0 if there is none."""
+def _threshold(ink: np.ndarray, *, flat: bool = False) -> tuple[np.ndarray, float]:
+    """Where the ink is (0 or 1), and how strong it is; a strength of 0 if there is none.
+
+    On `flat` paper, of which little is seen, what is darker than most of it is no noise.
+    """
     small = max(ink.shape) <= SMALL
     # A small picture may be nothing but its digit, with too little paper to tell the ink from.
     seen = np.pad(ink, _ROOM) if small else ink
@@ -160,6 +163,8 @@ def _threshold(ink: np.ndarray) -> tuple[np.ndarray, float]:
     middle = _median(paper)
     noise = 1.4826 * _median(np.abs(paper - middle))
     floor = max(middle + 5 * noise, 4.0)
+    if flat:
+        floor = min(floor, max(otsu, 4.0))
     loud = ink[ink > floor]
     level = float(np.percentile(loud, 75)) if loud.size >= 3 else 0.0
     if level < _MIN_CONTRAST:

@@ -57,6 +57,7 @@ MORE_OF = {
     "tick": 2,
     "tight cut": 2,
     "small on a large page": 2,
+    "small 1 on a large page": 2,
     "word": 3,
     "punctuation": 2,
     "gradient": 2,

@@ -198,18 +198,24 @@ def resent_jpeg(rng: Rng, digits: Digits) -> Scene:
     return sheet.to_scene(rng, str(label), grey=0.2)
 
 
-def small_on_a_page(rng: Rng, digits: Digits) -> Scene:
+def small_on_a_page(rng: Rng, digits: Digits, label: int | None = None) -> Scene:
     """One small digit on a whole page; pages of 3000 pixels are drawn at a fifth of that."""
     height = compose.side(rng, 300, 560)
     sheet = papers.office(rng, height, round(height * float(rng.uniform(0.6, 1.3))))
     ink = Ink(papers.pen_for(rng, sheet).colour, float(rng.uniform(0.75, 1)))
-    pen = float(rng.uniform(0.05, 0.14))
-    label = digit_on(rng, digits, sheet, ink=ink, pen=pen, share=(0.05, 0.16), stray=0.85)
+    pen = float(rng.uniform(0.03, 0.14))
+    share = (0.05, 0.16)
+    label = digit_on(rng, digits, sheet, share=share, label=label, pen=pen, ink=ink, stray=0.85)
     cameras.shade(rng, sheet, float(rng.uniform(0.03, 0.2)))
     cameras.blur(sheet, float(rng.uniform(0.3, 0.8)))
     if rng.random() < 0.7:
         cameras.jpeg(sheet, int(rng.integers(50, 92)))
     return sheet.to_scene(rng, str(label), grey=0.2)
+
+
+def small_one_on_a_page(rng: Rng, digits: Digits) -> Scene:
+    """Hardly more than a stroke, but alone on its page: who would draw that but for a 1?"""
+    return small_on_a_page(rng, digits, 1)
 
 
 def tiny(rng: Rng, digits: Digits) -> Scene:
@@ -291,6 +297,7 @@ KINDS = {
     "seen aslant": Kind(aslant, "digit"),
     "re-sent JPEG": Kind(resent_jpeg, "digit"),
     "small on a large page": Kind(small_on_a_page, "digit"),
+    "small 1 on a large page": Kind(small_one_on_a_page, "digit"),
     "tiny": Kind(tiny, "digit"),
     "one bit": Kind(one_bit, "digit"),
     "photocopy": Kind(photocopy, "digit"),

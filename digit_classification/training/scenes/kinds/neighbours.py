@@ -8,6 +8,8 @@ from .. import cameras, compose, letters, lines, marks, papers
 from ..sheet import Ink, Kind, Rng, Scene, Sheet
 from ..strokes import Digits
 
+_PART_SEEN = 0.75  # of a neighbour's width at most
+
 
 def _neighbour(rng: Rng, digits: Digits, height: float) -> np.ndarray:
     """Return what stands beside a digit: mostly another one, else a letter."""
@@ -19,7 +21,11 @@ def _neighbour(rng: Rng, digits: Digits, height: float) -> np.ndarray:
 def _between(
     rng: Rng, digits: Digits, *, left: bool, right: bool, gap: tuple[float, float] = (0.04, 0.3)
 ) -> tuple[Sheet, int]:
-    """Return a digit in the middle of a line of writing, cut so that its neighbours reach in."""
+    """Return a digit in the middle of a line of writing, cut so that its neighbours reach in.
+
+    None of them is seen whole: then there would be several digits, and nobody could tell which is
+    meant.
+    """
     height = compose.side(rng, 40, 110)
     paper = papers.old if rng.random() < 0.5 else papers.light_paper
     sheet = paper(rng, round(height * rng.uniform(1.1, 1.7)), 4 * height)
@@ -29,17 +35,20 @@ def _between(
     middle = 2 * height
     top = (sheet.height - coverage.shape[0]) * rng.uniform(0.2, 0.8)
     at = middle - coverage.shape[1] / 2
+    most = np.full(2, np.inf)  # that is seen beside the digit
     for side in [-1] * left + [1] * right:
         other = _neighbour(rng, digits, height * float(rng.uniform(0.75, 1.1)))
         apart = height * float(rng.uniform(*gap))
         x = at - apart - other.shape[1] if side < 0 else at + coverage.shape[1] + apart
         y = top + (coverage.shape[0] - other.shape[0]) * rng.uniform(0, 1)
         sheet.write(rng, other, x, y, ink)
+        most[(side + 1) // 2] = apart + _PART_SEEN * other.shape[1]
     sheet.write(rng, coverage, at, top, ink, meant=True)
     begin, _, end, _ = sheet.box()
     seen = np.array([left, right]) * height * rng.uniform(0.1, 0.45, 2) + height * rng.uniform(
         0.02, 0.3, 2
     )
+    seen = np.minimum(seen, most)
     sheet.crop(begin - seen[0], 0, end + seen[1], sheet.height)
     return sheet, label
 
