@@ -14,6 +14,7 @@ from digit_classification.network.number import NumberReading, read_numbers
 from digit_classification.network.numbers.boxes import read_row
 from digit_classification.pictures.numbers import see
 from digit_classification.pictures.row import find_row
+from digit_classification.pictures.ruled.paper import without_ruling
 from tests.drawing import draw_digit
 
 CELL = 70  # pixels
@@ -162,6 +163,16 @@ def test_what_stands_on_squared_paper_is_seen_without_it(side: int) -> None:
     seen = see(squared(page_of("405172"), side), "auto")
     assert seen.line is not None
     assert (len(seen.segments), seen.line.left_out) == (6, ("printed lines",))
+
+
+def test_a_stroke_between_the_lines_of_squared_paper_is_none_of_them() -> None:
+    page = squared(np.full((160, 400), PAPER, np.uint8), 40)  # lines at 20, 60, ... and the next
+    page[:, 118:122] = PEN
+    written = without_ruling(page, dark_ink=True)
+    assert written is not None
+    assert (written[:, 119:121] < PEN + 35).mean() > 0.85  # where lines cross it, it may be paper
+    beside = np.delete(written, np.s_[112:128], axis=1)
+    assert (beside > PAPER - 35).mean() > 0.97
 
 
 def test_what_stands_on_a_line_is_seen_without_it() -> None:

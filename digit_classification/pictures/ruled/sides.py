@@ -24,6 +24,7 @@ _CROSSING = 0.7  # of its height, likewise: a line of squared paper
 _MOSTLY = 0.75  # of the places where one must be: there is one
 _NARROW = 0.55  # of its height: a box is wider
 _APART = 0.3  # of a box: the gap between two is less
+_SQUARE = 0.6  # of the distance of level lines: upright ones are no nearer to each other
 _GRID = 0.6  # of what is beside a row: lines that go on there are squared paper's
 
 
@@ -73,10 +74,15 @@ def find_grid(darkness: np.ndarray, lines: list[Line]) -> list[Line]:
     seen = np.mean([dark[top:bottom].mean(axis=0) for top, bottom in bands], axis=0)
     runs = runs_of(seen >= _CROSSING, thickness + THICKER)
     uprights = [upright(first, last, 0, height - thickness, thickness) for first, last in runs]
+    middles = np.array([line.rows[0] for line in uprights])
+    apart = float(np.median(np.diff(rows))) if len(rows) > 1 else height
+    family = find_family(middles, seen, _SQUARE * apart, _near(apart)) if len(runs) > 2 else None
+    if len(lines) > 1 and family is not None:
+        # Upright strokes of a pen stand between the lines.
+        off = abs(family.places[:, None] - middles).min(axis=0)
+        return [line for line, far in zip(uprights, off, strict=True) if far < _near(apart)]
     if len(lines) > 1:
         return uprights if len(runs) > 1 else []
-    middles = np.array([line.rows[0] for line in uprights])
-    family = find_family(middles, seen, 0.2 * height, _near(height)) if len(runs) > 2 else None
     return uprights if family and np.mean(family.seen > _CROSSING) > _MOSTLY else []
 
 
@@ -126,7 +132,7 @@ def _box_sides(uprights: list[Line], family: Family) -> list[Line]:
     return sorted(sides, key=lambda side: float(side.rows[0]))
 
 
-def _near(size: int) -> float:
+def _near(size: float) -> float:
     """Return by how many columns a side of a box so high may be off."""
     return max(3.0, 0.05 * size)
 
