@@ -42,6 +42,29 @@ def blank_in_the_dark(rng: Rng, _: Digits) -> Scene:
     return sheet.to_scene(rng, "blank")
 
 
+def hair(rng: Rng, _: Digits) -> Scene:
+    """A hair on an otherwise empty page: longer than a 1, curled, a pixel or two thick."""
+    height = compose.side(rng, 300, 560)
+    sheet = papers.office(rng, height, round(height * float(rng.uniform(0.6, 1.3))))
+    long = min(sheet.height, sheet.width) * float(rng.uniform(0.25, 0.5))
+    heading = np.cumsum(rng.normal(0, 0.5, 8)) + rng.uniform(0, 2 * np.pi)
+    steps = long / 8 * np.stack([np.cos(heading), np.sin(heading)], axis=1)
+    path = marks.curve(np.cumsum(steps, axis=0))
+    path = path - path.min(axis=0) + 2
+    columns, rows = np.ceil(path.max(axis=0) + 3).astype(int)
+    coverage = np.zeros((rows, columns), np.uint8)
+    points = np.rint(8 * path).astype(np.int32)
+    thickness = int(rng.integers(1, 3))
+    cv2.polylines(coverage, [points], False, 255, thickness, cv2.LINE_AA, shift=3)
+    tone = papers.colour(rng, (20, 15, 10), (120, 90, 60))
+    own = coverage.astype(np.float32) / 255
+    compose.put(rng, sheet, own, Ink(tone), meant=False, stray=0.85)
+    cameras.shade(rng, sheet, float(rng.uniform(0.03, 0.2)))
+    cameras.blur(sheet, float(rng.uniform(0.3, 0.8)))
+    cameras.jpeg(sheet, int(rng.integers(50, 92)))
+    return sheet.to_scene(rng, "no digit", grey=0.2)
+
+
 def letter(rng: Rng, _: Digits) -> Scene:
     """A letter of a hand that the judge has not seen."""
     fonts = OTHER_FONTS
@@ -244,6 +267,7 @@ def window(rng: Rng, _: Digits) -> Scene:
 KINDS = {
     "blank, folded": Kind(blank_folded, "blank"),
     "blank, in the dark": Kind(blank_in_the_dark, "blank"),
+    "hair on a page": Kind(hair, "no digit"),
     "empty: lines cross in a corner": Kind(
         lambda rng, _: empty(rng, with_digit.corner_lines), "blank"
     ),
