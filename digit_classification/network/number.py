@@ -142,12 +142,9 @@ def _contradicts(reading: NumberReading, boxes: Sequence[Box]) -> bool:
     """Whether there are digits outside of boxes, or two in one."""
     sides = np.array([(box.left, box.right) for box in boxes])
     near = _BESIDE * np.median(sides[:, 1] - sides[:, 0])
-    middles = [
-        middle
-        for digit in reading.digits
-        if digit.confidence > _SURE
-        and abs(sides - (middle := digit.box[0] + digit.box[2] / 2)).min() > near
-    ]
+    sure = [digit.box for digit in reading.digits if digit.confidence > _SURE]
+    middles = [left + width / 2 for left, _, width, _ in sure]
+    middles = [middle for middle in middles if abs(sides - middle).min() > near]
     held = [sum(box.left <= middle <= box.right for middle in middles) for box in boxes]
     return max(held) > 1 or sum(held) < len(middles)
 

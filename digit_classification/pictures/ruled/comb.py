@@ -35,15 +35,18 @@ def find_teeth(
         thickness: of lines.
         line: on which the teeth stand.
     """
-    return _whole_comb(darkness, line, _teeth(dark, base, thickness, line))
+    found = _first_teeth(dark, base, thickness, line)
+    return [] if found is None else _whole_comb(darkness, line, *found)
 
 
-def _teeth(dark: np.ndarray, base: int, thickness: int, line: Line) -> list[Line]:
-    """Return the teeth of a comb on a line, whose upper edge is at `base`."""
+def _first_teeth(
+    dark: np.ndarray, base: int, thickness: int, line: Line
+) -> tuple[list[int], Line] | None:
+    """Return the columns of teeth that are clearly seen, three at least, and what one is like."""
     height, width = dark.shape
     above = dark[max(0, round(base - _TALLEST[0] * height)) : max(0, base)][::-1]
     if len(above) < 8:
-        return []
+        return None
     run = np.cumprod(above, axis=0).sum(axis=0)  # how far up it is dark, from the line
     best: tuple[float, int, Family] | None = None
     tallest = round(_TALLEST[1] * height)
@@ -63,27 +66,23 @@ def _teeth(dark: np.ndarray, base: int, thickness: int, line: Line) -> list[Line
         if score >= least[0] and share >= least[1] and (best is None or score > best[0]):
             best = score, tall, family
     if best is None:
-        return []
+        return None
     _, tall, family = best
-    top = round(base - 1.15 * tall - 2)
-    teeth = []
+    places = []
     for place in np.rint(family.places).astype(int).tolist():
-        near = np.arange(max(0, place - 3), min(width, place + 4))
+        near = np.arange(max(0, place - STRAY), min(width, place + STRAY + 1))
         if len(near) and run[near].max() > 0.4 * tall:
             place = int(near[np.minimum(run[near], 1.2 * tall + 3).argmax()])
-        teeth.append(upright(place - 1, place + 1, top, base, thickness))
-    return teeth
+        places.append(place)
+    return places, upright(0, 0, round(base - 1.15 * tall - 2), base, thickness)
 
 
-def _whole_comb(darkness: np.ndarray, line: Line, teeth: list[Line]) -> list[Line]:
+def _whole_comb(darkness: np.ndarray, line: Line, first: list[int], like: Line) -> list[Line]:
     """Return a comb's teeth and the others on its line, where and as thick as they are seen.
 
     The blur around them counts: it is not written either.
     """
-    if len(teeth) < 3:
-        return []
-    like = teeth[0]
-    places = [float(tooth.rows[0]) for tooth in teeth]
+    places = [*map(float, first)]
     step = float(np.median(np.diff(places)))
     clear = _FAINTER * np.median([_clearness(_profile(darkness, like, place)) for place in places])
     for last, way in ((places[0], -step), (places[-1], step)):

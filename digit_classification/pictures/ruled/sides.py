@@ -77,13 +77,13 @@ def find_grid(darkness: np.ndarray, lines: list[Line]) -> list[Line]:
     middles = np.array([line.rows[0] for line in uprights])
     apart = float(np.median(np.diff(rows))) if len(rows) > 1 else height
     family = find_family(middles, seen, _SQUARE * apart, _near(apart)) if len(runs) > 2 else None
-    if len(lines) > 1 and family is not None:
-        # Upright strokes of a pen stand between the lines.
-        off = abs(family.places[:, None] - middles).min(axis=0)
-        return [line for line, far in zip(uprights, off, strict=True) if far < _near(apart)]
-    if len(lines) > 1:
+    if len(lines) == 1:
+        return uprights if family and np.mean(family.seen > _CROSSING) > _MOSTLY else []
+    if family is None:
         return uprights if len(runs) > 1 else []
-    return uprights if family and np.mean(family.seen > _CROSSING) > _MOSTLY else []
+    # Upright strokes of a pen stand between the lines.
+    off = abs(family.places[:, None] - middles).min(axis=0)
+    return [line for line, far in zip(uprights, off, strict=True) if far < _near(apart)]
 
 
 def _dark(darkness: np.ndarray, lines: list[Line]) -> tuple[np.ndarray, int, list[int]]:
