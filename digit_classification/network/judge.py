@@ -41,6 +41,7 @@ from digit_classification.pictures.proposals import CONTEXT, NUMBERS, Proposal
 
 if TYPE_CHECKING:
     from digit_classification.network.numbers.certainty import NumberCertainty
+    from digit_classification.network.numbers.pairs import Pairs
 
 CLASSES = ("whole", "other", "several", "blank")  # what a proposal shows
 # What may be true of a choice: the digit is read rightly, or is another; or there is not one.
@@ -111,6 +112,7 @@ class Judge:
         widths: of the layers, from the inputs to the classes.
         content: the same as it is stored.
         numbers: how sure the signs of a number are; None in models that were not made for it.
+        pairs: what reads two digits that touch; None in models that were not made for it.
     """
 
     context: Layer
@@ -122,6 +124,7 @@ class Judge:
     widths: tuple[int, ...]
     content: bytes = field(repr=False)
     numbers: NumberCertainty | None = None
+    pairs: Pairs | None = None
 
     @classmethod
     def of(
@@ -150,7 +153,8 @@ class Judge:
     def with_layers(self, layers: Sequence[tuple[np.ndarray, np.ndarray]]) -> Judge:
         """Return this judge with other layers of the same widths, in the form that `of` takes."""
         bounds, *_, weights, bias = self._arrays()
-        return replace(Judge.of(layers, bounds, (weights, bias)), numbers=self.numbers)
+        judge = Judge.of(layers, bounds, (weights, bias))
+        return replace(judge, numbers=self.numbers, pairs=self.pairs)
 
     @property
     def layers(self) -> list[tuple[np.ndarray, np.ndarray]]:

@@ -7,6 +7,7 @@ in any other, this one holds
     digit_classification/weights.f32  the weights of its layers, whose widths are in the card
     digit_classification/judge.f32    those of its judge, if it has one
     digit_classification/numbers.f32  those of the judge's certainty of numbers, if it has one
+    digit_classification/pairs.f32    those of what reads two digits that touch, if there is one
 
 which is all that the detector reads: see `inference.py` for why, and for the rounding of the first
 kernel.  (Files of earlier versions hold it as it was learned; loading rounds it.)  A file may come
@@ -41,7 +42,7 @@ from digit_classification.names import printable
 from digit_classification.network import inference
 from digit_classification.network.inference import Activations, Network, NetworkError
 from digit_classification.network.judge import Judge, ReadingNetwork, packed_size
-from digit_classification.network.numbers.certainty import PACKED_SIZE, NumberCertainty
+from digit_classification.network.numbers import certainty, pairs
 from digit_classification.pictures import images
 from digit_classification.pictures.archive import DAMAGED, Archive, ArchiveError
 
@@ -49,6 +50,7 @@ CARD = "digit_classification/card.json"
 WEIGHTS = "digit_classification/weights.f32"
 JUDGE = "digit_classification/judge.f32"
 NUMBERS = "digit_classification/numbers.f32"
+PAIRS = "digit_classification/pairs.f32"
 MAX_MODEL_BYTES = 2**31  # Keras's own copy of the weights, and ours
 MAX_CARD_BYTES = 2**24
 HDF5_START = b"\x89HDF\r\n\x1a\n"
@@ -144,6 +146,8 @@ def save_model(path: Path, model: Any, card: Mapping[str, Any], judge: Judge | N
                 archive.writestr(JUDGE, judge_weights)
                 if judge.numbers is not None:
                     archive.writestr(NUMBERS, judge.numbers.content)
+                if judge.pairs is not None:
+                    archive.writestr(PAIRS, judge.pairs.content)
         put_in_place(whole, path)
 
 
@@ -254,10 +258,14 @@ def _read_judge(archive: Archive, card: Mapping[str, Any], hidden_width: int) ->
         return None
     size = packed_size(card.get("judge"), hidden_width)
     judge = Judge.unpack(card.get("judge"), archive.read_member(JUDGE, size), hidden_width)
-    if NUMBERS not in archive.namelist():  # a model of an earlier version
-        return judge
-    content = archive.read_member(NUMBERS, PACKED_SIZE)
-    return replace(judge, numbers=NumberCertainty.unpack(content))
+    names = archive.namelist()  # models of earlier versions lack what follows
+    if NUMBERS in names:
+        content = archive.read_member(NUMBERS, certainty.PACKED_SIZE)
+        judge = replace(judge, numbers=certainty.NumberCertainty.unpack(content))
+    if PAIRS in names:
+        content = archive.read_member(PAIRS, pairs.PACKED_SIZE)
+        judge = replace(judge, pairs=pairs.Pairs.unpack(content))
+    return judge
 
 
 @dataclass(frozen=True)

@@ -17,11 +17,15 @@ import numpy as np
 from digit_classification.network.choice import choose
 from digit_classification.network.judge import Judge, ReadingNetwork
 from digit_classification.network.numbers.boxes import RowReading, read_row, seen_on_line
+from digit_classification.network.numbers.lattice import Edge
+from digit_classification.network.numbers.pairs import best_cut
 from digit_classification.network.numbers.signs import is_speck
 from digit_classification.network.numbers.ways import Way, find_ways, sure_pieces
 from digit_classification.pictures.images import Invert
 from digit_classification.pictures.numbers import Seen, cut_further, look_elsewhere, see
+from digit_classification.pictures.numbers.candidates import candidate
 from digit_classification.pictures.numbers.line import PRINTED
+from digit_classification.pictures.numbers.pairs import middle_of
 from digit_classification.pictures.proposals import propose
 from digit_classification.pictures.row import Box, find_row
 
@@ -179,8 +183,11 @@ def _reading(way: Way, shape: tuple[int, ...], constraint: str | None) -> Number
     if max(edge.probability for edge in signs) < _LEAST:
         return NumberReading(None, None, (), NO_NUMBER, words)
     assert seen.line is not None
-    digits = []
+    digits: list[NumberDigit] = []
     for edge in signs:
+        if edge.pair >= 0:
+            digits += _two_digits(way, edge, shape)
+            continue
         box = seen.box_of(edge.first, edge.last, shape)
         probabilities, image = None, None
         if edge.candidate >= 0:
@@ -195,3 +202,24 @@ def _reading(way: Way, shape: tuple[int, ...], constraint: str | None) -> Number
     if passed:
         words = (*words, "a mark" if len(passed) == 1 else f"{len(passed)} marks")
     return NumberReading(path.text, way.confidence, tuple(digits), None, words)
+
+
+def _two_digits(way: Way, edge: Edge, shape: tuple[int, ...]) -> list[NumberDigit]:
+    """Return the digits of a pair that was read at once, each where a cut has it."""
+    seen, scores = way.seen, way.scores.pairs
+    assert seen.line is not None
+    assert scores is not None
+    pair = seen.pairs[edge.pair]
+    cut = best_cut(pair, seen.candidates, way.scores.whole)
+    if cut is None:
+        cut = middle_of(seen.segments, pair)
+    both = float(scores.both[edge.pair])
+    halves = (pair.first, cut, scores.left), (cut, pair.last, scores.right)
+    digits = []
+    for text, (first, last, read) in zip(edge.text, halves, strict=True):
+        own = read[edge.pair].tolist()
+        alone = candidate(seen.line, seen.segments, first, last)
+        image = None if alone is None else alone.proposal.digit
+        box = seen.box_of(first, last, shape)
+        digits.append(NumberDigit(text, box, both * own[int(text)], tuple(own), image))
+    return digits

@@ -206,9 +206,10 @@ def number_features(seen: Seen, path: Path, other: float) -> np.ndarray:
     second = signs[1] if len(signs) > 1 else 0.0
     areas = seen.segments.areas
     left_over = sum(int(areas[edge.first : edge.last].sum()) for edge in passed)
-    digits = [edge for edge in path.edges if edge.candidate >= 0]
-    heights = [seen.candidates[edge.candidate].place[0] for edge in digits]
-    cuts = sum(seen.candidates[edge.candidate].place[5] for edge in digits)
+    places = [seen.candidates[edge.candidate].place for edge in path.edges if edge.candidate >= 0]
+    places += [seen.pairs[edge.pair].place for edge in path.edges if edge.pair >= 0]
+    heights = [place[0] for place in places]
+    cuts = sum(place[5] for place in places)
     return np.array(
         [
             max(sum(signs), -_WORST),

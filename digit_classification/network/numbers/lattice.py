@@ -23,10 +23,11 @@ class Edge:
 
     Attributes:
         first, last: the segments, the last not included.
-        text: the sign; empty where they are passed over.
+        text: the sign, or two digits that touch; empty where they are passed over.
         weight: the logarithm of the odds that it is that.
         probability: of the same, 0 to 1.
         candidate: its position among the candidates, of a digit; else -1.
+        pair: its position among the pairs, of two digits; else -1.
     """
 
     first: int
@@ -35,6 +36,7 @@ class Edge:
     weight: float
     probability: float
     candidate: int = -1
+    pair: int = -1
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -12,10 +13,13 @@ from digit_classification.network.judge import CLASSES, Judge, ReadingNetwork, i
 from digit_classification.network.numbers.certainty import CONTEXT_FEATURES, candidate_features
 from digit_classification.network.numbers.context import context_features
 from digit_classification.network.numbers.lattice import Edge
+from digit_classification.network.numbers.pairs import Pairs, PairScores, pair_features
 from digit_classification.pictures.numbers import Seen
 from digit_classification.pictures.numbers.candidates import Candidate
+from digit_classification.pictures.numbers.pairs import Pair
 
 _WHOLE = CLASSES.index("whole")
+_AS_MUCH_AS = 1.5  # digits that are whole: so much speaks for the two of a pair
 _LEAST, _MOST = 1e-5, 0.98  # of a probability, whose odds are used
 LIKELY = 2e-3  # of a digit's: less likely ones make no edge
 
@@ -28,11 +32,13 @@ class Scores:
         classes: (n, 4) float64, the judge's CLASSES.
         probabilities: (n, 10) float32, what the network reads.
         whole: (n,) float64, how probable it is that each is one whole digit.
+        pairs: what pairs of the same view show; None where nothing reads them.
     """
 
     classes: np.ndarray
     probabilities: np.ndarray
     whole: np.ndarray
+    pairs: PairScores | None = None
 
     def __getitem__(self, part: slice) -> Scores:
         return Scores(self.classes[part], self.probabilities[part], self.whole[part])
@@ -58,10 +64,39 @@ def score(views: Sequence[Seen], network: ReadingNetwork, judge: Judge | None) -
     places = np.array([each.place for each in candidates])
     whole = certainty.alone(candidate_features(classes, inputs.probabilities, places))
     alone = _of_each(views, Scores(classes, inputs.probabilities, whole))
-    if certainty.in_context is None:
-        return alone
-    whole = certainty.in_context(np.concatenate([*map(features_in_context, views, alone)]))
-    return _of_each(views, Scores(classes, inputs.probabilities, whole))
+    scored = alone
+    if certainty.in_context is not None:
+        whole = certainty.in_context(np.concatenate([*map(features_in_context, views, alone)]))
+        scored = _of_each(views, Scores(classes, inputs.probabilities, whole))
+    if judge.pairs is None:
+        return scored
+    pairs = score_pairs(views, alone, judge.pairs)
+    return [replace(each, pairs=two) for each, two in zip(scored, pairs, strict=True)]
+
+
+def score_pairs(
+    views: Sequence[Seen], alone: Sequence[Scores], network: Pairs
+) -> list[PairScores | None]:
+    """Read and judge the pairs of each view, whose candidates have these scores by themselves."""
+    with_pairs = [i for i, view in enumerate(views) if view.pairs]
+    scored: list[PairScores | None] = [None] * len(views)
+    if not with_pairs:
+        return scored
+    read = network.read(np.stack([pair.image for i in with_pairs for pair in views[i].pairs]))
+    parts = _parts([len(views[i].pairs) for i in with_pairs])
+    features = [
+        features_of_pairs(views[i], alone[i], read[part])
+        for i, part in zip(with_pairs, parts, strict=True)
+    ]
+    both = network.believed(np.concatenate(features))
+    for i, part in zip(with_pairs, parts, strict=True):
+        scored[i] = replace(read[part], both=both[part])
+    return scored
+
+
+def features_of_pairs(view: Seen, alone: Scores, read: PairScores) -> np.ndarray:
+    """Return `pair_features` of a view's pairs, which show this by themselves."""
+    return pair_features(view.pairs, read, view.candidates, alone.whole, alone.probabilities)
 
 
 def features_in_context(view: Seen, scores: Scores) -> np.ndarray:
@@ -81,8 +116,13 @@ def features_in_context(view: Seen, scores: Scores) -> np.ndarray:
 
 def _of_each(views: Sequence[Seen], scores: Scores) -> list[Scores]:
     """Return the scores of each view's own candidates."""
-    ends = np.cumsum([len(view.candidates) for view in views]).tolist()
-    return [scores[end - len(view.candidates) : end] for view, end in zip(views, ends, strict=True)]
+    return [scores[part] for part in _parts([len(view.candidates) for view in views])]
+
+
+def _parts(lengths: Sequence[int]) -> list[slice]:
+    """Return which part of a row each of the arrays is that it was made of."""
+    ends = np.cumsum(lengths).tolist()
+    return [slice(end - length, end) for length, end in zip(lengths, ends, strict=True)]
 
 
 def digit_edges(candidates: Sequence[Candidate], scores: Scores) -> list[Edge]:
@@ -98,3 +138,22 @@ def digit_edges(candidates: Sequence[Candidate], scores: Scores) -> list[Edge]:
         Edge(candidates[i].first, candidates[i].last, str(digit), weight, probability, i)
         for i, digit, weight, probability in edges
     ]
+
+
+def pair_edges(pairs: Sequence[Pair], scores: PairScores | None) -> list[Edge]:
+    """Return the edges of what pairs may be read as."""
+    if scores is None:
+        return []
+    both = np.clip(scores.both, _LEAST, _MOST)
+    odds = _AS_MUCH_AS * log(both / (1 - both))
+    edges = []
+    for index, pair in enumerate(pairs):
+        if pair.last - pair.first < 2:  # nobody could say where either digit is
+            continue
+        read = scores.left[index][:, None] * scores.right[index][None]
+        for left, right in np.argwhere(read > LIKELY).tolist():
+            weight = float(odds[index]) + math.log(read[left, right])
+            probability = float(scores.both[index] * read[left, right])
+            text = f"{left}{right}"
+            edges.append(Edge(pair.first, pair.last, text, weight, probability, pair=index))
+    return edges

@@ -12,7 +12,7 @@ import numpy as np
 from digit_classification.network.judge import Judge, ReadingNetwork
 from digit_classification.network.numbers.certainty import number_features
 from digit_classification.network.numbers.lattice import Path, best_paths
-from digit_classification.network.numbers.scoring import Scores, digit_edges, score
+from digit_classification.network.numbers.scoring import Scores, digit_edges, pair_edges, score
 from digit_classification.network.numbers.signs import sign_edges
 from digit_classification.pictures.numbers import Seen
 
@@ -20,6 +20,7 @@ _MOST, MOST_CONSTRAINED = 6, 60  # paths that are kept
 _WIDE = 1.15  # heights of the line: what is wider may be two digits
 _CONVINCING = 0.9  # of the least sure sign that is read without a look at cuts
 _ENOUGH = 0.3  # the confidence with which no other part of the picture is looked at
+_TWO = 0.2  # how probable it is that a piece is two digits, if it is looked at for cuts
 _HARDLY = 0.2  # a mark passed over with less is one that should be looked at
 
 
@@ -126,7 +127,11 @@ def _ways(
 def _way(view: Seen, scores: Scores, fits: re.Pattern[str] | None) -> Way:
     if view.line is None:
         return Way(view, scores, [])
-    edges = digit_edges(view.candidates, scores) + sign_edges(view.line, view.segments)
+    edges = [
+        *digit_edges(view.candidates, scores),
+        *pair_edges(view.pairs, scores.pairs),
+        *sign_edges(view.line, view.segments),
+    ]
     paths = best_paths(edges, len(view.segments), _MOST if fits is None else MOST_CONSTRAINED)
     if not paths:
         return Way(view, scores, [])
@@ -155,7 +160,16 @@ def sure_pieces(way: Way) -> set[int]:
         each.first
         for each, certain in zip(way.seen.candidates, read.tolist(), strict=True)
         if certain > _CONVINCING and way.seen.segments.boxes[each.first, 2] < widest
-    }
+    } - _maybe_two(way)
+
+
+def _maybe_two(way: Way) -> set[int]:
+    """Return which segments may be two digits that look like one, as a 1 beside another does."""
+    if way.scores.pairs is None:
+        return set()
+    both = way.scores.pairs.both.tolist()
+    pairs = zip(way.seen.pairs, both, strict=True)
+    return {pair.first for pair, certain in pairs if certain > _TWO}
 
 
 def _convinces(way: Way) -> bool:

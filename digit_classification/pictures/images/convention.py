@@ -4,6 +4,7 @@ import numpy as np
 
 SIDE = 28  # pixels
 BOX = 20  # pixels: the digit's longer side
+PAIR_SHAPE = (22, 36)  # pixels: two digits that touch
 FINE = 4  # the digit is drawn this many times larger than SIDE, then averaged down
 INK = 60  # of 255: where a stroke in its box ends
 

@@ -5,7 +5,7 @@
 2. *Segments*: the pieces of ink from left to right, parts of one digit joined (`segments`), and cut
    wherever two digits may touch (`cuts`).
 3. *Candidates*: one to four neighbouring segments, as the network and the judge see a digit
-   (`candidates`).
+   (`candidates`); and pairs of digits that touch, as another network sees both (`pairs`).
 
 The pieces as they are come first; cuts and other views only where somebody asks for more.
 """
@@ -25,6 +25,7 @@ from digit_classification.pictures.numbers.candidates import (
     single_candidates,
 )
 from digit_classification.pictures.numbers.line import Line, find_line
+from digit_classification.pictures.numbers.pairs import Pair, all_pairs, whole_pairs
 from digit_classification.pictures.numbers.segments import Segments, cut_pieces, whole_pieces
 from digit_classification.pictures.proposals.regions import Region, border, find_regions, find_sheet
 
@@ -42,6 +43,7 @@ class Seen:
         candidates: what may be a digit.
         said: why there is no line of a number, or None.
         cut: whether its pieces are cut wherever digits may touch.
+        pairs: what may be two digits that touch.
     """
 
     line: Line | None
@@ -49,6 +51,7 @@ class Seen:
     candidates: list[Candidate]
     said: str | None = None
     cut: bool = False
+    pairs: tuple[Pair, ...] = ()
 
     def box_of(
         self, first: int, last: int, shape: tuple[int, ...]
@@ -118,12 +121,14 @@ def look_elsewhere(grey: np.ndarray, invert: Invert) -> list[Seen]:
 
 def _whole(line: Line) -> Seen:
     segments = whole_pieces(line)
-    return Seen(line, segments, single_candidates(line, segments))
+    pairs = tuple(whole_pairs(line, segments))
+    return Seen(line, segments, single_candidates(line, segments), pairs=pairs)
 
 
 def _cut(line: Line, whole: Segments, sure: Collection[int] = ()) -> Seen:
     segments = cut_pieces(line, whole, sure)
-    return Seen(line, segments, all_candidates(line, segments), cut=True)
+    pairs = tuple(all_pairs(line, segments))
+    return Seen(line, segments, all_candidates(line, segments), cut=True, pairs=pairs)
 
 
 def _nothing(said: str) -> Seen:

@@ -47,7 +47,7 @@ def single_candidates(line: Line, segments: Segments) -> list[Candidate]:
         made
         for i in range(len(segments))
         if segments.boxes[i][3] >= _LOWEST * line.height
-        and (made := _candidate(line, segments, i, i + 1)) is not None
+        and (made := candidate(line, segments, i, i + 1)) is not None
     ]
 
 
@@ -58,14 +58,14 @@ def all_candidates(line: Line, segments: Segments) -> list[Candidate]:
         for last in range(first + 1, min(first + _MOST, len(segments)) + 1):
             if not _may_be_one(line, segments, first, last):
                 continue
-            made = _candidate(line, segments, first, last)
+            made = candidate(line, segments, first, last)
             if made is not None:
                 found.append(made)
     return found
 
 
 def _may_be_one(line: Line, segments: Segments, first: int, last: int) -> bool:
-    _, _, w, h = _union(segments.boxes[first:last])
+    _, _, w, h = bounds_of(segments, first, last)
     if h < _LOWEST * line.height or h > _HIGHEST * line.height:
         return False
     own = segments.pieces[first:last]
@@ -78,31 +78,34 @@ def _may_be_one(line: Line, segments: Segments, first: int, last: int) -> bool:
     return bool((members[1:, 0] - ends[:-1] <= _FAR * line.height).all())
 
 
-def _union(boxes: np.ndarray) -> tuple[int, int, int, int]:
-    if len(boxes) == 1:
-        left, top, width, height = boxes[0].tolist()
-        return left, top, width, height
-    rows = boxes.tolist()
+def bounds_of(segments: Segments, first: int, last: int) -> tuple[int, int, int, int]:
+    """Return left, top, width and height of segments."""
+    rows = segments.boxes[first:last].tolist()
     x, y = min(row[0] for row in rows), min(row[1] for row in rows)
     return x, y, max(r[0] + r[2] for r in rows) - x, max(r[1] + r[3] for r in rows) - y
 
 
-def _candidate(line: Line, segments: Segments, first: int, last: int) -> Candidate | None:
-    x, y, w, h = _union(segments.boxes[first:last])
+def candidate(line: Line, segments: Segments, first: int, last: int) -> Candidate | None:
+    """Return segments taken for one digit; None if nothing is left of them."""
+    digit = strokes_to_digit(strokes_of(line, segments, first, last))
+    if not digit.any():
+        return None
+    return Candidate(first, last, ready(digit), place_of(line, segments, first, last))
+
+
+def strokes_of(line: Line, segments: Segments, first: int, last: int) -> np.ndarray:
+    """Return the strokes of segments alone, (h, w) uint8, as `cut_out` does those of a digit."""
+    x, y, w, h = bounds_of(segments, first, last)
     here = np.s_[max(0, y - _ROOM) : y + h + _ROOM, max(0, x - _ROOM) : x + w + _ROOM]
     labels = segments.labels[here]
     own = ((labels > first) & (labels <= last)).astype(np.uint8)
     ink = np.where((labels == 0) | (own > 0), line.marks.ink[here], 0)
-    marks = Marks(ink, own, line.marks.level, line.marks.scale)
-    digit = strokes_to_digit(cut_out(marks, own))
-    if not digit.any():
-        return None
-    return Candidate(first, last, ready(digit), _place(line, segments, first, last))
+    return cut_out(Marks(ink, own, line.marks.level, line.marks.scale), own)
 
 
-def _place(line: Line, segments: Segments, first: int, last: int) -> tuple[float, ...]:
+def place_of(line: Line, segments: Segments, first: int, last: int) -> tuple[float, ...]:
     """Return `Candidate.place`."""
-    _, y, w, h = _union(segments.boxes[first:last])
+    _, y, w, h = bounds_of(segments, first, last)
     unit, pieces = line.height, segments.pieces
     own = list({int(piece) for piece in pieces[first:last]})
     return (

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Generator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -28,6 +28,7 @@ from digit_classification.training.judging.examples import SceneProposals, make_
 from digit_classification.training.judging.labels import learning_set
 from digit_classification.training.judging.learner import Layers, learn, number_bounds
 from digit_classification.training.numbers.calibration import fit_numbers
+from digit_classification.training.numbers.pairs import draw_pairs, learn_pairs
 from digit_classification.training.parts import Part, Parts
 from digit_classification.training.scenes import Digits
 from digit_classification.training.styles.draw import draw_digits
@@ -37,13 +38,16 @@ HELD_OUT, HELD_OUT_AT_MOST = 0.2, 1000
 # Digits in styles that the dataset may lack, beside its own: to learn from, to calibrate on.
 DRAWN, DRAWN_HELD_OUT = 1500, 500
 OF_EACH = 1000  # of the dataset's digits that pictures are drawn of: a process is sent 9 MB
+OF_EACH_IN_PAIRS = 4000  # the same of digits that touch
 READY_SHARE = 2  # digits for each picture, as examples of whole ones
 READY_HELD_OUT = 1  # digits for each picture held out
 # Of the further looks at a picture that is learned from. Looking takes most of the time, and more
 # pictures teach more than all that may be seen in each.
 LOOKS = 0.25
 DRAWN_NUMBERS = 1600  # at most, to fit how sure a number is: some 35 s on two cores
-LEARNED_FROM, CALIBRATED_ON, NUMBERS = 1, 2, 3  # beside the seed, so that no picture is drawn twice
+PAIRS, PAIRS_EACH = 100_000, 10  # digits that touch: at most, and for each scene
+# Beside the seed, so that no picture is drawn twice.
+LEARNED_FROM, CALIBRATED_ON, NUMBERS, TOUCHING = 1, 2, 3, 4
 
 Advance = Callable[[int, int], None]  # hears how much is done of how much
 
@@ -108,13 +112,15 @@ class _Progress:
 
     def learned(self, learn_with: Callable[[Advance], Layers]) -> Layers:
         """Return what the judge learns, by a function that says how far it is."""
-        with self._terminal.progress("Training the judge") as advance:
+        with self._checking("Training the judge") as advance:
+            return learn_with(advance)
 
-            def advance_and_check(done: int, total: int) -> None:
-                advance(done, total)
-                self._check()
-
-            return learn_with(advance_and_check)
+    def pairs(self, digits: Digits, count: int, seed: int) -> Layers:
+        """Return the network that reads two digits that touch."""
+        with self._checking("Drawing digits that touch") as advance:
+            drawn = draw_pairs(digits, count, (seed, TOUCHING), advance)
+        with self._checking("Learning digits that touch") as advance:
+            return learn_pairs(drawn, seed, advance)
 
     def numbers(
         self,
@@ -122,17 +128,23 @@ class _Progress:
         count: int,
         network: DenseNetwork,
         judge: Judge,
-        seed: tuple[int, ...],
+        pairs: Layers,
+        seed: int,
     ) -> tuple[Judge, dict[str, Any] | None]:
         """Return a judge that says how sure a number is, and how those drawn were read."""
-        with self._terminal.progress("Drawing numbers") as advance:
+        with self._checking("Drawing numbers") as advance:
+            return fit_numbers(digits, count, network, judge, pairs, (seed, NUMBERS), advance)
+
+    @contextlib.contextmanager
+    def _checking(self, what: str) -> Iterator[Advance]:
+        """Show how far it is, and look each time whether it shall end."""
+        with self._terminal.progress(what) as advance:
 
             def advance_and_check(done: int, total: int) -> None:
                 advance(done, total)
                 self._check()
 
-            certainty, scores = fit_numbers(digits, count, network, judge, seed, advance_and_check)
-        return replace(judge, numbers=certainty), scores
+            yield advance_and_check
 
     def _check(self) -> None:
         if self._stopped:
@@ -155,6 +167,8 @@ def _train(model: Any, parts: Parts, settings: Settings, progress: _Progress) ->
     layers = progress.learned(
         functools.partial(learn, examples, bounds, hands, dense_layers(model), seed)
     )
+    more = _hands(parts.training, others, slice(DRAWN), rng, OF_EACH_IN_PAIRS)
+    pairs = progress.pairs(more, min(PAIRS_EACH * training.scenes, PAIRS), seed)
     hands = _hands(parts.validation, others, slice(DRAWN, None), rng)
     scenes = list(progress.drawn(hands, kept_back, (seed, CALIBRATED_ON)))
     ready, labels = _some(hands, READY_HELD_OUT * kept_back, rng)
@@ -163,17 +177,19 @@ def _train(model: Any, parts: Parts, settings: Settings, progress: _Progress) ->
     outcomes = outcomes_of([scene.answer for scene in scenes] + [*map(str, labels)], read)
     judge = Judge.of(layers, bounds, fit_certainty(features, outcomes))
     count = min(training.scenes, DRAWN_NUMBERS)
-    judge, numbers = progress.numbers(hands, count, network, judge, (seed, NUMBERS))
+    judge, numbers = progress.numbers(hands, count, network, judge, pairs, seed)
     simulated = slice(0, len(scenes))
     certainties = held_out(features, outcomes)[simulated]
     shares = scores(outcomes[simulated], certainties, settings.detection.min_confidence)
     return JudgeTraining(judge, {**shares, "drawn_numbers": numbers} if numbers else shares)
 
 
-def _hands(part: Part, others: Digits, those: slice, rng: np.random.Generator) -> Digits:
+def _hands(
+    part: Part, others: Digits, those: slice, rng: np.random.Generator, most: int = OF_EACH
+) -> Digits:
     """Return a part's own digits, at most so many of each, and those others."""
     own = rng.permutation(len(part.names))  # what has no name was drawn
-    kept = np.concatenate([own[part.labels[own] == digit][:OF_EACH] for digit in range(10)])
+    kept = np.concatenate([own[part.labels[own] == digit][:most] for digit in range(10)])
     return Digits(
         np.concatenate([part.digits[kept], others.images[those]]),
         np.concatenate([part.labels[kept], others.labels[those]]),

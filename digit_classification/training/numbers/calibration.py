@@ -1,8 +1,8 @@
 """How sure the signs of a number, and the whole of it, may be: fitted on drawn numbers.
 
-Most of the numbers teach what a candidate is, by itself and by what is around it, from the ink that
-it holds of each sign.  The others are then read, as the detector reads them, and teach how often
-the best path is right.
+Most of the numbers teach what a candidate is, by itself and by what is around it, and what a pair
+is, from the ink that they hold of each sign.  The others are then read, as the detector reads them,
+and teach how often the best path is right.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import itertools
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import cv2
 import numpy as np
@@ -28,7 +28,14 @@ from digit_classification.network.numbers.certainty import (
     NumberCertainty,
     candidate_features,
 )
-from digit_classification.network.numbers.scoring import Scores, features_in_context, score
+from digit_classification.network.numbers.pairs import BELIEF_WIDTHS, Pairs
+from digit_classification.network.numbers.pairs import FEATURES as PAIR_FEATURES
+from digit_classification.network.numbers.scoring import (
+    Scores,
+    features_in_context,
+    features_of_pairs,
+    score,
+)
 from digit_classification.network.numbers.ways import Way, find_ways, sure_pieces
 from digit_classification.parallel import map_in_order
 from digit_classification.pictures.images.convention import NEIGHBOURS
@@ -40,6 +47,7 @@ from digit_classification.training.numbers.drawing import (
     any_layout,
     draw_number,
 )
+from digit_classification.training.numbers.pairs import Layers
 from digit_classification.training.scenes import Digits
 
 LONGEST = 6  # digits of a number
@@ -53,9 +61,28 @@ TEACHING = 0.75  # of the numbers, what a candidate is; the others, how often th
 EPOCHS, BATCH_SIZE, PENALTY = 30, 512, 0.3  # of each network
 FOLDS = 2  # of the numbers that teach: those of each are judged by what the others have taught
 BOUNDS = (0.1, 99.9)  # percentiles of the features, which they are clipped to
+NO_BELIEF: Fitted = (
+    np.zeros((2, PAIR_FEATURES)),
+    [(np.zeros(shape), np.zeros(shape[1])) for shape in itertools.pairwise(BELIEF_WIDTHS)],
+)
 _PRIOR = 2.0  # numbers of each kind that are taken to have been seen, lest anything seem certain
 
 Advance = Callable[[int, int], None]  # hears how much is done of how much
+
+
+@dataclass(frozen=True)
+class Taught:
+    """A view of a drawn number, and what is true of it.
+
+    Attributes:
+        view: of its line.
+        whole: (n,) int8 of its candidates: 1 for one whole digit, 0 for none, -1 unsure.
+        two: (m,) int8 of its pairs: the same for two whole digits.
+    """
+
+    view: Seen
+    whole: np.ndarray
+    two: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -65,13 +92,12 @@ class DrawnNumber:
     Attributes:
         text: what it shows.
         first: the view of its pieces as they are.
-        taught: the same view, and that of all pieces cut, each with what its candidates are, (n,)
-            int8: 1 for one whole digit, 0 for none, -1 unsure; nothing of a number to be read.
+        taught: the same view, and that of all pieces cut; nothing of a number to be read.
     """
 
     text: str
     first: Seen
-    taught: tuple[tuple[Seen, np.ndarray], ...] = ()
+    taught: tuple[Taught, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -81,7 +107,7 @@ class Lesson:
     Attributes:
         number: which number it is of.
         view: with one candidate at least.
-        whole: (n,) int8, as of `DrawnNumber.taught`.
+        whole, two: as of `Taught`.
         scores: of its candidates, not knowing more than the judge.
         features: (n, CANDIDATE_FEATURES) of them.
     """
@@ -89,6 +115,7 @@ class Lesson:
     number: int
     view: Seen
     whole: np.ndarray
+    two: np.ndarray
     scores: Scores
     features: np.ndarray
 
@@ -98,18 +125,20 @@ def fit_numbers(
     count: int,
     network: DenseNetwork,
     judge: Judge,
+    reading_pairs: Layers,
     seed: tuple[int, ...],
     advance: Advance = lambda done, total: None,
-) -> tuple[NumberCertainty | None, dict[str, Any] | None]:
-    """Return how sure numbers may be, and how those were read that it was fitted on.
+) -> tuple[Judge, dict[str, Any] | None]:
+    """Return a judge that knows how sure numbers may be, and how those were read that told it.
 
-    None for both where the numbers drawn do not tell: too few, or all right, or all wrong.
+    As it was, and None, where the numbers drawn do not tell: too few, or all right, or all wrong.
 
     Args:
         digits: what numbers are drawn of.
         count: how many.
         network: reads digits.
         judge: judges candidates.
+        reading_pairs: what `learn_pairs` learned.
         seed: the same digits and seed give the same.
         advance: hears of each number that is drawn.
     """
@@ -120,24 +149,34 @@ def fit_numbers(
         drawn.append(number)
         advance(len(drawn), count)
     lessons = _lessons(drawn[:cut], network, judge)
-    whole = _known(lessons, [each.whole for each in lessons])
-    if len(lessons) < FOLDS or not (whole == 0).any() or not (whole == 1).any():
-        return None, None
+    whole = _known(lessons, "whole", [each.whole for each in lessons])
+    two = _known(lessons, "two", [each.two for each in lessons])
+    if not all((known == kind).any() for known in (whole, two) for kind in (0, 1)):
+        return judge, None
+    if len({each.number % FOLDS for each in lessons}) < FOLDS:
+        return judge, None
     alone = _learned_alone(lessons, seed)
-    context = _known(lessons, _in_context(lessons, seed))
-    in_context = _fit_network(context, whole == 1, CONTEXT_WIDTHS, seed)
+    scored = _scored_by_others(lessons, seed)
+    context = [*map(features_in_context, [each.view for each in lessons], scored)]
+    in_context = _fit_network(_known(lessons, "whole", context), whole == 1, CONTEXT_WIDTHS, seed)
+    beliefs = _features_of_pairs(lessons, scored, Pairs.of(reading_pairs, NO_BELIEF))
+    believed = _fit_network(_known(lessons, "two", beliefs), two == 1, BELIEF_WIDTHS, seed)
     unsure = np.zeros((NUMBER_FEATURES, 1)), np.zeros(1)
-    able = replace(judge, numbers=NumberCertainty.of(alone, unsure, in_context))
+    able = replace(
+        judge,
+        numbers=NumberCertainty.of(alone, unsure, in_context),
+        pairs=Pairs.of(reading_pairs, believed),
+    )
     others = drawn[cut:]
     ways = _ways(others, network, able)
     found = [(way, each.text) for way, each in zip(ways, others, strict=True) if way.paths]
     right = np.array([way.paths[0].text == text for way, text in found])
     if not right.any() or right.all():
-        return None, None
+        return judge, None
     features = np.stack([way.features for way, _ in found if way.features is not None])
     regression = _fit_regression(features, right)
     scores = {"numbers": len(others), "right": round(float(right.sum()) / len(others), 4)}
-    return NumberCertainty.of(alone, regression, in_context), scores
+    return replace(able, numbers=NumberCertainty.of(alone, regression, in_context)), scores
 
 
 def _draw(digits: Digits, seed: tuple[int, ...], cut: int, number: int) -> DrawnNumber:
@@ -151,81 +190,100 @@ def _draw(digits: Digits, seed: tuple[int, ...], cut: int, number: int) -> Drawn
     if number >= cut or first.line is None:
         return DrawnNumber(picture.text, first)
     views = [first, *cut_further(first)]
-    return DrawnNumber(picture.text, first, tuple((view, _whole(picture, view)) for view in views))
+    return DrawnNumber(picture.text, first, tuple(_taught(picture, view) for view in views))
 
 
-def _whole(picture: NumberPicture, seen: Seen) -> np.ndarray:
-    """Return which candidates are one whole digit, as of `DrawnNumber.whole`."""
-    assert picture.owner is not None
-    assert seen.line is not None
-    labels = seen.segments.labels
-    owner = cv2.warpAffine(
-        picture.owner,
-        seen.line.back,
-        labels.shape[::-1],
-        flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
+def _taught(picture: NumberPicture, seen: Seen) -> Taught:
+    """Return a view with what its candidates and its pairs are."""
+    inks = _Inks(picture, seen)
+    return Taught(
+        seen,
+        np.array([inks.are(each.first, each.last, 1) for each in seen.candidates], np.int8),
+        np.array([inks.are(each.first, each.last, 2) for each in seen.pairs], np.int8),
     )
-    signs = len(picture.text) + 1
-    inked = np.maximum(np.bincount(owner.ravel(), minlength=signs), 1)
-    digit = np.array([False, *map(str.isdigit, picture.text)])
-    whole = np.zeros(len(seen.candidates), np.int8)
-    for index, each in enumerate(seen.candidates):
-        own = (labels > each.first) & (labels <= each.last)
+
+
+class _Inks:
+    """Whose ink a view's segments are."""
+
+    def __init__(self, picture: NumberPicture, seen: Seen) -> None:
+        assert picture.owner is not None
+        assert seen.line is not None
+        self._labels = seen.segments.labels
+        self._owner = cv2.warpAffine(
+            picture.owner,
+            seen.line.back,
+            self._labels.shape[::-1],
+            flags=cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP,
+        )
+        self._signs = len(picture.text) + 1
+        self._inked = np.maximum(np.bincount(self._owner.ravel(), minlength=self._signs), 1)
+        self._is_digit = np.array([False, *map(str.isdigit, picture.text)])
+
+    def are(self, first: int, last: int, count: int) -> int:
+        """Return 1 if segments are so many whole digits, 0 if they are not, -1 if unsure."""
+        own = (self._labels > first) & (self._labels <= last)
         around = cv2.dilate(own.astype(np.uint8), NEIGHBOURS) > 0
-        held = np.bincount(owner[around], minlength=signs) / inked
-        share = np.bincount(owner[own], minlength=signs)
+        held = np.bincount(self._owner[around], minlength=self._signs) / self._inked
+        share = np.bincount(self._owner[own], minlength=self._signs)
         foreign = share[0] / max(1, share.sum())
         share[0] = 0
-        precision = share / max(1, share.sum())
-        best = int(share.argmax())
-        others = np.delete(held, [0, best])
+        best = np.argsort(-share, kind="stable")[:count]
+        others = np.delete(held, [0, *best])
         # A thin 1 or a point is little of the ink, and yet not to be swallowed.
-        if not digit[best] or (others > SWALLOWED).any():
-            continue
-        if min(held[best], precision[best]) < NEARLY:
-            continue
-        sure = held[best] > WHOLE_RECALL and precision[best] > WHOLE_PRECISION
-        whole[index] = 1 if sure and foreign < FOREIGN else -1
-    return whole
+        if not self._is_digit[best].all() or (others > SWALLOWED).any():
+            return 0
+        precision = share[best].sum() / max(1, share.sum())
+        least = held[best].min()
+        if min(least, precision) < NEARLY:
+            return 0
+        sure = least > WHOLE_RECALL and precision > WHOLE_PRECISION
+        return 1 if sure and foreign < FOREIGN else -1
 
 
 def _lessons(drawn: Sequence[DrawnNumber], network: DenseNetwork, judge: Judge) -> list[Lesson]:
     """Return what there is to learn from drawn numbers."""
     taught = [
-        (number, view, whole)
+        (number, view)
         for number, each in enumerate(drawn)
-        for view, whole in each.taught
-        if view.candidates
+        for view in each.taught
+        if view.view.candidates
     ]
-    scored = score([view for _, view, _ in taught], network, replace(judge, numbers=None))
+    scored = score([each.view for _, each in taught], network, replace(judge, numbers=None))
     lessons = []
-    for (number, view, whole), scores in zip(taught, scored, strict=True):
-        places = np.array([each.place for each in view.candidates])
+    for (number, each), scores in zip(taught, scored, strict=True):
+        places = np.array([candidate.place for candidate in each.view.candidates])
         features = candidate_features(scores.classes, scores.probabilities, places)
-        lessons.append(Lesson(number, view, whole, scores, features))
+        lessons.append(Lesson(number, each.view, each.whole, each.two, scores, features))
     return lessons
 
 
-def _known(lessons: Sequence[Lesson], values: Sequence[np.ndarray]) -> np.ndarray:
-    """Return those of the values of each view, (n, …), whose candidates are known; in a row."""
-    known = [value[each.whole >= 0] for each, value in zip(lessons, values, strict=True)]
+def _known(
+    lessons: Sequence[Lesson], what: Literal["whole", "two"], values: Sequence[np.ndarray]
+) -> np.ndarray:
+    """Return the values of each view, (n, …), of which that is known, in a row."""
+    known = [
+        value[getattr(each, what) >= 0]
+        for each, value in zip(lessons, values, strict=True)
+        if len(value)
+    ]
     return np.concatenate(known) if known else np.zeros(0)
 
 
 def _learned_alone(lessons: Iterable[Lesson], seed: tuple[int, ...]) -> Fitted:
     """Return the network of what a candidate is by itself; views without cuts teach no more."""
     cut = [each for each in lessons if each.view.cut]
-    features = _known(cut, [each.features for each in cut])
-    return _fit_network(features, _known(cut, [each.whole for each in cut]) == 1, WIDTHS, seed)
+    features = _known(cut, "whole", [each.features for each in cut])
+    whole = _known(cut, "whole", [each.whole for each in cut])
+    return _fit_network(features, whole == 1, WIDTHS, seed)
 
 
-def _in_context(lessons: Sequence[Lesson], seed: tuple[int, ...]) -> list[np.ndarray]:
-    """Return the features in context of each view's candidates.
+def _scored_by_others(lessons: Sequence[Lesson], seed: tuple[int, ...]) -> list[Scores]:
+    """Return what each view's candidates are by themselves, to learn from what is around them.
 
-    What these are by themselves, says a network that has not learned from this number: it would be
-    too sure.
+    That says a network that has not learned from this number: it would be too sure.
     """
-    features: list[np.ndarray] = [np.zeros(0)] * len(lessons)
+    scored = [each.scores for each in lessons]
     for fold in range(FOLDS):
         others = [each for each in lessons if each.number % FOLDS != fold]
         bounds, layers = _learned_alone(others, seed)
@@ -233,8 +291,21 @@ def _in_context(lessons: Sequence[Lesson], seed: tuple[int, ...]) -> list[np.nda
         network = BoundedNetwork.of([each.astype(np.float32) for each in arrays])
         for place, each in enumerate(lessons):
             if each.number % FOLDS == fold:
-                alone = replace(each.scores, whole=network(each.features))
-                features[place] = features_in_context(each.view, alone)
+                scored[place] = replace(each.scores, whole=network(each.features))
+    return scored
+
+
+def _features_of_pairs(
+    lessons: Sequence[Lesson], scored: Sequence[Scores], network: Pairs
+) -> list[np.ndarray]:
+    """Return the features of each view's pairs, (m, …)."""
+    features = []
+    for each, scores in zip(lessons, scored, strict=True):
+        if not each.view.pairs:
+            features.append(np.zeros((0, PAIR_FEATURES)))
+            continue
+        read = network.read(np.stack([pair.image for pair in each.view.pairs]))
+        features.append(features_of_pairs(each.view, scores, read))
     return features
 
 
