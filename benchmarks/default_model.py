@@ -101,7 +101,7 @@ def _pack(archive: zipfile.ZipFile, card: Mapping[str, Any], file: Any) -> None:
     with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED, compresslevel=9) as packed:
         for name in archive.namelist():
             content = json.dumps(card).encode() if name == CARD else archive.read(name)
-            method = zipfile.ZIP_STORED if name.endswith(".f32") else zipfile.ZIP_DEFLATED
+            method = zipfile.ZIP_STORED if name.endswith((".f32", ".f16")) else zipfile.ZIP_DEFLATED
             packed.writestr(zipfile.ZipInfo(name), content, method)
 
 

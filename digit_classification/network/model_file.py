@@ -7,7 +7,7 @@ in any other, this one holds
     digit_classification/weights.f32  the weights of its layers, whose widths are in the card
     digit_classification/judge.f32    those of its judge, if it has one
     digit_classification/numbers.f32  those of the judge's certainty of numbers, if it has one
-    digit_classification/pairs.f32    those of what reads two digits that touch, if there is one
+    digit_classification/pairs.f16    those of what reads two digits that touch, if there is one
 
 which is all that the detector reads: see `inference.py` for why, and for the rounding of the first
 kernel.  (Files of earlier versions hold it as it was learned; loading rounds it.)  A file may come
@@ -50,7 +50,7 @@ CARD = "digit_classification/card.json"
 WEIGHTS = "digit_classification/weights.f32"
 JUDGE = "digit_classification/judge.f32"
 NUMBERS = "digit_classification/numbers.f32"
-PAIRS = "digit_classification/pairs.f32"
+PAIRS = "digit_classification/pairs.f16"
 MAX_MODEL_BYTES = 2**31  # Keras's own copy of the weights, and ours
 MAX_CARD_BYTES = 2**24
 HDF5_START = b"\x89HDF\r\n\x1a\n"

@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import digit_classification_detector as detector
 from benchmarks import default_model
+from benchmarks.pictures import load_digits
 from digit_classification.config import ModelSettings, Settings, load_settings
 from digit_classification.network.default_model import DEFAULT_MODEL, model_to_read
 from digit_classification.network.model_file import ModelError, load_model
+from digit_classification.network.number import read_numbers
+from digit_classification.pictures.images import grey_from_array
+from digit_classification.training.numbers.drawing import Layout, draw_number
 from digit_classification_detector import DigitPredictor
 from tests.documents import ROOT
 
@@ -121,3 +127,28 @@ def test_a_model_of_other_digits_does_not_come_along(
         f"'{model}' was not trained and tested on the bundled MNIST.\n"
     )
     assert not (tmp_path / "place").exists()
+
+
+def test_digits_that_touch_are_read_at_once() -> None:
+    """More numbers are read rightly than by cutting digits apart alone; each sign has its place."""
+    model = load_model(DEFAULT_MODEL)
+    assert model.judge is not None
+    rng = np.random.default_rng(1)
+    digits = load_digits(ROOT / "dataset/mnist-test.zip")
+    pictures = [draw_number(rng, digits, Layout("overlapping", count=(2, 2))) for _ in range(30)]
+    greys = [grey_from_array(picture.pixels) for picture in pictures]
+    right = []
+    for judge in (model.judge, replace(model.judge, pairs=None)):
+        readings = read_numbers(greys, "auto", model.number_network, judge)
+        right.append(sum(r.text == p.text for r, p in zip(readings, pictures, strict=True)))
+        for reading in readings:
+            assert "".join(sign.text for sign in reading.digits) == (reading.text or "")
+            lefts = [sign.box[0] for sign in reading.digits]
+            assert lefts == sorted(lefts)
+            for sign in reading.digits:
+                if sign.text.isdigit():
+                    assert sign.probabilities is not None
+                    assert sum(sign.probabilities) == pytest.approx(1, abs=1e-5)
+                    assert sign.image is not None
+                    assert sign.image.shape == (28, 28)
+    assert right[0] > right[1]

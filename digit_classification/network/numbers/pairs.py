@@ -49,7 +49,7 @@ _NONE = -8.0  # a way that there is not
 _LARGEST = 1e4  # a weight
 _READING = tuple(layer_shapes(WIDTHS))
 _BELIEF = ((2, FEATURES), *layer_shapes(BELIEF_WIDTHS))
-PACKED_SIZE = 4 * sum(map(math.prod, (*_READING, *_BELIEF)))
+PACKED_SIZE = 2 * sum(map(math.prod, (*_READING, *_BELIEF)))
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,8 @@ class Pairs:
     """Reads pairs; computed as exactly as `inference` does.
 
     Attributes:
-        content: all weights as they are stored, little-endian float32.
+        content: all weights as they are stored, little-endian float16: the first kernel is rounded
+            to as many bits anyway.
     """
 
     content: bytes = field(repr=False)
@@ -89,7 +90,7 @@ class Pairs:
         """
         bounds, later = belief
         arrays = [*itertools.chain(*layers), bounds, *itertools.chain(*later)]
-        return cls.unpack(b"".join(np.asarray(each).astype("<f4").tobytes() for each in arrays))
+        return cls.unpack(b"".join(np.asarray(each).astype("<f2").tobytes() for each in arrays))
 
     @classmethod
     def unpack(cls, content: bytes) -> Pairs:
@@ -97,13 +98,13 @@ class Pairs:
         if len(content) != PACKED_SIZE:
             raise NetworkError("weights of pairs of another length")
         # Neither what is no number is less.
-        if not (np.abs(np.frombuffer(content, "<f4")) <= _LARGEST).all():
+        if not (np.abs(np.frombuffer(content, "<f2")) <= _LARGEST).all():
             raise NetworkError(f"a weight of pairs is not from {-_LARGEST:.0f} to {_LARGEST:.0f}")
         return cls(content)
 
     @cached_property
     def _arrays(self) -> list[np.ndarray]:
-        values = np.frombuffer(self.content, "<f4").astype(np.float32, copy=False)
+        values = np.frombuffer(self.content, "<f2").astype(np.float32)
         return list(take_arrays(values, (*_READING, *_BELIEF)))
 
     @cached_property

@@ -44,7 +44,7 @@ READY_HELD_OUT = 1  # digits for each picture held out
 # Of the further looks at a picture that is learned from. Looking takes most of the time, and more
 # pictures teach more than all that may be seen in each.
 LOOKS = 0.25
-DRAWN_NUMBERS = 1600  # at most, to fit how sure a number is: some 35 s on two cores
+DRAWN_NUMBERS = 2400  # at most, to fit how sure a number is: some 90 s on two cores
 PAIRS, PAIRS_EACH = 100_000, 10  # digits that touch: at most, and for each scene
 # Beside the seed, so that no picture is drawn twice.
 LEARNED_FROM, CALIBRATED_ON, NUMBERS, TOUCHING = 1, 2, 3, 4

@@ -57,7 +57,9 @@ NEARLY = 0.75  # both: between whole and not
 SWALLOWED = 0.5  # of another sign's ink: more makes two signs of a candidate
 FOREIGN = 0.3  # of a candidate: ink that is no sign's, a printed line
 CLEAN = 0.4  # of the numbers, digits as the dataset has them
-TEACHING = 0.75  # of the numbers, what a candidate is; the others, how often the best path is right
+TEACHING = (
+    2 / 3
+)  # of the numbers, what a candidate is; the others, how often the best path is right
 EPOCHS, BATCH_SIZE, PENALTY = 30, 512, 0.3  # of each network
 FOLDS = 2  # of the numbers that teach: those of each are judged by what the others have taught
 BOUNDS = (0.1, 99.9)  # percentiles of the features, which they are clipped to
