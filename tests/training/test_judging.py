@@ -32,12 +32,23 @@ from digit_classification.training.judging.examples import (
     propose_in_scene,
 )
 from digit_classification.training.judging.labels import classes_of, learning_set
+from digit_classification.training.numbers import pairs
 from digit_classification.training.scenes import SEEN, Digits
 from digit_classification_detector import DigitPredictor
 from tests.drawing import draw_digit, write_dataset
 from tests.trainer import run
 
 SCENES = 20  # few: the judge need not be good
+
+
+@pytest.fixture(scope="module", autouse=True)
+def quick() -> Iterator[None]:
+    """Few digits in other styles, and few epochs for digits that touch."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(judging, "DRAWN", 150)
+        patch.setattr(judging, "DRAWN_HELD_OUT", 50)
+        patch.setattr(pairs, "EPOCHS", 1)
+        yield
 
 
 @pytest.fixture(scope="module")

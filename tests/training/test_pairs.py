@@ -43,14 +43,14 @@ def test_the_same_seed_draws_the_same(digits: Digits) -> None:
 
 
 def test_what_is_learned_reads_others(digits: Digits, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(drawing, "BATCH_SIZE", 64)
-    monkeypatch.setattr(drawing, "EPOCHS", 5)
+    monkeypatch.setattr(drawing, "BATCH_SIZE", 32)
+    monkeypatch.setattr(drawing, "EPOCHS", 4)
     heard: list[tuple[int, int]] = []
-    layers = learn_pairs(drawn(digits, 2500, 1), 1, lambda *done: heard.append(done))
+    layers = learn_pairs(drawn(digits, 1500, 1), 1, lambda *done: heard.append(done))
     assert heard[-1] == (drawing.EPOCHS, drawing.EPOCHS)
     others = drawn(digits, 300, 2)
     scores = Pairs.of(layers, NO_BELIEF).read(others.images)
     two = others.two == 1
     for side, read in enumerate((scores.left, scores.right)):
-        assert (read.argmax(axis=1) == others.digits[:, side])[two].mean() > 0.5  # by chance 0.1
+        assert (read.argmax(axis=1) == others.digits[:, side])[two].mean() > 0.4  # by chance 0.1
     assert np.median(scores.both[two]) > np.median(scores.both[~two]) + 0.2
