@@ -17,6 +17,7 @@ from digit_classification.network.inference import rounded_for_pixels
 from digit_classification.pictures import images
 
 DIGITS = 10
+Layers = list[tuple[np.ndarray, np.ndarray]]  # kernels, (in, out), and biases
 # Where the temperature is looked for.  A small validation set may be read without a mistake,
 # and then no temperature would be too low.
 TEMPERATURES = (0.5, 5.0)
@@ -75,6 +76,12 @@ def plain_network(weights: Sequence[np.ndarray], *, learning: bool = False) -> A
     first, *others = weights
     network.set_weights([first if learning else rounded_for_pixels(first), *others])
     return network
+
+
+def dense_layers(model: Any) -> Layers:
+    """Return kernels and biases of a network of dense layers."""
+    dense = import_keras().layers.Dense
+    return [tuple(layer.get_weights()) for layer in model.layers if isinstance(layer, dense)]
 
 
 def _sequential(dense: Sequence[Any]) -> Any:

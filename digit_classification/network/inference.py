@@ -262,6 +262,16 @@ def after_activations(layer: Layer, activations: Activations) -> np.ndarray:
     return values
 
 
+def through(layers: Iterable[Layer], values: np.ndarray) -> np.ndarray:
+    """Return the logits, (n, out) float64, of the later layers by the first one's values.
+
+    ReLU stands before each of them; `values` are overwritten.
+    """
+    for layer in layers:
+        values = after_activations(layer, Activations.of(np.maximum(values, 0, out=values)))
+    return values
+
+
 def softmax(logits: np.ndarray) -> np.ndarray:
     """Return probabilities of (n, classes) float64."""
     exponentials = exp(logits - logits.max(axis=1, keepdims=True))

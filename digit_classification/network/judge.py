@@ -36,6 +36,7 @@ from digit_classification.network.inference import (
     pixel_layer,
     softmax,
     take_arrays,
+    through,
 )
 from digit_classification.pictures.proposals import CONTEXT, NUMBERS, Proposal
 
@@ -207,9 +208,7 @@ class Judge:
         values = after_pixels(self.context, inputs.contexts)
         values += after_activations(self.rest, Activations.of(rest))
         values += after_activations(self.hidden, inputs.hidden)
-        for layer in self.later:
-            values = after_activations(layer, Activations.of(np.maximum(values, 0, out=values)))
-        return softmax(values)
+        return softmax(through(self.later, values))
 
     def outcomes(self, features: np.ndarray) -> np.ndarray:
         """Return the probabilities of OUTCOMES, (n, 5) float64, of (n, FEATURES) float64."""

@@ -84,17 +84,24 @@ class Learner:
 
 
 def _make_optimizer(training: TrainingSettings, steps: int) -> Any:
-    """Return Nesterov's momentum for a training of so many steps.
+    """Return Nesterov's momentum for a training of so many steps."""
+    import keras
 
-    Its learning rate rises over the first tenth of them, and then falls to zero along a cosine.
+    rate = falling_rate(training.learning_rate, steps)
+    return keras.optimizers.SGD(rate, momentum=0.9, nesterov=True, weight_decay=WEIGHT_DECAY)
+
+
+def falling_rate(largest: float, steps: int) -> Any:
+    """Return a learning rate for a training of so many steps.
+
+    It rises over the first tenth of them, and then falls to zero along a cosine.
     """
     import keras
 
     warmup = max(1, steps // 10)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, steps - warmup), warmup_target=training.learning_rate, warmup_steps=warmup
+    return keras.optimizers.schedules.CosineDecay(
+        0.0, max(1, steps - warmup), warmup_target=largest, warmup_steps=warmup
     )
-    return keras.optimizers.SGD(schedule, momentum=0.9, nesterov=True, weight_decay=WEIGHT_DECAY)
 
 
 def learning(model: Any, optimizer: Any, batch_size: int) -> Callable[..., tuple[Any, Any]]:

@@ -28,6 +28,7 @@ from digit_classification.network.inference import (
     log,
     softmax,
     take_arrays,
+    through,
 )
 
 if TYPE_CHECKING:  # whoever reads digits alone needs none of it
@@ -86,9 +87,7 @@ class BoundedNetwork:
         values = np.clip(features, *self.bounds)
         first, *later = self.layers
         values = after_activations(first, Activations.of(values))
-        for layer in later:
-            values = after_activations(layer, Activations.of(np.maximum(values, 0, out=values)))
-        return softmax(values)[:, 1]
+        return softmax(through(later, values))[:, 1]
 
 
 @dataclass(frozen=True)
@@ -118,7 +117,7 @@ class NumberCertainty:
             numbers: weights, (NUMBER_FEATURES, 1), and bias, (1,), of the logit.
             in_context: of CONTEXT_WIDTHS.
         """
-        arrays = [*_flat(alone), *numbers, *(() if in_context is None else _flat(in_context))]
+        arrays = [*flat(alone), *numbers, *(() if in_context is None else flat(in_context))]
         return cls.unpack(b"".join(np.asarray(each).astype("<f4").tobytes() for each in arrays))
 
     @classmethod
@@ -150,7 +149,8 @@ class NumberCertainty:
         return softmax(after_activations(self.numbers, Activations.of(features)))[:, 1]
 
 
-def _flat(fitted: Fitted) -> Iterator[np.ndarray]:
+def flat(fitted: Fitted) -> Iterator[np.ndarray]:
+    """Return its arrays in the order in which they are stored."""
     bounds, layers = fitted
     return itertools.chain([bounds], *layers)
 

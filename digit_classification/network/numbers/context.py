@@ -9,9 +9,9 @@ from __future__ import annotations
 import numpy as np
 
 from digit_classification.network.inference import log
+from digit_classification.network.numbers.lattice import log_odds
 
-_LEAST, _MOST = 1e-5, 0.98  # of a probability, whose odds are used
-_EXTREME = 1e-6  # the same, of a candidate's own
+_EXTREME = 1e-6  # of a probability, whose own odds are told
 _UNREAD = 1e-4  # of a digit: less is as much
 _NONE = -12.0  # the weight where there is no such candidate
 _PASSED = -5.0  # of a segment that is passed over
@@ -36,8 +36,8 @@ def context_features(
         places: (n, 10) float64, as `Candidate.place` says.
     """
     read = np.maximum(probabilities.astype(np.float64), _UNREAD)
-    own = _odds(whole, _EXTREME, 1 - _EXTREME)
-    weight = _odds(whole, _LEAST, _MOST) + log(read.max(axis=1))
+    own = log_odds(whole, _EXTREME, 1 - _EXTREME)
+    weight = log_odds(whole) + log(read.max(axis=1))
     before = _best_ways(first, last, segments, weight)
     behind = _best_ways(segments - last, segments - first, segments, weight)[::-1]
     rest = before[first] + behind[last] - before[segments]  # of the best way, but for it
@@ -67,12 +67,6 @@ def context_features(
         *log(np.maximum(places[:, :3], 0.02)).T,
     ]
     return np.stack(columns, axis=1).astype(np.float64)
-
-
-def _odds(probabilities: np.ndarray, least: float, most: float) -> np.ndarray:
-    """Return the logarithms of the odds of probabilities, which are bounded."""
-    bounded = np.clip(probabilities, least, most)
-    return log(bounded / (1 - bounded))
 
 
 def _best_ways(

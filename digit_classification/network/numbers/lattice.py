@@ -13,6 +13,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
+from digit_classification.network.inference import log
+
+LEAST, MOST = 1e-5, 0.98  # of a probability, whose odds are a weight
 POINTS = ",."
 MINUS = "-"
 
@@ -46,6 +51,12 @@ class Path:
     text: str
     weight: float
     edges: tuple[Edge, ...]
+
+
+def log_odds(probabilities: np.ndarray, least: float = LEAST, most: float = MOST) -> np.ndarray:
+    """Return the logarithms of the odds of probabilities, (n,) float64, which are bounded."""
+    bounded = np.clip(probabilities, least, most)
+    return log(bounded / (1 - bounded))
 
 
 def best_paths(edges: Iterable[Edge], segments: int, most: int) -> list[Path]:

@@ -19,19 +19,19 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from digit_classification.network.inference import (
-    Activations,
     Layer,
     NetworkError,
     activation_layer,
-    after_activations,
     after_pixels,
     layer_shapes,
     log,
     pixel_layer,
     softmax,
     take_arrays,
+    through,
 )
-from digit_classification.network.numbers.certainty import BoundedNetwork, Fitted
+from digit_classification.network.numbers.certainty import BoundedNetwork, Fitted, flat
+from digit_classification.network.numbers.lattice import log_odds
 from digit_classification.pictures.images.convention import PAIR_SHAPE
 
 if TYPE_CHECKING:  # whoever reads digits alone needs none of it
@@ -42,8 +42,7 @@ OUTPUTS = 21  # ten for the digit on the left, ten for that on the right, one fo
 WIDTHS = (math.prod(PAIR_SHAPE), 512, 256, OUTPUTS)
 FEATURES = 24  # of a pair, which `Pairs.believed` is asked with
 BELIEF_WIDTHS = (FEATURES, 32, 16, 1)
-_LEAST = 1e-5  # of a probability, whose odds or logarithm are features
-_MOST = 0.98  # of a candidate's, whose odds are used
+_LEAST = 1e-5  # of a probability, whose logarithm is a feature
 _ALIKE = 1e-4  # the least probability of two readings' being alike
 _NONE = -8.0  # a way that there is not
 _LARGEST = 1e4  # a weight
@@ -88,8 +87,7 @@ class Pairs:
             layers: kernels and biases of WIDTHS, for images / 255; ReLU between them.
             belief: of BELIEF_WIDTHS.
         """
-        bounds, later = belief
-        arrays = [*itertools.chain(*layers), bounds, *itertools.chain(*later)]
+        arrays = [*itertools.chain(*layers), *flat(belief)]
         return cls.unpack(b"".join(np.asarray(each).astype("<f2").tobytes() for each in arrays))
 
     @classmethod
@@ -119,9 +117,8 @@ class Pairs:
     def read(self, images: np.ndarray) -> PairScores:
         """Return what (n, 22, 36) uint8 images show, by themselves."""
         first, *later = self._layers
-        values = after_pixels(first, images.reshape(len(images), -1))
-        for layer in later:
-            values = after_activations(layer, Activations.of(np.maximum(values, 0, out=values)))
+        values = after_pixels(first, images.reshape(len(images), WIDTHS[0]))
+        values = through(later, values)
         two = np.concatenate([np.zeros((len(values), 1)), values[:, 20:]], axis=1)
         return PairScores(softmax(values[:, :10]), softmax(values[:, 10:20]), softmax(two)[:, 1])
 
@@ -140,24 +137,25 @@ def pair_features(
     """Return what speaks for pairs and against them, (n, FEATURES) float64.
 
     Args:
-        pairs: of a view, one at least.
+        pairs: of a view.
         scores: what they show by themselves.
         candidates: of the same view.
         whole: (m,) how probable it is, by itself, that each candidate is one whole digit.
         read: (m, 10) what it may be.
     """
-    odds, known = _odds(whole), _places(candidates)
+    if not pairs:
+        return np.zeros((0, FEATURES))
+    odds, known = log_odds(whole).tolist(), _places(candidates)
     rows = []
     for index, pair in enumerate(pairs):
-        spans = _spans(pair, known, odds)
-        as_two, cut = spans[1]
+        one, two, three, cut = _weights(pair, known, odds)
         agreed = _NONE
         if cut is not None:
             left, right = known[pair.first, cut], known[cut, pair.last]
             alike = _alike(scores.left[index], read[left])
             alike *= _alike(scores.right[index], read[right])
             agreed = math.log(max(alike, _ALIKE))
-        rows.append([spans[0][0], as_two, spans[2][0], agreed])
+        rows.append([one, two, three, agreed])
     both = np.clip(scores.both, _LEAST, 1 - _LEAST)
     best = [np.clip(each.max(axis=1), _LEAST, 1 - _LEAST) for each in (scores.left, scores.right)]
     places = np.array([pair.place for pair in pairs])
@@ -181,22 +179,17 @@ def _alike(one: np.ndarray, other: np.ndarray) -> float:
 
 def best_cut(pair: Pair, candidates: Sequence[Candidate], whole: np.ndarray) -> int | None:
     """Return the segment from which on the second digit is, as the candidates have it, if any."""
-    odds, known = _odds(whole), _places(candidates)
-    return _spans(pair, known, odds)[1][1]
-
-
-def _odds(whole: np.ndarray) -> list[float]:
-    bounded = np.clip(whole, _LEAST, _MOST)
-    return log(bounded / (1 - bounded)).tolist()
+    *_, cut = _weights(pair, _places(candidates), log_odds(whole).tolist())
+    return cut
 
 
 def _places(candidates: Sequence[Candidate]) -> dict[tuple[int, int], int]:
     return {(each.first, each.last): i for i, each in enumerate(candidates)}
 
 
-def _spans(
+def _weights(
     pair: Pair, known: dict[tuple[int, int], int], odds: list[float]
-) -> list[tuple[float, int | None]]:
+) -> tuple[float, float, float, int | None]:
     """Return the weight of a pair's ink as one, two and three digits, and where the two are cut."""
 
     def weight(*places: int) -> float:
@@ -212,4 +205,4 @@ def _spans(
     )
     two = 2 * _NONE if cut is None else weight(first, cut, last)
     three = [weight(first, *cuts, last) for cuts in itertools.combinations(inner, 2)]
-    return [(weight(first, last), None), (two, cut), (max(three, default=3 * _NONE), None)]
+    return weight(first, last), two, max(three, default=3 * _NONE), cut

@@ -12,15 +12,15 @@ from digit_classification.network.inference import log
 from digit_classification.network.judge import CLASSES, Judge, ReadingNetwork, inputs_of
 from digit_classification.network.numbers.certainty import CONTEXT_FEATURES, candidate_features
 from digit_classification.network.numbers.context import context_features
-from digit_classification.network.numbers.lattice import Edge
+from digit_classification.network.numbers.lattice import Edge, log_odds
 from digit_classification.network.numbers.pairs import Pairs, PairScores, pair_features
+from digit_classification.pictures.images.convention import PAIR_SHAPE
 from digit_classification.pictures.numbers import Seen
 from digit_classification.pictures.numbers.candidates import Candidate
 from digit_classification.pictures.numbers.pairs import Pair
 
 _WHOLE = CLASSES.index("whole")
 _AS_MUCH_AS = 1.5  # digits that are whole: so much speaks for the two of a pair
-_LEAST, _MOST = 1e-5, 0.98  # of a probability, whose odds are used
 LIKELY = 2e-3  # of a digit's: less likely ones make no edge
 
 
@@ -74,24 +74,19 @@ def score(views: Sequence[Seen], network: ReadingNetwork, judge: Judge | None) -
     return [replace(each, pairs=two) for each, two in zip(scored, pairs, strict=True)]
 
 
-def score_pairs(
-    views: Sequence[Seen], alone: Sequence[Scores], network: Pairs
-) -> list[PairScores | None]:
+def score_pairs(views: Sequence[Seen], alone: Sequence[Scores], network: Pairs) -> list[PairScores]:
     """Read and judge the pairs of each view, whose candidates have these scores by themselves."""
-    with_pairs = [i for i, view in enumerate(views) if view.pairs]
-    scored: list[PairScores | None] = [None] * len(views)
-    if not with_pairs:
-        return scored
-    read = network.read(np.stack([pair.image for i in with_pairs for pair in views[i].pairs]))
-    parts = _parts([len(views[i].pairs) for i in with_pairs])
-    features = [
-        features_of_pairs(views[i], alone[i], read[part])
-        for i, part in zip(with_pairs, parts, strict=True)
-    ]
-    both = network.believed(np.concatenate(features))
-    for i, part in zip(with_pairs, parts, strict=True):
-        scored[i] = replace(read[part], both=both[part])
-    return scored
+    read = read_pairs(views, network)
+    both = network.believed(np.concatenate([*map(features_of_pairs, views, alone, read)]))
+    parts = _parts([len(view.pairs) for view in views])
+    return [replace(each, both=both[part]) for each, part in zip(read, parts, strict=True)]
+
+
+def read_pairs(views: Sequence[Seen], network: Pairs) -> list[PairScores]:
+    """Return what the pairs of each view show by themselves."""
+    images = [pair.image for view in views for pair in view.pairs]
+    read = network.read(np.stack(images) if images else np.zeros((0, *PAIR_SHAPE), np.uint8))
+    return [read[part] for part in _parts([len(view.pairs) for view in views])]
 
 
 def features_of_pairs(view: Seen, alone: Scores, read: PairScores) -> np.ndarray:
@@ -127,8 +122,7 @@ def _parts(lengths: Sequence[int]) -> list[slice]:
 
 def digit_edges(candidates: Sequence[Candidate], scores: Scores) -> list[Edge]:
     """Return the edges of what candidates may be read as."""
-    whole = np.clip(scores.whole, _LEAST, _MOST)
-    odds = log(whole / (1 - whole))
+    odds = log_odds(scores.whole)
     which, digits = np.nonzero(scores.probabilities > LIKELY)
     read = scores.probabilities[which, digits].astype(np.float64)
     weights = (odds[which] + log(read)).tolist()
@@ -144,15 +138,14 @@ def pair_edges(pairs: Sequence[Pair], scores: PairScores | None) -> list[Edge]:
     """Return the edges of what pairs may be read as."""
     if scores is None:
         return []
-    both = np.clip(scores.both, _LEAST, _MOST)
-    odds = _AS_MUCH_AS * log(both / (1 - both))
+    odds = (_AS_MUCH_AS * log_odds(scores.both)).tolist()
     edges = []
     for index, pair in enumerate(pairs):
         if pair.last - pair.first < 2:  # nobody could say where either digit is
             continue
         read = scores.left[index][:, None] * scores.right[index][None]
         for left, right in np.argwhere(read > LIKELY).tolist():
-            weight = float(odds[index]) + math.log(read[left, right])
+            weight = odds[index] + math.log(read[left, right])
             probability = float(scores.both[index] * read[left, right])
             text = f"{left}{right}"
             edges.append(Edge(pair.first, pair.last, text, weight, probability, pair=index))

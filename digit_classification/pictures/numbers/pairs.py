@@ -16,11 +16,7 @@ import numpy as np
 
 from digit_classification.pictures.images.convention import BOX, FINE, INK, PAIR_SHAPE
 from digit_classification.pictures.images.width import with_usual_width
-from digit_classification.pictures.numbers.candidates import (
-    bounds_of,
-    place_of,
-    strokes_of,
-)
+from digit_classification.pictures.numbers.candidates import bounds_of, place_of, strokes_of
 from digit_classification.pictures.numbers.line import Line
 from digit_classification.pictures.numbers.segments import Segments
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from digit_classification.cli.quiet import import_keras
+from digit_classification.network.architecture import Layers, dense_layers
 from digit_classification.network.inference import DenseNetwork
 from digit_classification.network.judge import CLASSES, Judge
 from digit_classification.training.augmentation import augment
@@ -18,7 +19,6 @@ from digit_classification.training.judging.learner import (
     DROPOUT,
     INPUT_DROPOUT,
     STEPS_PER_CALL,
-    Layers,
     learning,
 )
 
@@ -82,10 +82,7 @@ def tune_judge(
             distorted = augment(images[part], rng)
             learn_batches(distorted, contexts[part], numbers[part], classes[part])
             advance(epoch * steps + step + len(part) // batch, EPOCHS * steps)
-    dense = import_keras().layers.Dense
-    return judge.with_layers(
-        [tuple(layer.get_weights()) for layer in model.layers if isinstance(layer, dense)]
-    )
+    return judge.with_layers(dense_layers(model))
 
 
 def _network_of(judge: Judge) -> Any:

@@ -12,6 +12,7 @@ import numpy as np
 from digit_classification.cli.quiet import import_keras
 from digit_classification.cli.terminal import Terminal
 from digit_classification.network import inference
+from digit_classification.network.architecture import dense_layers
 from digit_classification.network.judge import Judge, ReadingNetwork
 from digit_classification.network.model_file import Model
 from digit_classification.pictures.decode import Limits
@@ -22,7 +23,7 @@ from digit_classification.training.fine_tuning.network import tune_network
 from digit_classification.training.fine_tuning.own import Labelled, Looks, look_at
 from digit_classification.training.judging.examples import SceneProposals, make_examples
 from digit_classification.training.judging.labels import learning_set
-from digit_classification.training.judging.training import LOOKS, OF_EACH, dense_layers
+from digit_classification.training.judging.training import LOOKS, OF_EACH
 from digit_classification.training.scenes import Digits
 from digit_classification.training.styles.draw import draw_digits
 

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from digit_classification.cli.quiet import import_keras
+from digit_classification.network.architecture import Layers
 from digit_classification.network.judge import (
     CLASSES,
     LEAST_PROBABILITY,
@@ -22,6 +23,7 @@ from digit_classification.pictures.images import SIDE
 from digit_classification.pictures.proposals import CONTEXT, NUMBERS
 from digit_classification.training.augmentation import augment
 from digit_classification.training.judging.labels import WHOLE, LearningSet
+from digit_classification.training.learner import falling_rate
 from digit_classification.training.scenes import Digits
 
 HIDDEN_UNITS = (128, 64)
@@ -34,8 +36,6 @@ INPUT_DROPOUT, DROPOUT = 0.05, 0.2
 EXCHANGED = 0.3  # of the whole digits, in each epoch
 DISTORTED = 0.7  # of all digits
 BOUNDS = (0.5, 99.5)  # percentiles of whole digits, which the numbers are clipped to
-
-Layers = list[tuple[np.ndarray, np.ndarray]]  # kernels, (in, out), and biases
 
 
 def number_bounds(examples: LearningSet) -> np.ndarray:
@@ -147,11 +147,7 @@ def learning(
     import keras
     import tensorflow as tf
 
-    warmup = max(1, steps // 10)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, steps - warmup), warmup_target=rate, warmup_steps=warmup
-    )
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=WEIGHT_DECAY)
+    optimizer = keras.optimizers.AdamW(falling_rate(rate, steps), weight_decay=WEIGHT_DECAY)
     optimizer.build(model.trainable_variables)
     constants = [(tf.constant(kernel), tf.constant(bias)) for kernel, bias in digit_layers]
     signature = [

@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 
 from digit_classification.cli.interruption import Interrupted, asking_first, exit_status
-from digit_classification.cli.quiet import import_keras
 from digit_classification.cli.terminal import Terminal
 from digit_classification.network import inference
+from digit_classification.network.architecture import Layers, dense_layers
 from digit_classification.network.inference import DenseNetwork
 from digit_classification.network.judge import FEATURES, OUTCOMES, Judge
 from digit_classification.settings import Settings
@@ -26,7 +26,7 @@ from digit_classification.training.judging.calibration import (
 )
 from digit_classification.training.judging.examples import SceneProposals, make_examples
 from digit_classification.training.judging.labels import learning_set
-from digit_classification.training.judging.learner import Layers, learn, number_bounds
+from digit_classification.training.judging.learner import learn, number_bounds
 from digit_classification.training.numbers.calibration import fit_numbers
 from digit_classification.training.numbers.pairs import draw_pairs, learn_pairs
 from digit_classification.training.parts import Part, Parts
@@ -102,13 +102,12 @@ class _Progress:
     ) -> Generator[SceneProposals, None, None]:
         """Yield pictures drawn of these digits."""
         with (
-            self._terminal.progress("Drawing pictures for the judge") as advance,
+            self._checking("Drawing pictures for the judge") as advance,
             contextlib.closing(make_examples(digits, count, seed, share)) as examples,
         ):
             for done, scene in enumerate(examples, 1):
                 yield scene
                 advance(done, count)
-                self._check()
 
     def learned(self, learn_with: Callable[[Advance], Layers]) -> Layers:
         """Return what the judge learns, by a function that says how far it is."""
@@ -142,13 +141,10 @@ class _Progress:
 
             def advance_and_check(done: int, total: int) -> None:
                 advance(done, total)
-                self._check()
+                if self._stopped:
+                    raise Interrupted(self._stopped[0])
 
             yield advance_and_check
-
-    def _check(self) -> None:
-        if self._stopped:
-            raise Interrupted(self._stopped[0])
 
 
 def _train(model: Any, parts: Parts, settings: Settings, progress: _Progress) -> JudgeTraining:
@@ -200,9 +196,3 @@ def _some(hands: Digits, count: int, rng: np.random.Generator) -> tuple[np.ndarr
     """Return so many digits, or all that there are, with their labels."""
     chosen = rng.choice(len(hands.labels), min(len(hands.labels), count), replace=False)
     return hands.images[chosen], hands.labels[chosen]
-
-
-def dense_layers(model: Any) -> Layers:
-    """Return kernels and biases of a network of dense layers."""
-    dense = import_keras().layers.Dense
-    return [tuple(layer.get_weights()) for layer in model.layers if isinstance(layer, dense)]

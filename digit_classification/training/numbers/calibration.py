@@ -12,11 +12,12 @@ import itertools
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import cv2
 import numpy as np
 
+from digit_classification.network.architecture import Layers
 from digit_classification.network.inference import DenseNetwork
 from digit_classification.network.judge import Judge
 from digit_classification.network.numbers.certainty import (
@@ -27,6 +28,7 @@ from digit_classification.network.numbers.certainty import (
     Fitted,
     NumberCertainty,
     candidate_features,
+    flat,
 )
 from digit_classification.network.numbers.pairs import BELIEF_WIDTHS, Pairs
 from digit_classification.network.numbers.pairs import FEATURES as PAIR_FEATURES
@@ -34,6 +36,7 @@ from digit_classification.network.numbers.scoring import (
     Scores,
     features_in_context,
     features_of_pairs,
+    read_pairs,
     score,
 )
 from digit_classification.network.numbers.ways import Way, find_ways, sure_pieces
@@ -47,7 +50,6 @@ from digit_classification.training.numbers.drawing import (
     any_layout,
     draw_number,
 )
-from digit_classification.training.numbers.pairs import Layers
 from digit_classification.training.scenes import Digits
 
 LONGEST = 6  # digits of a number
@@ -57,9 +59,7 @@ NEARLY = 0.75  # both: between whole and not
 SWALLOWED = 0.5  # of another sign's ink: more makes two signs of a candidate
 FOREIGN = 0.3  # of a candidate: ink that is no sign's, a printed line
 CLEAN = 0.4  # of the numbers, digits as the dataset has them
-TEACHING = (
-    2 / 3
-)  # of the numbers, what a candidate is; the others, how often the best path is right
+TEACHING = 2 / 3  # of the numbers, what a candidate is; the others, how often a path is right
 EPOCHS, BATCH_SIZE, PENALTY = 30, 512, 0.3  # of each network
 FOLDS = 2  # of the numbers that teach: those of each are judged by what the others have taught
 BOUNDS = (0.1, 99.9)  # percentiles of the features, which they are clipped to
@@ -108,16 +108,13 @@ class Lesson:
 
     Attributes:
         number: which number it is of.
-        view: with one candidate at least.
-        whole, two: as of `Taught`.
+        taught: the view, with one candidate at least, and what is true of it.
         scores: of its candidates, not knowing more than the judge.
         features: (n, CANDIDATE_FEATURES) of them.
     """
 
     number: int
-    view: Seen
-    whole: np.ndarray
-    two: np.ndarray
+    taught: Taught
     scores: Scores
     features: np.ndarray
 
@@ -151,18 +148,20 @@ def fit_numbers(
         drawn.append(number)
         advance(len(drawn), count)
     lessons = _lessons(drawn[:cut], network, judge)
-    whole = _known(lessons, "whole", [each.whole for each in lessons])
-    two = _known(lessons, "two", [each.two for each in lessons])
+    views = [each.taught.view for each in lessons]
+    wholes, twos = [each.taught.whole for each in lessons], [each.taught.two for each in lessons]
+    whole, two = _known(wholes, wholes), _known(twos, twos)
     if not all((known == kind).any() for known in (whole, two) for kind in (0, 1)):
         return judge, None
     if len({each.number % FOLDS for each in lessons}) < FOLDS:
         return judge, None
     alone = _learned_alone(lessons, seed)
     scored = _scored_by_others(lessons, seed)
-    context = [*map(features_in_context, [each.view for each in lessons], scored)]
-    in_context = _fit_network(_known(lessons, "whole", context), whole == 1, CONTEXT_WIDTHS, seed)
-    beliefs = _features_of_pairs(lessons, scored, Pairs.of(reading_pairs, NO_BELIEF))
-    believed = _fit_network(_known(lessons, "two", beliefs), two == 1, BELIEF_WIDTHS, seed)
+    context = [*map(features_in_context, views, scored)]
+    in_context = _fit_network(_known(wholes, context), whole == 1, CONTEXT_WIDTHS, seed)
+    read = read_pairs(views, Pairs.of(reading_pairs, NO_BELIEF))
+    pairs = [*map(features_of_pairs, views, scored, read)]
+    believed = _fit_network(_known(twos, pairs), two == 1, BELIEF_WIDTHS, seed)
     unsure = np.zeros((NUMBER_FEATURES, 1)), np.zeros(1)
     able = replace(
         judge,
@@ -256,28 +255,22 @@ def _lessons(drawn: Sequence[DrawnNumber], network: DenseNetwork, judge: Judge) 
     for (number, each), scores in zip(taught, scored, strict=True):
         places = np.array([candidate.place for candidate in each.view.candidates])
         features = candidate_features(scores.classes, scores.probabilities, places)
-        lessons.append(Lesson(number, each.view, each.whole, each.two, scores, features))
+        lessons.append(Lesson(number, each, scores, features))
     return lessons
 
 
-def _known(
-    lessons: Sequence[Lesson], what: Literal["whole", "two"], values: Sequence[np.ndarray]
-) -> np.ndarray:
-    """Return the values of each view, (n, …), of which that is known, in a row."""
-    known = [
-        value[getattr(each, what) >= 0]
-        for each, value in zip(lessons, values, strict=True)
-        if len(value)
-    ]
+def _known(truths: Sequence[np.ndarray], values: Sequence[np.ndarray]) -> np.ndarray:
+    """Return the values of each view, (n, …), whose truth is known, in a row."""
+    known = [value[truth >= 0] for truth, value in zip(truths, values, strict=True) if len(value)]
     return np.concatenate(known) if known else np.zeros(0)
 
 
 def _learned_alone(lessons: Iterable[Lesson], seed: tuple[int, ...]) -> Fitted:
     """Return the network of what a candidate is by itself; views without cuts teach no more."""
-    cut = [each for each in lessons if each.view.cut]
-    features = _known(cut, "whole", [each.features for each in cut])
-    whole = _known(cut, "whole", [each.whole for each in cut])
-    return _fit_network(features, whole == 1, WIDTHS, seed)
+    cut = [each for each in lessons if each.taught.view.cut]
+    wholes = [each.taught.whole for each in cut]
+    features = _known(wholes, [each.features for each in cut])
+    return _fit_network(features, _known(wholes, wholes) == 1, WIDTHS, seed)
 
 
 def _scored_by_others(lessons: Sequence[Lesson], seed: tuple[int, ...]) -> list[Scores]:
@@ -288,27 +281,12 @@ def _scored_by_others(lessons: Sequence[Lesson], seed: tuple[int, ...]) -> list[
     scored = [each.scores for each in lessons]
     for fold in range(FOLDS):
         others = [each for each in lessons if each.number % FOLDS != fold]
-        bounds, layers = _learned_alone(others, seed)
-        arrays = [bounds, *itertools.chain.from_iterable(layers)]
+        arrays = flat(_learned_alone(others, seed))
         network = BoundedNetwork.of([each.astype(np.float32) for each in arrays])
         for place, each in enumerate(lessons):
             if each.number % FOLDS == fold:
                 scored[place] = replace(each.scores, whole=network(each.features))
     return scored
-
-
-def _features_of_pairs(
-    lessons: Sequence[Lesson], scored: Sequence[Scores], network: Pairs
-) -> list[np.ndarray]:
-    """Return the features of each view's pairs, (m, …)."""
-    features = []
-    for each, scores in zip(lessons, scored, strict=True):
-        if not each.view.pairs:
-            features.append(np.zeros((0, PAIR_FEATURES)))
-            continue
-        read = network.read(np.stack([pair.image for pair in each.view.pairs]))
-        features.append(features_of_pairs(each.view, scores, read))
-    return features
 
 
 def _ways(drawn: Sequence[DrawnNumber], network: DenseNetwork, judge: Judge) -> list[Way]:

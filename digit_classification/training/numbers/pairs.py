@@ -17,10 +17,12 @@ import cv2
 import numpy as np
 
 from digit_classification.cli.quiet import import_keras
+from digit_classification.network.architecture import Layers, dense_layers
 from digit_classification.network.numbers.pairs import OUTPUTS, WIDTHS
 from digit_classification.parallel import map_in_order
 from digit_classification.pictures.images.convention import PAIR_SHAPE
 from digit_classification.pictures.numbers.pairs import pair_image
+from digit_classification.training.learner import falling_rate
 from digit_classification.training.scenes import Digits
 from digit_classification.training.scenes.sheet import Rng
 
@@ -38,8 +40,6 @@ WEIGHT_DECAY = 1e-3
 DROPOUT = 0.2
 # Standard deviations of the distortions in each epoch.
 _SCALE, _SHEAR, _SHIFT = 0.05, 0.1, (0.8, 0.5)
-
-Layers = list[tuple[np.ndarray, np.ndarray]]  # kernels, (in, out), and biases
 
 
 @dataclass(frozen=True)
@@ -199,17 +199,15 @@ def learn_pairs(drawn: DrawnPairs, seed: int, advance: Callable[[int, int], None
     rng = np.random.default_rng(seed)
     model = _build()
     steps = EPOCHS * -(-len(drawn.images) // BATCH_SIZE)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        0.0, max(1, steps - steps // 10), warmup_target=LEARNING_RATE, warmup_steps=steps // 10
-    )
-    optimizer = keras.optimizers.AdamW(schedule, weight_decay=WEIGHT_DECAY)
+    rate = falling_rate(LEARNING_RATE, steps)
+    optimizer = keras.optimizers.AdamW(rate, weight_decay=WEIGHT_DECAY)
     model.compile(optimizer, loss=_loss)
     truth = np.concatenate([drawn.digits, drawn.two[:, None]], axis=1)
     for epoch in range(EPOCHS):
         images = _distorted(drawn.images, rng)
         model.fit(images, truth, batch_size=BATCH_SIZE, verbose=0)
         advance(epoch + 1, EPOCHS)
-    return _plain_layers(model)
+    return dense_layers(model)
 
 
 def _build() -> Any:
@@ -250,9 +248,3 @@ def _distorted(images: np.ndarray, rng: np.random.Generator) -> np.ndarray:
             image, np.column_stack([shape, across]).astype(np.float32), PAIR_SHAPE[::-1]
         )
     return result
-
-
-def _plain_layers(model: Any) -> Layers:
-    """Return kernels and biases of its dense layers."""
-    dense = import_keras().layers.Dense
-    return [tuple(layer.get_weights()) for layer in model.layers if isinstance(layer, dense)]
