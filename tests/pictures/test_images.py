@@ -299,6 +299,33 @@ def test_grid_box_around_the_digit() -> None:
     assert likeness(digit_of(page(boxed)), digit_of(page(ink))) > 0.97
 
 
+@pytest.mark.parametrize("digit", sorted(STROKES))
+@pytest.mark.parametrize("closed_by", [360, 352])
+def test_ring_around_the_digit(digit: int, closed_by: int) -> None:
+    ink = draw(digit, canvas=(400, 400), height=150)
+    ringed = ink.copy()
+    cv2.ellipse(ringed, (200, 200), (150, 160), 20, 0, closed_by, 1, 9)
+    assert likeness(digit_of(page(ringed)), digit_of(page(ink))) > 0.97
+
+
+def test_a_zero_around_a_speck_is_no_ring() -> None:
+    ink = np.zeros((400, 400))
+    cv2.ellipse(ink, (200, 200), (90, 130), 0, 0, 360, 1, 16)
+    specked = ink.copy()
+    cv2.circle(specked, (200, 200), 12, 1, -1)
+    left_half = np.s_[:, :8]
+    assert likeness(digit_of(page(specked))[left_half], digit_of(page(ink))[left_half]) > 0.97
+
+
+def test_a_hook_around_a_stroke_is_no_ring() -> None:
+    """A 5 whose bar was written apart, within the bow's bounding box: there is a wide way out."""
+    ink = np.zeros((400, 400))
+    cv2.ellipse(ink, (200, 200), (120, 150), 0, 60, 330, 1, 16)
+    cv2.line(ink, (200, 150), (200, 260), 1, 16)
+    whole = images.normalize(page(ink)).digit
+    assert whole[:, :9].any()  # the bow's left side is seen
+
+
 def test_frame_specks_and_border_shadow_are_dropped() -> None:
     ink = draw(2, canvas=(400, 400), height=200)
     dirty = ink.copy()

@@ -17,6 +17,7 @@ BLANK = "blank image"  # the rejection of a picture without ink, or with faint t
 
 RULE = 0.04  # of the picture: what is thicker is no ruled line
 _ROOM = 1  # pixel of paper around a small picture
+_GAP_OF_RING = 16  # times as long as a gap that is overlooked in it
 _MIN_CONTRAST = 9  # grey levels between paper and ink
 
 
@@ -228,11 +229,7 @@ def one_digit(mask: np.ndarray) -> tuple[np.ndarray, int]:
         edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
         contact = np.bincount(edge, minlength=count)[1:]
         weight *= np.where(contact > 0.4 * size, 0.05, np.where(contact > 0, 0.7, 1))
-        for i in range(count - 1):
-            inside = (x > x[i]) & (y > y[i]) & (x + width < x[i] + width[i])
-            inside &= (y + height < y[i] + height[i]) & (height > 0.25 * height[i])
-            if inside.any() and _has_four_corners(labels == i + 1, stats[i + 1]):
-                weight[i] = 0
+        weight[frames_in(labels, stats)[1:]] = 0
     main = int(weight.argmax())
     left, top = x[main], y[main]
     right, bottom = left + width[main], top + height[main]
@@ -258,8 +255,35 @@ def one_digit(mask: np.ndarray) -> tuple[np.ndarray, int]:
     return keep[labels], digits
 
 
-def _has_four_corners(piece: np.ndarray, stats: np.ndarray) -> bool:
-    """Whether a piece reaches into every corner of its bounding box, as a drawn box does."""
-    x, y, width, height = stats[:4]
-    box = piece[y : y + height, x : x + width]
-    return all(bool(corner.any()) for corner in corners(box, 8))
+def frames_in(labels: np.ndarray, stats: np.ndarray) -> np.ndarray:
+    """Return which pieces, (n,) bool, are a box or a ring around another that is no speck.
+
+    Args:
+        labels: (h, w) int32, of connected pieces; 0 where none is.
+        stats: (n, 5) int32, of each label, as OpenCV gives them.
+    """
+    x, y, width, height = stats[:, :4].T
+    frames: np.ndarray = np.zeros(len(stats), bool)
+    for i in range(1, len(stats)):
+        inside = (x > x[i]) & (y > y[i]) & (x + width < x[i] + width[i])
+        inside &= (y + height < y[i] + height[i]) & (height > 0.25 * height[i])
+        frames[i] = inside.any() and _is_frame(labels, stats, i, np.flatnonzero(inside))
+    return frames
+
+
+def _is_frame(labels: np.ndarray, stats: np.ndarray, piece: int, others: np.ndarray) -> bool:
+    """Whether a piece is a drawn box or a ring around others that lie in its bounding box.
+
+    A box reaches into every corner of it; a ring leaves no way out, but for a small gap.
+    """
+    x, y, width, height = stats[piece, :4]
+    box = labels[y : y + height, x : x + width]
+    own = (box == piece).astype(np.uint8)
+    if all(bool(corner.any()) for corner in corners(own, 8)):
+        return True
+    gap = max(1, max(width, height) // _GAP_OF_RING)
+    roomy = cv2.copyMakeBorder(own, gap + 1, gap + 1, gap + 1, gap + 1, cv2.BORDER_CONSTANT)
+    closed = cv2.dilate(roomy, np.ones((gap + 1, gap + 1), np.uint8))
+    ways = cv2.connectedComponents(1 - closed, connectivity=4)[1]
+    outside = (ways == ways[0, 0])[gap + 1 : gap + 1 + height, gap + 1 : gap + 1 + width]
+    return not bool((np.isin(box, others) & outside).any())

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from digit_classification.pictures.images.strokes import Marks, one_digit, without_ruled_lines
+from digit_classification.pictures.images.strokes import Marks, frames_in, one_digit, without_ruled_lines
 
 RULED = "ruled lines"
 _OFF_CENTRE = 0.22  # of the picture: a piece so far from the middle counts e times less
@@ -19,17 +19,24 @@ _MAX_SHEAR = 1.0  # columns a row: no hand slants more
 
 def find_groups(marks: Marks) -> Iterator[tuple[np.ndarray, str]]:
     """Yield masks, (h, w) uint8, of what may be the digit, and what of the rest is no mark."""
-    ruled = without_ruled_lines(marks.mask)
-    thick = without_ruled_lines(marks.mask, _THICK_LINE)
-    has_lines = (ruled != marks.mask).any()
+    mask = _without_frames(marks.mask)
+    ruled = without_ruled_lines(mask)
+    thick = without_ruled_lines(mask, _THICK_LINE)
+    has_lines = (ruled != mask).any()
     for group in _groups(ruled, marks):
         yield group, RULED if has_lines else ""
     if (thick != ruled).any():
         for group in (one_digit(thick)[0], *_middle(thick)):
             yield group, RULED
     if has_lines:
-        for group in _middle(marks.mask):  # what looks like a line may be a 1
+        for group in _middle(mask):  # what looks like a line may be a 1
             yield group, ""
+
+
+def _without_frames(mask: np.ndarray) -> np.ndarray:
+    """Return a mask without boxes and rings around other pieces."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    return np.where(frames_in(labels, stats)[labels], 0, mask).astype(np.uint8)
 
 
 def _groups(mask: np.ndarray, marks: Marks) -> Iterator[np.ndarray]:
