@@ -32,6 +32,7 @@ from digit_classification.training.judging.examples import (
     propose_in_scene,
 )
 from digit_classification.training.judging.labels import classes_of, learning_set
+from digit_classification.training.judging.marks import draw_marks
 from digit_classification.training.numbers import pairs
 from digit_classification.training.scenes import SEEN, Digits
 from digit_classification_detector import DigitPredictor
@@ -259,6 +260,28 @@ def test_real_digits_are_whole_ones_to_the_judge(digits: Digits) -> None:
     assert examples.images.tobytes() == digits.images[:5].tobytes()
     assert examples.classes.tolist() == [0] * 5
     assert not examples.contexts.any()
+
+
+def test_pictures_of_marks_are_learned_with_other_marks_in_their_place() -> None:
+    network = unpack([784, 10], np.zeros(784 * 10 + 10, "<f4").tobytes())
+    marks = draw_marks(7, (1,))
+    assert marks.tobytes() == draw_marks(7, (1,)).tobytes()
+    assert len(marks) >= 7
+    assert marks.any(axis=(1, 2)).all()
+    first = Proposal(
+        draw_digit(4), np.full((28, 28), 9, np.uint8), np.full(len(NUMBERS), 2.0), (0, 0, 1, 1)
+    )
+    picture = SceneProposals("letter", "no digit", [[first]], np.zeros(1), np.zeros(1))
+    examples = learning_set([picture], marks[:0], network, np.random.default_rng(0), marks)
+    others = [not np.array_equal(image, first.digit) for image in examples.images]
+    known = {image.tobytes() for image in marks}
+    assert {image.tobytes() for image in examples.images[others]} <= known
+    # Itself and four others, each where it was seen and as all that there is.
+    assert (len(examples), sum(others)) == (10, 8)
+    assert (examples.classes == 1).all()
+    assert (examples.contexts[others] == 9).all(axis=1).sum() == 4
+    plain = replace(picture, kind="plain", answer="4")
+    assert len(learning_set([plain], marks[:0], network, np.random.default_rng(0), marks)) <= 2
 
 
 # --------------------------------------------------------------------------------- how sure it is

@@ -7,7 +7,12 @@ from collections.abc import Iterator
 import cv2
 import numpy as np
 
-from digit_classification.pictures.images.strokes import Marks, frames_in, one_digit, without_ruled_lines
+from digit_classification.pictures.images.strokes import (
+    Marks,
+    frames_in,
+    one_digit,
+    without_ruled_lines,
+)
 
 RULED = "ruled lines"
 _OFF_CENTRE = 0.22  # of the picture: a piece so far from the middle counts e times less

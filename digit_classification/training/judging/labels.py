@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -29,6 +29,8 @@ MOST = {WHOLE: 8, OTHER: 16, SEVERAL: 12, BLANK: 12}
 ALSO_READY = frozenset(
     ("cross", "letter", "operator", "punctuation", "scribble", "shape", "tick", "word")
 )
+# Marks whose strokes are put into the place of one that such a picture shows, beside that itself.
+OTHERS_FOR_EACH = 4
 
 
 @dataclass(frozen=True)
@@ -81,6 +83,7 @@ def learning_set(
     ready_digits: np.ndarray,
     network: DenseNetwork,
     rng: np.random.Generator,
+    marks: np.ndarray | None = None,
 ) -> LearningSet:
     """Return what the judge learns from these pictures, and from digits that are all there is.
 
@@ -89,6 +92,7 @@ def learning_set(
         ready_digits: (n, 28, 28) uint8, real digits in MNIST's convention.
         network: what reads digits.
         rng: chooses which proposals of a picture count.
+        marks: (m, 28, 28) uint8, others that are no digits, which pictures of such may show, too.
     """
     rows = _Rows()
     for some in _batches(scenes):
@@ -96,7 +100,7 @@ def learning_set(
         readings = network(np.concatenate([scene.digits for scene in some])).argmax(axis=1)
         ends = np.cumsum([len(scene.recall) for scene in some])
         for scene, read in zip(some, np.split(readings, ends[:-1]), strict=True):
-            _add(scene, read, rows, rng)
+            _add(scene, read, rows, rng, marks)
     for image in ready_digits:
         rows.add(ready(image), WHOLE, -1)
     return rows.joined()
@@ -108,7 +112,13 @@ def _batches(scenes: Iterable[SceneProposals]) -> Iterator[list[SceneProposals]]
         yield some
 
 
-def _add(scene: SceneProposals, read: np.ndarray, rows: _Rows, rng: np.random.Generator) -> None:
+def _add(
+    scene: SceneProposals,
+    read: np.ndarray,
+    rows: _Rows,
+    rng: np.random.Generator,
+    marks: np.ndarray | None,
+) -> None:
     """Add what is learned from one picture, in whose proposals these digits are read."""
     proposals = scene.proposals
     each = classes_of(scene, read)
@@ -120,8 +130,13 @@ def _add(scene: SceneProposals, read: np.ndarray, rows: _Rows, rng: np.random.Ge
             continue
         left[each[index]] -= 1
         rows.add(proposals[index], each[index], digit)
-    if each[0] == WHOLE or (each[0] == OTHER and scene.kind in ALSO_READY):
+    is_mark = each[0] == OTHER and scene.kind in ALSO_READY
+    if each[0] == WHOLE or is_mark:
         rows.add(ready(proposals[0].digit), each[0], digit)
+    if is_mark and marks is not None:
+        for image in marks[rng.integers(len(marks), size=OTHERS_FOR_EACH)]:
+            rows.add(replace(proposals[0], digit=image), OTHER, -1)
+            rows.add(ready(image), OTHER, -1)
 
 
 class _Rows:

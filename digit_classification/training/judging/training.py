@@ -27,6 +27,7 @@ from digit_classification.training.judging.calibration import (
 from digit_classification.training.judging.examples import SceneProposals, make_examples
 from digit_classification.training.judging.labels import learning_set
 from digit_classification.training.judging.learner import learn, number_bounds
+from digit_classification.training.judging.marks import draw_marks
 from digit_classification.training.numbers.calibration import fit_numbers
 from digit_classification.training.numbers.pairs import draw_pairs, learn_pairs
 from digit_classification.training.parts import Part, Parts
@@ -46,8 +47,9 @@ READY_HELD_OUT = 1  # digits for each picture held out
 LOOKS = 0.25
 DRAWN_NUMBERS = 2400  # at most, to fit how sure a number is: some 90 s on two cores
 PAIRS, PAIRS_EACH = 100_000, 10  # digits that touch: at most, and for each scene
+MARKS, MARKS_EACH = 10_000, 1  # that are no digits: at most, and for each scene
 # Beside the seed, so that no picture is drawn twice.
-LEARNED_FROM, CALIBRATED_ON, NUMBERS, TOUCHING = 1, 2, 3, 4
+LEARNED_FROM, CALIBRATED_ON, NUMBERS, TOUCHING, OTHERS = 1, 2, 3, 4, 5
 
 Advance = Callable[[int, int], None]  # hears how much is done of how much
 
@@ -157,8 +159,9 @@ def _train(model: Any, parts: Parts, settings: Settings, progress: _Progress) ->
     kept_back = min(max(1, round(HELD_OUT * training.scenes)), HELD_OUT_AT_MOST)
     count = max(1, training.scenes - kept_back)
     ready, _ = _some(hands, READY_SHARE * count, rng)
+    marks = draw_marks(min(MARKS_EACH * training.scenes, MARKS), (seed, OTHERS))
     with contextlib.closing(progress.drawn(hands, count, (seed, LEARNED_FROM), LOOKS)) as drawn:
-        examples = learning_set(drawn, ready, network, rng)
+        examples = learning_set(drawn, ready, network, rng, marks)
     bounds = number_bounds(examples)
     layers = progress.learned(
         functools.partial(learn, examples, bounds, hands, dense_layers(model), seed)
