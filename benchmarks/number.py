@@ -49,6 +49,7 @@ from digit_classification.network.model_file import Model, ModelError, load_mode
 from digit_classification.network.number import read_numbers  # noqa: E402
 from digit_classification.pictures.images import grey_from_array  # noqa: E402
 from digit_classification.pictures.sources import SourceError  # noqa: E402
+from digit_classification.settings import SURE_OF_NUMBER  # noqa: E402
 from digit_classification.training.numbers.drawing import (  # noqa: E402
     Layout,
     NumberPicture,
@@ -101,7 +102,7 @@ def draw(name: str, digits: Digits, count: int) -> list[NumberPicture]:
 
 def reader_of(model: Model) -> Reader:
     """Return what reads with this model; confident readings are `ok`."""
-    threshold = Settings().detection.min_confidence
+    threshold = SURE_OF_NUMBER
 
     def read(pictures: Sequence[np.ndarray]) -> list[Answer]:
         greys = [grey_from_array(pixels) for pixels in pictures]

@@ -64,7 +64,7 @@ class ReadingOptions:
         return cls(
             invert=detection.invert,
             limits=Limits(**settings.images.model_dump()),
-            min_confidence=detection.min_confidence,
+            min_confidence=detection.least_confidence,
             batch_size=detection.batch_size,
             read=detection.read,
             constraint=detection.constraint,

@@ -32,8 +32,11 @@ def run_settings(
     Raises TemplateError if the template that they name cannot be used.
     """
     template = template_of(settings)
+    detection = settings.detection.model_dump(mode="json")
+    # A later version may take another by itself.
+    detection["min_confidence"] = settings.detection.least_confidence
     return {
-        **settings.model_dump(mode="json", include={"detection"}),
+        "detection": detection,
         "template": None if template is None else template.recorded,
         "sort_into": sort_into,
         "move": move,

@@ -37,7 +37,7 @@ SCRIPT: dict[str, tuple[str | None, list[float]]] = {
     "47.png": ("47", [0.99, 0.61]),
     "7.png": ("7", [0.98]),
     "blank.png": (None, []),
-    "minus.png": ("-12,5", [0.99, 0.95, 0.97, 0.99, 0.96]),
+    "minus.png": ("-12,5", [0.99, 0.98, 0.99, 0.99, 0.98]),
     "three.png": ("333", [0.93, 0.94, 0.95]),
 }
 REASONS = {"blank.png": "blank image"}
@@ -132,7 +132,7 @@ scans/47.png: 47 60.4% (uncertain) (in doubt: 7 in place 2 (61.0%))
 scans/7.png: 7 98.0%
 scans/blank.png: rejected: blank image
 scans/broken.png: error: the file is empty
-scans/minus.png: -12,5 86.7%
+scans/minus.png: -12,5 93.2%
 scans/three.png: 333 83.0% (uncertain) (in doubt: 3 in place 1 (93.0%))
 """
 CSV = """\
@@ -142,7 +142,7 @@ scans/47.png,,0.603900,uncertain,in doubt: 7 in place 2 (61.0%),47
 scans/7.png,7,0.980000,ok,,7
 scans/blank.png,,,rejected,blank image,
 scans/broken.png,,,error,the file is empty,
-scans/minus.png,,0.867036,ok,,"-12,5"
+scans/minus.png,,0.931875,ok,,"-12,5"
 scans/three.png,,0.830490,uncertain,in doubt: 3 in place 1 (93.0%),333
 """
 

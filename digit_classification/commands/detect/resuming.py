@@ -15,7 +15,7 @@ from digit_classification.errors import UserError
 from digit_classification.names import printable, shell_command
 from digit_classification.results.opening import Database
 from digit_classification.results.records import Run
-from digit_classification.settings import FIELDS, Settings
+from digit_classification.settings import FIELDS, SURE_OF_DIGIT, Settings
 
 # They change how fast a run is, not what it finds; of a template counts what it says, not its path.
 FREE_SETTINGS = frozenset({"detection.batch_size", "detection.workers", "detection.template"})
@@ -96,20 +96,26 @@ def _check_same(
         raise ResumeError(
             f"Run {run.info.id} was started with {known}, and not with {named}: set it back, {new}."
         )
-    # A run from before there was a setting went as that setting's default has it.
+    # A run from before there was a setting went as that setting's default has it for digits.
     defaults = {key: field.default for key, field in FIELDS.items()}
+    defaults["detection.min_confidence"] = SURE_OF_DIGIT
     before, after = defaults | _flat(run.info.settings), _flat(settings)
     if before.get("working_directory", os.getcwd()) != os.getcwd():
         folder = printable(before["working_directory"])
         raise ResumeError(
             f"Run {run.info.id} was started in '{folder}': change to that folder, {new}."
         )
-    for key in sorted(before.keys() & after.keys() - FREE_SETTINGS):
+    # What is read comes first: other settings' defaults depend on it.
+    for key in sorted(before.keys() & after.keys() - FREE_SETTINGS, key=_after_what_is_read):
         if before[key] != after[key]:
             raise ResumeError(
                 f"Run {run.info.id} was started with {key} = {_shown(before[key])}, and not"
                 f" {_shown(after[key])}: set it back, {new}."
             )
+
+
+def _after_what_is_read(key: str) -> tuple[bool, str]:
+    return key != "detection.read", key
 
 
 def _flat(settings: Any, prefix: str = "") -> dict[str, Any]:

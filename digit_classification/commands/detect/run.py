@@ -232,7 +232,7 @@ class DetectorRun:
             about = About(
                 sources=self.given,
                 model=model.path.name,
-                min_confidence=self.settings.detection.min_confidence,
+                min_confidence=self.settings.detection.least_confidence,
                 finished=datetime.now(timezone.utc),
                 run=session.run_id,
                 labels=labels,

@@ -179,7 +179,7 @@ def _train(model: Any, parts: Parts, settings: Settings, progress: _Progress) ->
     judge, numbers = progress.numbers(hands, count, network, judge, pairs, seed)
     simulated = slice(0, len(scenes))
     certainties = held_out(features, outcomes)[simulated]
-    shares = scores(outcomes[simulated], certainties, settings.detection.min_confidence)
+    shares = scores(outcomes[simulated], certainties, settings.detection.least_confidence)
     return JudgeTraining(judge, {**shares, "drawn_numbers": numbers} if numbers else shares)
 
 
