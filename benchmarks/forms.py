@@ -44,7 +44,7 @@ from digit_classification.network.model_file import Model, ModelError, load_mode
 from digit_classification.pictures.decode import LONGEST_FORM  # noqa: E402
 from digit_classification.pictures.images import grey_from_array  # noqa: E402
 from digit_classification.pictures.sources import SourceError  # noqa: E402
-from digit_classification.settings import SURE_OF_NUMBER  # noqa: E402
+from digit_classification.settings import SURE  # noqa: E402
 from digit_classification.training.numbers.forms import (  # noqa: E402
     CAMERAS,
     LAYOUTS,
@@ -144,7 +144,7 @@ def draw(name: str, camera: Camera, digits: Digits, count: int) -> Iterator[Form
 def run(model: Model, digits: Digits, count: int) -> tuple[dict[str, Score], dict[str, Score]]:
     """Return the scores by layout, and by camera."""
     messages = make_console(stderr=True)
-    threshold = SURE_OF_NUMBER
+    threshold = SURE
     layouts: dict[str, Score] = {name: Score() for name in LAYOUTS}
     cameras: dict[str, Score] = {name: Score() for name in CAMERAS}
     for name in LAYOUTS:

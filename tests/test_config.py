@@ -160,3 +160,17 @@ def test_a_config_file_that_is_not_there() -> None:
 
 def test_every_key_has_a_description() -> None:
     assert all(field.description for field in FIELDS.values())
+
+
+@pytest.mark.parametrize(
+    ("given", "least"),
+    [
+        ({}, 0.85),
+        ({"read": "number"}, 0.92),  # any of its signs may be wrong
+        ({"read": "form"}, 0.85),
+        ({"read": "number", "min_confidence": 0.5}, 0.5),
+        ({"min_confidence": 0.0}, 0.0),
+    ],
+)
+def test_what_is_read_is_ok_from_this_confidence_on(given: dict[str, object], least: float) -> None:
+    assert Settings.model_validate({"detection": given}).detection.least_confidence == least

@@ -9,7 +9,12 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from digit_classification.network.judge import Judge, ReadingNetwork
-from digit_classification.network.number import NO_NUMBER, NumberReading, read_numbers
+from digit_classification.network.number import (
+    NO_NUMBER,
+    NumberReading,
+    first_impressions,
+    read_numbers,
+)
 from digit_classification.pictures.forms.fields import find_fields
 from digit_classification.pictures.forms.table import Cell, find_cells, turned
 from digit_classification.pictures.forms.template import Template, TemplateField
@@ -18,7 +23,8 @@ from digit_classification.pictures.proposals.regions import DESK
 
 NO_TABLE = "no table"
 _CONVINCING = 0.85  # of the numbers' mean confidence: less may be because the page lies on its side
-_TRIED = 10  # numbers that are read in each direction
+_TRIED = 15  # numbers that are looked at in each direction
+_PROMISING = 0.03  # by which these must be surer for the whole page to be read so
 _LIES = 0.8  # the least with which a form lies otherwise than it most likely does
 _BETTER = 0.1  # by which the mean of another direction must be higher
 
@@ -173,18 +179,26 @@ def _turned(
     constraint: str | None,
 ) -> tuple[list[Cell], list[NumberReading]]:
     """Turn a page by quarters if it reads better so; return its cells and what they are read as."""
-    best, most = 0, _BETTER + _mean(readings)
-    for quarters in (1, 2, 3):
-        filled = [cell for cell in turned(cells, quarters) if cell.image is not None]
-        some = filled[:: max(1, len(filled) // _TRIED)]
-        mean = _mean(_read(some, network, judge, constraint))
-        if mean > most:
-            best, most = quarters, mean
-    if not best:
+
+    def impression(lying: list[Cell]) -> float:
+        """Return how sure some of its numbers are at first sight, on average."""
+        images = [cell.image for cell in lying if cell.image is not None]
+        some = images[:: max(1, len(images) // _TRIED)]
+        sure = first_impressions(some, "always", network, judge, constraint)
+        return sum(sure) / max(1, len(sure))
+
+    as_it_lies = impression(cells)
+    otherwise = [turned(cells, quarters) for quarters in (1, 2, 3)]
+    impressions = [*map(impression, otherwise)]
+    best = impressions.index(max(impressions))
+    if impressions[best] < as_it_lies + _PROMISING:
         return cells, readings
-    cells = turned(cells, best)
-    filled = [cell for cell in cells if cell.image is not None]
-    return cells, _read(filled, network, judge, constraint)
+    again = _read(
+        [cell for cell in otherwise[best] if cell.image is not None], network, judge, constraint
+    )
+    if _mean(again) < _mean(readings) + _BETTER:
+        return cells, readings
+    return otherwise[best], again
 
 
 def _placed(reading: NumberReading, cell: Cell) -> NumberReading:

@@ -100,6 +100,27 @@ def read_numbers(
     return [*map(again.as_one_digit, readings, greys)]
 
 
+def first_impressions(
+    greys: Sequence[np.ndarray],
+    invert: Invert,
+    network: ReadingNetwork,
+    judge: Judge | None,
+    constraint: str | None = None,
+) -> list[float]:
+    """Return how sure each reading would be, 0 to 1, without a second look at any picture.
+
+    A fraction of the time of `read_numbers`, whose arguments it takes, where most are no numbers.
+    """
+    fits = None if constraint is None else re.compile(constraint)
+    firsts = [see(grey, invert) for grey in greys]
+    no_more = [_no_more] * len(greys)
+    return [way.confidence for way in find_ways(firsts, no_more, no_more, network, judge, fits)]
+
+
+def _no_more(_: Way) -> list[Seen]:
+    return []
+
+
 @dataclass(frozen=True)
 class _Again:
     """Reads a picture in another way, where what was read of its line does not convince."""

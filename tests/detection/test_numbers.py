@@ -175,8 +175,8 @@ def test_json_has_the_digits(detect: Detect, capsys: pytest.CaptureFixture[str])
     assert minus["digits"][1] == {
         "text": "1",
         "box": {"left": 0.1, "top": 0.25, "width": 0.08, "height": 0.5},
-        "confidence": 0.95,
-        "probabilities": pytest.approx([0.05 / 9, 0.95, *[0.05 / 9] * 8]),
+        "confidence": 0.98,
+        "probabilities": pytest.approx([0.02 / 9, 0.98, *[0.02 / 9] * 8]),
     }
     assert (blank["number"], blank["digits"], blank["reason"]) == (None, [], "blank image")
 
@@ -521,7 +521,7 @@ def test_a_run_of_numbers_goes_on(
 @pytest.mark.parametrize(
     ("read", "options", "message"),
     [
-        (None, [], r"detection.constraint = \d+|-.*, and not none"),
+        (None, [], "detection.read = number, and not digit"),
         ("number", [], r"detection.constraint = \d+|-.*, and not none"),
         ("number", ["--constraint", r"\d+"], r"detection.constraint = \d+|-.*, and not \d+"),
     ],

@@ -41,6 +41,33 @@ def test_a_printed_line_is_left_out() -> None:
     assert (len(seen.segments), seen.line.left_out) == (3, ("printed lines",))
 
 
+@pytest.mark.parametrize("light_ink", [False, True])
+@pytest.mark.parametrize("end", [345, 360, 375])
+def test_a_ring_around_a_number_is_left_out(end: int, light_ink: bool) -> None:
+    """A teacher's mark on a page: drawn all around, but for a gap, or a little more than that."""
+    page = cv2.copyMakeBorder(picture(), 120, 120, 60, 60, cv2.BORDER_CONSTANT, value=235)
+    ringed = page.copy()
+    cv2.ellipse(ringed, (230, 200), (210, 85), 5, 0, end, 60, 5, cv2.LINE_AA)
+    page, ringed = (255 - each if light_ink else each for each in (page, ringed))
+    plain, seen = see(page, "auto"), see(ringed, "auto")
+    assert plain.line is not None
+    assert seen.line is not None
+    assert (len(seen.segments), seen.line.left_out) == (3, ("a ring around it",))
+    boxes = np.array(
+        [[each.box_of(i, i + 1, page.shape) for i in range(3)] for each in (plain, seen)]
+    )
+    assert abs(boxes[0] - boxes[1]).max() < 0.01
+
+
+def test_a_zero_around_a_speck_is_no_ring() -> None:
+    page = picture(left=90)
+    cv2.ellipse(page, (60, 80), (26, 38), 0, 0, 360, 60, 5, cv2.LINE_AA)
+    page[76:82, 57:63] = 60
+    seen = see(page, "auto")
+    assert seen.line is not None
+    assert seen.line.left_out == ()
+
+
 def segments_of(page: np.ndarray) -> int:
     seen = see(page, "auto")
     assert seen.line is not None

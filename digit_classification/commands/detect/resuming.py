@@ -15,7 +15,7 @@ from digit_classification.errors import UserError
 from digit_classification.names import printable, shell_command
 from digit_classification.results.opening import Database
 from digit_classification.results.records import Run
-from digit_classification.settings import FIELDS, SURE_OF_DIGIT, Settings
+from digit_classification.settings import FIELDS, SURE, Settings
 
 # They change how fast a run is, not what it finds; of a template counts what it says, not its path.
 FREE_SETTINGS = frozenset({"detection.batch_size", "detection.workers", "detection.template"})
@@ -98,7 +98,7 @@ def _check_same(
         )
     # A run from before there was a setting went as that setting's default has it for digits.
     defaults = {key: field.default for key, field in FIELDS.items()}
-    defaults["detection.min_confidence"] = SURE_OF_DIGIT
+    defaults["detection.min_confidence"] = SURE
     before, after = defaults | _flat(run.info.settings), _flat(settings)
     if before.get("working_directory", os.getcwd()) != os.getcwd():
         folder = printable(before["working_directory"])

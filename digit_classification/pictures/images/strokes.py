@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import cv2
@@ -17,6 +18,7 @@ BLANK = "blank image"  # the rejection of a picture without ink, or with faint t
 
 RULE = 0.04  # of the picture: what is thicker is no ruled line
 _ROOM = 1  # pixel of paper around a small picture
+_SPECK, _ENCLOSED = 0.15, 0.25  # of a frame: what is smaller is none of what it is drawn around
 _GAP_OF_RING = 16  # times as long as a gap that is overlooked in it
 _MIN_CONTRAST = 9  # grey levels between paper and ink
 
@@ -262,26 +264,51 @@ def frames_in(labels: np.ndarray, stats: np.ndarray) -> np.ndarray:
         labels: (h, w) int32, of connected pieces; 0 where none is.
         stats: (n, 5) int32, of each label, as OpenCV gives them.
     """
-    x, y, width, height = stats[:, :4].T
     frames: np.ndarray = np.zeros(len(stats), bool)
-    for i in range(1, len(stats)):
-        inside = (x > x[i]) & (y > y[i]) & (x + width < x[i] + width[i])
-        inside &= (y + height < y[i] + height[i]) & (height > 0.25 * height[i])
-        frames[i] = inside.any() and _is_frame(labels, stats, i, np.flatnonzero(inside))
+    for piece, others in _around_others(stats):
+        frames[piece] = _is_box(labels, stats, piece) or _is_ring(labels, stats, piece, others)
     return frames
 
 
-def _is_frame(labels: np.ndarray, stats: np.ndarray, piece: int, others: np.ndarray) -> bool:
-    """Whether a piece is a drawn box or a ring around others that lie in its bounding box.
+def rings_in(labels: np.ndarray, stats: np.ndarray) -> np.ndarray:
+    """Return which pieces, (n,) bool, are a ring around another; arguments as of `frames_in`."""
+    rings: np.ndarray = np.zeros(len(stats), bool)
+    for piece, others in _around_others(stats):
+        is_box = _is_box(labels, stats, piece)
+        rings[piece] = not is_box and _is_ring(labels, stats, piece, others)
+    return rings
 
-    A box reaches into every corner of it; a ring leaves no way out, but for a small gap.
-    """
+
+def _around_others(stats: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield the pieces in whose bounding boxes others lie that are no specks, with those."""
+    x, y, width, height = stats[:, :4].T
+    large = (width > 4) & (height > 4)  # enough for another, and paper, inside
+    large[0] = False
+    for piece in np.flatnonzero(large).tolist():
+        inside = (x > x[piece]) & (x + width < x[piece] + width[piece])
+        inside &= (y > y[piece]) & (y + height < y[piece] + height[piece])
+        inside &= height > _SPECK * height[piece]
+        others = np.flatnonzero(inside)
+        if len(others):
+            across = (x + width)[others].max() - x[others].min()
+            down = (y + height)[others].max() - y[others].min()
+            if max(across / width[piece], down / height[piece]) > _ENCLOSED:
+                yield piece, others
+
+
+def _is_box(labels: np.ndarray, stats: np.ndarray, piece: int) -> bool:
+    """Whether a piece reaches into every corner of its bounding box, as a drawn box does."""
+    x, y, width, height = stats[piece, :4]
+    own = labels[y : y + height, x : x + width] == piece
+    return all(bool(corner.any()) for corner in corners(own, 8))
+
+
+def _is_ring(labels: np.ndarray, stats: np.ndarray, piece: int, others: np.ndarray) -> bool:
+    """Whether a piece leaves others no way out, but for a small gap."""
     x, y, width, height = stats[piece, :4]
     box = labels[y : y + height, x : x + width]
-    own = (box == piece).astype(np.uint8)
-    if all(bool(corner.any()) for corner in corners(own, 8)):
-        return True
     gap = max(1, max(width, height) // _GAP_OF_RING)
+    own = (box == piece).astype(np.uint8)
     roomy = cv2.copyMakeBorder(own, gap + 1, gap + 1, gap + 1, gap + 1, cv2.BORDER_CONSTANT)
     closed = cv2.dilate(roomy, np.ones((gap + 1, gap + 1), np.uint8))
     ways = cv2.connectedComponents(1 - closed, connectivity=4)[1]

@@ -10,11 +10,11 @@ import numpy as np
 
 from digit_classification.pictures.geometry import product
 from digit_classification.pictures.images.grey import reduce
-from digit_classification.pictures.images.strokes import Marks, find_marks
+from digit_classification.pictures.images.strokes import Marks, find_marks, rings_in
 from digit_classification.pictures.numbers.rules import without_rules
 from digit_classification.pictures.ruled.paper import without_ruling
 
-PRINTED = "printed lines"  # what is left out
+PRINTED, RING = "printed lines", "a ring around it"  # what is left out
 DIGIT = 48  # pixels: how high the digits of a line are when it is cut
 FIRST = 512  # pixels: the longer side in which the line is looked for
 _FINE = 72  # pixels: the shorter side to which small pictures are enlarged
@@ -80,7 +80,7 @@ def find_line(grey: np.ndarray, dark_ink: bool) -> Line | str | None:
         if factor > 1:
             work = cv2.resize(work, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
             scale /= factor
-    return _look(grey, work, _scaling(scale), dark_ink, looks=3)
+    return _look(grey, work, _scaling(scale), dark_ink, looks=3, may_be_ringed=True)
 
 
 def _look(
@@ -90,6 +90,8 @@ def _look(
     dark_ink: bool,
     looks: int,
     words: tuple[str, ...] = (),
+    *,
+    may_be_ringed: bool = False,
 ) -> Line | str | None:
     """Find the line in a view of the picture, and look again where that is not good enough."""
     scale = float(np.hypot(back[0, 0], back[1, 0]))
@@ -97,6 +99,9 @@ def _look(
     words = ruling or words
     if marks is None:
         return None
+    inside = _without_rings(grey, work, marks) if may_be_ringed else None
+    if inside is not None:
+        return _look(*inside, back, dark_ink, looks, (RING,))
     mask, rise = without_rules(marks.mask)
     words = words if rise is None else (PRINTED,)
     pieces = _Pieces.of(mask)
@@ -142,6 +147,27 @@ def _marks(work: np.ndarray, dark_ink: bool, scale: float) -> tuple[Marks | None
         if written is not None:
             return find_marks(written, dark_ink, scale, near=True), (PRINTED,)
     return marks, ()
+
+
+def _without_rings(
+    grey: np.ndarray, work: np.ndarray, marks: Marks
+) -> tuple[np.ndarray, np.ndarray] | None:
+    """Return a picture, and the view of it, with paper where rings are; None if there are none.
+
+    Args:
+        grey: the picture, (h, w) uint8.
+        work: the view, (h', w') uint8: the same, larger or smaller.
+        marks: of the view.
+    """
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(marks.mask, connectivity=8)
+    rings = rings_in(labels, stats)
+    if not rings.any():
+        return None
+    there = cv2.dilate(rings.astype(np.uint8)[labels], np.ones((5, 5), np.uint8))
+    painted = cv2.inpaint(work, there, 3, cv2.INPAINT_TELEA)
+    size = grey.shape[::-1]
+    large = cv2.resize(there, size, interpolation=cv2.INTER_NEAREST)
+    return np.where(large > 0, cv2.resize(painted, size), grey), painted
 
 
 def _touches_both_sides(mask: np.ndarray) -> bool:

@@ -225,7 +225,7 @@ class _Picture:
         digit = strokes_to_digit(cut_out(view.marks, group))
         if not digit.any():
             return None
-        context, share = self._surroundings.around(view, group, box)
+        context, share = self._surroundings.around(view, group | view.rings, box)
         numbers = measure(view, group, box, self._surroundings, context, share)
         height, width = self._grey.shape
         in_shares = (box[0] / width, box[1] / height, box[2] / width, box[3] / height)

@@ -59,7 +59,7 @@ class Surroundings:
         self._ink: dict[bool, np.ndarray] = {}  # by polarity
 
     def around(self, view: View, group: np.ndarray, box: Box) -> tuple[np.ndarray, float]:
-        """Return the ink around a group that is not its own, and its share of the picture's.
+        """Return the ink around a group that does not belong to it, and its share of the picture's.
 
         The first is (28, 28) uint8, REACH sides of the box wide, the box in its middle.
         """
@@ -86,7 +86,7 @@ class Surroundings:
         return context, left_out
 
     def _take_out(self, strength: np.ndarray, view: View, group: np.ndarray, box: Box) -> None:
-        """Make what is the group's own, and its blurred edge, 0."""
+        """Make what belongs to the group, and its blurred edge, 0."""
         region, scale = view.region, self._scale
         height, width = strength.shape
         left = min(round(region.left / scale), width - 1)

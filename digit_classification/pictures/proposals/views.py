@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
 
 from digit_classification.pictures.images.grey import reduce
-from digit_classification.pictures.images.strokes import Marks, find_marks
+from digit_classification.pictures.images.strokes import Marks, find_marks, rings_in
 from digit_classification.pictures.proposals.regions import DETAIL, Region
 
 _MAGNIFIED = 96  # pixels: the longer side to which small regions are enlarged
@@ -35,6 +36,12 @@ class View:
     noise: float
     slope: np.ndarray
     paper_slope: float
+
+    @cached_property
+    def rings(self) -> np.ndarray:
+        """(h, w) uint8, 1 where a ring is drawn around other marks."""
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(self.marks.mask, connectivity=8)
+        return rings_in(labels, stats).astype(np.uint8)[labels]
 
     @property
     def noisy(self) -> bool:
