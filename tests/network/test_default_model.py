@@ -135,7 +135,7 @@ def test_digits_that_touch_are_read_at_once() -> None:
     assert model.judge is not None
     rng = np.random.default_rng(1)
     digits = load_digits(ROOT / "dataset/mnist-test.zip")
-    pictures = [draw_number(rng, digits, Layout("overlapping", count=(2, 2))) for _ in range(30)]
+    pictures = [draw_number(rng, digits, Layout("overlapping", count=(2, 2))) for _ in range(60)]
     greys = [grey_from_array(picture.pixels) for picture in pictures]
     right = []
     for judge in (model.judge, replace(model.judge, pairs=None)):
