@@ -68,6 +68,16 @@ def test_a_zero_around_a_speck_is_no_ring() -> None:
     assert seen.line.left_out == ()
 
 
+def test_boxes_in_a_row_are_no_ring() -> None:
+    """Photographed askew they have no corners, but a wall between any two digits."""
+    page = cv2.copyMakeBorder(picture(), 120, 120, 60, 60, cv2.BORDER_CONSTANT, value=235)
+    for left in (80, 180, 280):
+        cv2.rectangle(page, (left, 145), (left + 100, 255), 60, 3)
+    turn = cv2.getRotationMatrix2D((230, 200), 7, 1)
+    seen = see(cv2.warpAffine(page, turn, page.shape[::-1], borderValue=235), "auto")
+    assert seen.line is None or "a ring around it" not in seen.line.left_out
+
+
 def segments_of(page: np.ndarray) -> int:
     seen = see(page, "auto")
     assert seen.line is not None

@@ -304,7 +304,7 @@ def _is_box(labels: np.ndarray, stats: np.ndarray, piece: int) -> bool:
 
 
 def _is_ring(labels: np.ndarray, stats: np.ndarray, piece: int, others: np.ndarray) -> bool:
-    """Whether a piece leaves others no way out, but for a small gap."""
+    """Whether others lie together in a piece, and find no way out, but for a small gap."""
     x, y, width, height = stats[piece, :4]
     box = labels[y : y + height, x : x + width]
     gap = max(1, max(width, height) // _GAP_OF_RING)
@@ -312,5 +312,6 @@ def _is_ring(labels: np.ndarray, stats: np.ndarray, piece: int, others: np.ndarr
     roomy = cv2.copyMakeBorder(own, gap + 1, gap + 1, gap + 1, gap + 1, cv2.BORDER_CONSTANT)
     closed = cv2.dilate(roomy, np.ones((gap + 1, gap + 1), np.uint8))
     ways = cv2.connectedComponents(1 - closed, connectivity=4)[1]
-    outside = (ways == ways[0, 0])[gap + 1 : gap + 1 + height, gap + 1 : gap + 1 + width]
-    return not bool((np.isin(box, others) & outside).any())
+    inner = ways[gap + 1 : gap + 1 + height, gap + 1 : gap + 1 + width]
+    where = np.unique(inner[np.isin(box, others) & (inner > 0)])  # not where the gap was closed
+    return len(where) == 1 and where[0] != ways[0, 0]  # boxes in a row hold one digit each
