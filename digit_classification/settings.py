@@ -147,7 +147,7 @@ class ImageSettings(Section):
 # So sure is what is read as `ok`, unless the user says otherwise.  Several signs of a number may be
 # wrong, and more of them are in doubt: from there on 98 of 100 are right, as of a form's cells and
 # of digits already are from the other on (benchmarks/numbers.md).
-SURE, SURE_OF_NUMBER = 0.85, 0.92
+SURE, SURE_OF_NUMBER = 0.85, 0.9
 
 
 class DetectionSettings(Section):
