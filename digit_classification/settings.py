@@ -144,10 +144,17 @@ class ImageSettings(Section):
         return [known.get(str(name).upper(), name) for name in names]
 
 
-# So sure is what is read as `ok`, unless the user says otherwise.  Several signs of a number may be
-# wrong, and more of them are in doubt: from there on 98 of 100 are right, as of a form's cells and
-# of digits already are from the other on (benchmarks/numbers.md).
+# So sure is what is read as `ok`, unless the user says otherwise.  Any of several signs of a number
+# may be wrong: from its own line on about as many of them are right as of digits, and of the cells
+# of a form, from the other on.
 SURE, SURE_OF_NUMBER = 0.85, 0.9
+
+
+def least_confidence(read: str, given: float | None) -> float:
+    """Return with which confidence, 0 to 1, what is read is `ok`: what the user gave, if at all."""
+    if given is not None:
+        return given
+    return SURE_OF_NUMBER if read == "number" else SURE
 
 
 class DetectionSettings(Section):
@@ -188,9 +195,7 @@ class DetectionSettings(Section):
     @property
     def least_confidence(self) -> float:
         """With which, 0 to 1, what is read is `ok`."""
-        if self.min_confidence is not None:
-            return self.min_confidence
-        return SURE_OF_NUMBER if self.read == "number" else SURE
+        return least_confidence(self.read, self.min_confidence)
 
     @field_validator("constraint")
     @classmethod

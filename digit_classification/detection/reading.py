@@ -31,7 +31,7 @@ from digit_classification.pictures.prepare import (
 )
 from digit_classification.pictures.sources import Source
 from digit_classification.results.records import Result
-from digit_classification.settings import Settings
+from digit_classification.settings import Settings, least_confidence
 
 if TYPE_CHECKING:
     from digit_classification.pictures.forms.template import Template
@@ -46,7 +46,7 @@ class ReadingOptions:
 
     invert: images.Invert
     limits: Limits
-    min_confidence: float  # 0 to 1; what is read with less is `uncertain`
+    min_confidence: float | None  # 0 to 1, as of the settings
     batch_size: int = 1000  # pictures
     with_thumbnails: bool = False
     with_pixels: bool = False  # those that the network saw
@@ -64,13 +64,18 @@ class ReadingOptions:
         return cls(
             invert=detection.invert,
             limits=Limits(**settings.images.model_dump()),
-            min_confidence=detection.least_confidence,
+            min_confidence=detection.min_confidence,
             batch_size=detection.batch_size,
             read=detection.read,
             constraint=detection.constraint,
             template=template_of(settings),
             **wanted,
         )
+
+    @property
+    def least_confidence(self) -> float:
+        """With which what is read is `ok`, 0 to 1; with less it is `uncertain`."""
+        return least_confidence(self.read, self.min_confidence)
 
     @property
     def of_forms(self) -> bool:
@@ -198,7 +203,7 @@ def _read_forms(
                 network,
                 judge,
                 invert=options.invert,
-                min_confidence=options.min_confidence,
+                min_confidence=options.least_confidence,
                 constraint=options.constraint,
                 template=options.template,
                 with_cells=options.with_thumbnails,
@@ -245,7 +250,7 @@ def results_as(
             "A form has a result for each cell: call read_form or classify_images instead."
         )
     if not options.of_numbers:
-        return results_of(batch, network, judge, options.min_confidence)
+        return results_of(batch, network, judge, options.least_confidence)
     from digit_classification.detection.numbers import results_of_numbers
 
     return results_of_numbers(
@@ -253,7 +258,7 @@ def results_as(
         network,
         judge,
         invert=options.invert,
-        min_confidence=options.min_confidence,
+        min_confidence=options.least_confidence,
         constraint=options.constraint,
     )
 

@@ -140,7 +140,7 @@ def test_a_tiny_run_reads_all_kinds_and_says_how_to_repeat_it(
     with_digit = [float(cell) for cell in everything[0].split(" | ")]
     right, wrong_ok, _, rejected, clean, _ = with_digit
     assert clean > 85
-    assert 30 < right < clean  # guessing would be right in one of ten
+    assert 30 < right <= clean  # guessing would be right in one of ten
     assert right + wrong_ok + rejected <= 100.1
     assert sum(float(cell) for cell in everything[1].split(" | ")) == pytest.approx(100, abs=0.2)
 

@@ -18,6 +18,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 
 import digit_classification_detector as detector
+from digit_classification.network.default_model import DEFAULT_MODEL
 from digit_classification.pictures.forms.table import Cell, cut_strip, find_cells, turned
 from digit_classification.training.corrections import read_corrections
 from tests.reports.test_review import (  # the fixtures are taken by name
@@ -44,7 +45,8 @@ def office(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def detect(*words: object, url: str = "none") -> int:
-    return detector.main([*map(str, words), "--database", url, "--quiet"])
+    words = (*words, "--model", DEFAULT_MODEL, "--database", url, "--quiet")
+    return detector.main([*map(str, words)])
 
 
 def read(*words: object, url: str = "none") -> dict[str, Any]:

@@ -36,7 +36,18 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def small(dataset: Path) -> list[object]:
     """Options of a training that takes a second and still learns."""
-    return ["--dataset", dataset, "--hidden-units", 64, "--epochs", 30, "--batch-size", 16]
+    return [
+        "--dataset",
+        dataset,
+        "--hidden-units",
+        64,
+        "--epochs",
+        30,
+        "--batch-size",
+        16,
+        "--learning-rate",
+        0.5,
+    ]
 
 
 def test_trains_evaluates_and_saves(
@@ -296,7 +307,7 @@ def test_a_training_that_diverges(
     model = tmp_path / "m.keras"
     assert run(*small, "--model", model, "--quiet") == 2
     assert capsys.readouterr().err == (
-        "Error: The training diverged in epoch 1: try a --learning-rate below 1, or a larger "
+        "Error: The training diverged in epoch 1: try a --learning-rate below 0.5, or a larger "
         "--batch-size.\n"
     )
     assert not model.exists()
