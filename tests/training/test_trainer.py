@@ -36,18 +36,8 @@ def dataset(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def small(dataset: Path) -> list[object]:
     """Options of a training that takes a second and still learns."""
-    return [
-        "--dataset",
-        dataset,
-        "--hidden-units",
-        64,
-        "--epochs",
-        30,
-        "--batch-size",
-        16,
-        "--learning-rate",
-        0.5,
-    ]
+    steps = ["--epochs", 30, "--batch-size", 16, "--learning-rate", 0.5]
+    return ["--dataset", dataset, "--hidden-units", 64, *steps]
 
 
 def test_trains_evaluates_and_saves(
