@@ -911,7 +911,8 @@ def test_corrections_are_there_after_a_reload_and_in_another_tab(
     press(browser, "7", "1")
     first = browser.current_window_handle
     browser.refresh()
-    assert said_aloud(browser) == "2 corrections are here from before."
+    from_before = "2 corrections are here from before."
+    WebDriverWait(browser, 10).until(lambda _: said_aloud(browser) == from_before)
     assert corrected(browser) == {"scans/u0.png": "7", "scans/u1.png": "1"}
     assert "Download 2 corrections" in browser.find_element(By.ID, "download").text
     browser.switch_to.new_window("tab")
