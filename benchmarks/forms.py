@@ -144,7 +144,6 @@ def draw(name: str, camera: Camera, digits: Digits, count: int) -> Iterator[Form
 def run(model: Model, digits: Digits, count: int) -> tuple[dict[str, Score], dict[str, Score]]:
     """Return the scores by layout, and by camera."""
     messages = make_console(stderr=True)
-    threshold = SURE
     layouts: dict[str, Score] = {name: Score() for name in LAYOUTS}
     cameras: dict[str, Score] = {name: Score() for name in CAMERAS}
     for name in LAYOUTS:
@@ -156,7 +155,7 @@ def run(model: Model, digits: Digits, count: int) -> tuple[dict[str, Score], dic
                 read = read_forms([grey], "auto", network, judge)[0]
                 seconds = time.perf_counter() - begin
                 for score in (layouts[name], cameras[camera]):
-                    score.add(picture, read, threshold)
+                    score.add(picture, read, SURE)
                     score.seconds += seconds
         messages.print(f"{name}: {', '.join(layouts[name].row())}")
     return layouts, cameras

@@ -102,12 +102,11 @@ def draw(name: str, digits: Digits, count: int) -> list[NumberPicture]:
 
 def reader_of(model: Model) -> Reader:
     """Return what reads with this model; confident readings are `ok`."""
-    threshold = SURE_OF_NUMBER
 
     def read(pictures: Sequence[np.ndarray]) -> list[Answer]:
         greys = [grey_from_array(pixels) for pixels in pictures]
         readings = read_numbers(greys, "auto", model.number_network, model.judge, None)
-        return [Answer(each.text, (each.confidence or 0) >= threshold) for each in readings]
+        return [Answer(each.text, (each.confidence or 0) >= SURE_OF_NUMBER) for each in readings]
 
     return read
 

@@ -111,10 +111,15 @@ def _form_cells(
 def _read(
     cells: Sequence[Cell], network: ReadingNetwork, judge: Judge | None, constraint: str | None
 ) -> list[NumberReading]:
-    images = [cell.image for cell in cells if cell.image is not None]
+    images = _images(cells)
     return (
         read_numbers(images, "always", network, judge, constraint, in_boxes=False) if images else []
     )
+
+
+def _images(cells: Sequence[Cell]) -> list[np.ndarray]:
+    """Return what is seen of the cells that are not empty."""
+    return [cell.image for cell in cells if cell.image is not None]
 
 
 def _mean(readings: Sequence[NumberReading]) -> float:
@@ -182,7 +187,7 @@ def _turned(
 
     def impression(lying: list[Cell]) -> float:
         """Return how sure some of its numbers are at first sight, on average."""
-        images = [cell.image for cell in lying if cell.image is not None]
+        images = _images(lying)
         some = images[:: max(1, len(images) // _TRIED)]
         sure = first_impressions(some, "always", network, judge, constraint)
         return sum(sure) / max(1, len(sure))
@@ -193,9 +198,7 @@ def _turned(
     best = impressions.index(max(impressions))
     if impressions[best] < as_it_lies + _PROMISING:
         return cells, readings
-    again = _read(
-        [cell for cell in otherwise[best] if cell.image is not None], network, judge, constraint
-    )
+    again = _read(otherwise[best], network, judge, constraint)
     if _mean(again) < _mean(readings) + _BETTER:
         return cells, readings
     return otherwise[best], again

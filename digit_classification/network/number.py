@@ -20,7 +20,7 @@ from digit_classification.network.numbers.boxes import RowReading, read_row, see
 from digit_classification.network.numbers.lattice import Edge
 from digit_classification.network.numbers.pairs import best_cut
 from digit_classification.network.numbers.signs import is_speck
-from digit_classification.network.numbers.ways import Way, find_ways, sure_pieces
+from digit_classification.network.numbers.ways import Way, find_ways, no_further, sure_pieces
 from digit_classification.pictures.images import Invert
 from digit_classification.pictures.numbers import Seen, cut_further, look_elsewhere, see
 from digit_classification.pictures.numbers.candidates import candidate
@@ -113,12 +113,8 @@ def first_impressions(
     """
     fits = None if constraint is None else re.compile(constraint)
     firsts = [see(grey, invert) for grey in greys]
-    no_more = [_no_more] * len(greys)
-    return [way.confidence for way in find_ways(firsts, no_more, no_more, network, judge, fits)]
-
-
-def _no_more(_: Way) -> list[Seen]:
-    return []
+    neither = [no_further] * len(greys)
+    return [way.confidence for way in find_ways(firsts, neither, neither, network, judge, fits)]
 
 
 @dataclass(frozen=True)

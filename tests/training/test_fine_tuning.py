@@ -123,7 +123,8 @@ def test_the_pictures_are_read_better_and_others_hardly_worse(
 
 
 def test_the_samples_are_read_as_before(tuned: Path, trained: Path) -> None:
-    samples = sorted((ROOT / "samples").glob("[0-9]-*"))  # few scenes teach nothing of blank pages
+    samples = sorted((ROOT / "samples").glob("*-*"))
+    samples.remove(ROOT / "samples/blank-page.jpg")  # few scenes teach nothing of blank pages
     before, after = (
         [result.digit for result in DigitPredictor(model).predict(list(samples))]
         for model in (trained, tuned)

@@ -46,6 +46,11 @@ class Way:
 Further = Callable[[Way], list[Seen]]
 
 
+def no_further(_: Way) -> list[Seen]:
+    """Look no further."""
+    return []
+
+
 def find_ways(
     firsts: Sequence[Seen],
     cuts: Sequence[Further],

@@ -270,13 +270,14 @@ def frames_in(labels: np.ndarray, stats: np.ndarray) -> np.ndarray:
     return frames
 
 
-def rings_in(labels: np.ndarray, stats: np.ndarray) -> np.ndarray:
-    """Return which pieces, (n,) bool, are a ring around another; arguments as of `frames_in`."""
-    rings: np.ndarray = np.zeros(len(stats), bool)
+def rings_in(mask: np.ndarray) -> np.ndarray:
+    """Return the rings around others among the marks of a mask; both (h, w) uint8, 0 or 1."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+    rings = np.zeros(len(stats), np.uint8)
     for piece, others in _around_others(stats):
         is_box = _is_box(labels, stats, piece)
         rings[piece] = not is_box and _is_ring(labels, stats, piece, others)
-    return rings
+    return rings[labels]
 
 
 def _around_others(stats: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:

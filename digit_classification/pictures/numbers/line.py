@@ -159,11 +159,10 @@ def _without_rings(
         work: the view, (h', w') uint8: the same, larger or smaller.
         marks: of the view.
     """
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(marks.mask, connectivity=8)
-    rings = rings_in(labels, stats)
+    rings = rings_in(marks.mask)
     if not rings.any():
         return None
-    there = cv2.dilate(rings.astype(np.uint8)[labels], np.ones((5, 5), np.uint8))
+    there = cv2.dilate(rings, np.ones((5, 5), np.uint8))
     painted = cv2.inpaint(work, there, 3, cv2.INPAINT_TELEA)
     size = grey.shape[::-1]
     large = cv2.resize(there, size, interpolation=cv2.INTER_NEAREST)

@@ -40,8 +40,7 @@ class View:
     @cached_property
     def rings(self) -> np.ndarray:
         """(h, w) uint8, 1 where a ring is drawn around other marks."""
-        _, labels, stats, _ = cv2.connectedComponentsWithStats(self.marks.mask, connectivity=8)
-        return rings_in(labels, stats).astype(np.uint8)[labels]
+        return rings_in(self.marks.mask)
 
     @property
     def noisy(self) -> bool:
