@@ -26,7 +26,9 @@ from digit_classification.pictures.numbers import Seen, cut_further, look_elsewh
 from digit_classification.pictures.numbers.candidates import candidate
 from digit_classification.pictures.numbers.line import PRINTED
 from digit_classification.pictures.numbers.pairs import middle_of
+from digit_classification.pictures.numbers.spans import Spans
 from digit_classification.pictures.proposals import propose
+from digit_classification.pictures.quantiles import median
 from digit_classification.pictures.row import Box, find_row
 
 NO_NUMBER = "no number"
@@ -162,7 +164,7 @@ class _Again:
 def _contradicts(reading: NumberReading, boxes: Sequence[Box]) -> bool:
     """Whether there are digits outside of boxes, or two in one."""
     sides = np.array([(box.left, box.right) for box in boxes])
-    near = _BESIDE * np.median(sides[:, 1] - sides[:, 0])
+    near = _BESIDE * median(sides[:, 1] - sides[:, 0])
     sure = [digit.box for digit in reading.digits if digit.confidence > _SURE]
     middles = [left + width / 2 for left, _, width, _ in sure]
     middles = [middle for middle in middles if abs(sides - middle).min() > near]
@@ -230,12 +232,12 @@ def _two_digits(way: Way, edge: Edge, shape: tuple[int, ...]) -> list[NumberDigi
     cut = best_cut(pair, seen.candidates, way.scores.whole)
     if cut is None:
         cut = middle_of(seen.segments, pair)
-    both = float(scores.both[edge.pair])
+    both, spans = float(scores.both[edge.pair]), Spans(seen.line, seen.segments)
     halves = (pair.first, cut, scores.left), (cut, pair.last, scores.right)
     digits = []
     for text, (first, last, read) in zip(edge.text, halves, strict=True):
         own = read[edge.pair].tolist()
-        alone = candidate(seen.line, seen.segments, first, last)
+        alone = candidate(spans, first, last)
         image = None if alone is None else alone.proposal.digit
         box = seen.box_of(first, last, shape)
         digits.append(NumberDigit(text, box, both * own[int(text)], tuple(own), image))

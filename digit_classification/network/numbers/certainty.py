@@ -205,7 +205,7 @@ def number_features(seen: Seen, path: Path, other: float) -> np.ndarray:
     passed = [edge for edge in path.edges if not edge.text]
     second = signs[1] if len(signs) > 1 else 0.0
     areas = seen.segments.areas
-    left_over = sum(int(areas[edge.first : edge.last].sum()) for edge in passed)
+    left_over = sum(sum(areas[edge.first : edge.last]) for edge in passed)
     places = [seen.candidates[edge.candidate].place for edge in path.edges if edge.candidate >= 0]
     places += [seen.pairs[edge.pair].place for edge in path.edges if edge.pair >= 0]
     heights = [place[0] for place in places]
@@ -218,7 +218,7 @@ def number_features(seen: Seen, path: Path, other: float) -> np.ndarray:
             _odds(signs[0]),
             min(path.weight - other, _WORST),
             math.log(len(signs)),
-            left_over / max(1, int(areas.sum())),
+            left_over / max(1, sum(areas)),
             max(sum(log_of(edge.probability) for edge in passed), -_WORST),
             max((abs(math.log(max(each, 0.05))) for each in heights), default=0.0),
             cuts / len(signs),

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -22,8 +23,7 @@ POINTS = ",."
 MINUS = "-"
 
 
-@dataclass(frozen=True)
-class Edge:
+class Edge(NamedTuple):
     """One or more segments taken for a sign, or passed over.
 
     Attributes:
@@ -61,26 +61,39 @@ def log_odds(probabilities: np.ndarray, least: float = LEAST, most: float = MOST
 
 def best_paths(edges: Iterable[Edge], segments: int, most: int) -> list[Path]:
     """Return at most so many paths whose texts are numbers, all different, the best first."""
-    arriving: list[list[Edge]] = [[] for _ in range(segments + 1)]
-    for edge in edges:
-        arriving[edge.last].append(edge)
+    arriving = _arriving(edges, segments)
     paths: list[list[Path]] = [[Path("", 0.0, ())]]
     for node in range(1, segments + 1):
-        best: dict[str, Path] = {}
-        for edge in arriving[node]:
-            for before in paths[edge.first]:
-                if not _goes_on(before.text, edge.text):
-                    continue
-                text, weight = before.text + edge.text, before.weight + edge.weight
-                known = best.get(text)
-                if known is None or weight > known.weight:
-                    best[text] = Path(text, weight, (*before.edges, edge))
-        paths.append(_best(best.values(), most))
+        best: dict[str, tuple[float, Path, Edge]] = {}
+        for alike in arriving[node]:
+            for rank, edge in enumerate(alike[:most], start=1):
+                # With all better edges and all better ways before them there are enough already.
+                for before in paths[edge.first][: most // rank]:
+                    if not _goes_on(before.text, edge.text):
+                        continue
+                    text, weight = before.text + edge.text, before.weight + edge.weight
+                    if text not in best or weight > best[text][0]:
+                        best[text] = weight, before, edge
+        kept = sorted(best.items(), key=lambda item: (-item[1][0], item[0]))[:most]
+        paths.append(
+            [Path(text, weight, (*before.edges, edge)) for text, (weight, before, edge) in kept]
+        )
     return [path for path in paths[-1] if _is_number(path.text)]
 
 
-def _best(paths: Iterable[Path], most: int) -> list[Path]:
-    return sorted(paths, key=lambda path: (-path.weight, path.text))[:most]
+def _arriving(edges: Iterable[Edge], segments: int) -> list[list[list[Edge]]]:
+    """Return the edges that end at each node, those of the same ink and as many digits together.
+
+    Of such ones, the best first, any goes on where another does, and to another text.
+    """
+    arriving: list[dict[tuple[int, str | int], list[Edge]]] = [{} for _ in range(segments + 1)]
+    for edge in edges:
+        kind = len(edge.text) if edge.text.isdigit() else edge.text
+        arriving[edge.last].setdefault((edge.first, kind), []).append(edge)
+    return [
+        [sorted(alike, key=lambda edge: -edge.weight) for alike in bundles.values()]
+        for bundles in arriving
+    ]
 
 
 def _goes_on(text: str, sign: str) -> bool:

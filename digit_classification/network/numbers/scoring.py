@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -136,17 +135,18 @@ def digit_edges(candidates: Sequence[Candidate], scores: Scores) -> list[Edge]:
 
 def pair_edges(pairs: Sequence[Pair], scores: PairScores | None) -> list[Edge]:
     """Return the edges of what pairs may be read as."""
-    if scores is None:
+    if scores is None or not pairs:
         return []
-    odds = (_AS_MUCH_AS * log_odds(scores.both)).tolist()
-    edges = []
-    for index, pair in enumerate(pairs):
-        if pair.last - pair.first < 2:  # nobody could say where either digit is
-            continue
-        read = scores.left[index][:, None] * scores.right[index][None]
-        for left, right in np.argwhere(read > LIKELY).tolist():
-            weight = odds[index] + math.log(read[left, right])
-            probability = float(scores.both[index] * read[left, right])
-            text = f"{left}{right}"
-            edges.append(Edge(pair.first, pair.last, text, weight, probability, pair=index))
-    return edges
+    odds = _AS_MUCH_AS * log_odds(scores.both)
+    read = scores.left[:, :, None] * scores.right[:, None]
+    read[[pair.last - pair.first < 2 for pair in pairs]] = 0  # nobody could say where either is
+    which, left, right = np.nonzero(read > LIKELY)
+    likely = read[which, left, right]
+    weights = (odds[which] + log(likely)).tolist()
+    probabilities = (scores.both[which] * likely).tolist()
+    texts = (f"{one}{two}" for one, two in zip(left.tolist(), right.tolist(), strict=True))
+    edges = zip(which.tolist(), texts, weights, probabilities, strict=True)
+    return [
+        Edge(pairs[i].first, pairs[i].last, text, weight, probability, pair=i)
+        for i, text, weight, probability in edges
+    ]

@@ -33,10 +33,10 @@ def sign_edges(line: Line, segments: Segments) -> list[Edge]:
 
 def is_speck(line: Line, segments: Segments, index: int) -> bool:
     """Whether a segment is too small to be told of."""
-    return bool(segments.boxes[index, 2:].max() < _SPECK * line.height)
+    return max(segments.boxes[index][2:]) < _SPECK * line.height
 
 
 def passed(line: Line, segments: Segments, index: int) -> float:
     """Return the logarithm of how probable it is that a segment means nothing."""
-    share = min(1.0, float(segments.boxes[index, 2:].max()) / line.height)
+    share = min(1.0, max(segments.boxes[index][2:]) / line.height)
     return _PASSED[0] + share * (_PASSED[1] - _PASSED[0])

@@ -164,7 +164,7 @@ def sure_pieces(way: Way) -> set[int]:
     return {
         each.first
         for each, certain in zip(way.seen.candidates, read.tolist(), strict=True)
-        if certain > _CONVINCING and way.seen.segments.boxes[each.first, 2] < widest
+        if certain > _CONVINCING and way.seen.segments.boxes[each.first][2] < widest
     } - _maybe_two(way)
 
 

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 
 from digit_classification.pictures.forms.lines import Ruling
+from digit_classification.pictures.quantiles import quantile
 
 _SMALLEST = 14  # pixels: a side of a cell
 _FILLS = 0.7  # of the rectangle around it: less is no cell, but what lies around some
@@ -77,7 +78,7 @@ def _printed(ruling: Ruling, darkness: np.ndarray) -> tuple[np.ndarray, np.ndarr
             columns = np.arange(line.start, line.end)
             rows = np.clip(np.rint(line.rows).astype(int), 0, len(seen) - 1)
             tones = tone[rows, columns]
-            seen[rows, columns] = tones > max(_FAINT, _PALE * float(np.quantile(tones, 0.7)))
+            seen[rows, columns] = tones > max(_FAINT, _PALE * quantile(tones, 0.7))
         seen = cv2.dilate(seen, np.ones((7, 1), np.uint8))
         printed.append(np.ascontiguousarray(seen.T) if upright else seen)
     return printed[0], printed[1]

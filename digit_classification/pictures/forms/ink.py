@@ -10,6 +10,7 @@ import numpy as np
 from digit_classification.pictures.forms.cells import Regions, draw
 from digit_classification.pictures.forms.lines import Ruling
 from digit_classification.pictures.images.convention import NEIGHBOURS
+from digit_classification.pictures.quantiles import median
 
 _FAINTEST = 18  # of darkness: what is weaker is no ink
 _NOISE = 5.0  # deviations of the paper, likewise
@@ -68,7 +69,7 @@ def find_ink(darkness: np.ndarray) -> np.ndarray:
     """Return where there is ink, printed or written, (h, w) uint8."""
     paper = darkness[::3, ::3]
     paper = paper[paper < 2 * _FAINTEST]
-    spread = float(np.median(paper)) * 1.5 if paper.size else 0.0
+    spread = median(paper) * 1.5 if paper.size else 0.0
     return (darkness > max(_FAINTEST, _NOISE * spread)).astype(np.uint8)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from digit_classification.pictures.geometry import corners, inverse, mapped, product
 from digit_classification.pictures.images import Invert
 from digit_classification.pictures.images.grey import reduce
+from digit_classification.pictures.quantiles import quantile
 
 LEVEL = 2000  # pixels: the longer side of a page that is level
 _FIRST = 1000  # pixels: the longer side in which straight edges are looked for
@@ -129,7 +130,7 @@ def _has_dark_lines(grey: np.ndarray) -> bool:
     square = np.ones((7, 7), np.uint8)
     dark = cv2.morphologyEx(work, cv2.MORPH_BLACKHAT, square)
     light = cv2.morphologyEx(work, cv2.MORPH_TOPHAT, square)
-    return bool(np.quantile(dark, 0.97) >= np.quantile(light, 0.97))
+    return bool(quantile(dark, 0.97) >= quantile(light, 0.97))
 
 
 def _inside(shape: tuple[int, ...], sheet: np.ndarray, of: tuple[int, ...]) -> np.ndarray:

@@ -9,6 +9,7 @@ import numpy as np
 
 from digit_classification.pictures.forms.cells import find_regions
 from digit_classification.pictures.forms.lines import Line, Ruling
+from digit_classification.pictures.quantiles import median, quantile
 
 _RUN = 41  # pixels over which a line is seen at once
 _BESIDE = 7  # pixels beside its middle, where a line is over
@@ -40,7 +41,7 @@ def find_ruling(darkness: np.ndarray) -> Ruling:
     shares = [
         [_printed(page, line) for line in some] for page, some in zip(pages, long, strict=True)
     ]
-    usual = float(np.median([*shares[0], *shares[1]])) if any(shares) else 1.0
+    usual = median([*shares[0], *shares[1]]) if any(shares) else 1.0
     # Strokes that happen to stand in a line meet few lines, and have gaps that printed ones lack.
     long = [
         [
@@ -94,7 +95,7 @@ def _spans(darkness: np.ndarray, line: Line, others: list[Line], cells: np.ndarr
 def _printed(darkness: np.ndarray, line: Line) -> float:
     """Return of which share of its length a line is seen."""
     middle = _around(darkness, line.start, line.rows)[8:13].max(axis=0)
-    return float(np.mean(middle > 0.45 * max(float(np.quantile(middle, 0.7)), 2 * _FAINTEST)))
+    return float(np.mean(middle > 0.45 * max(quantile(middle, 0.7), 2 * _FAINTEST)))
 
 
 def _level_lines(darkness: np.ndarray) -> list[Line]:
@@ -143,7 +144,7 @@ def _ridges(darkness: np.ndarray) -> np.ndarray:
     beside = cv2.max(_shifted(along, _BESIDE), _shifted(along, -_BESIDE))
     ridge = along - beside
     usual = np.abs(ridge[::3, ::3])
-    noise = float(np.median(usual))
+    noise = median(usual)
     highest = cv2.dilate(ridge, np.ones((9, 1), np.uint8))
     # Where a short stroke is only a part of what is seen at once, it is seen as a paler one.
     pale = _PALE * cv2.dilate(ridge, np.ones((3, 2 * _RUN + 1), np.uint8))
@@ -182,7 +183,7 @@ class _Growing:
         spread = float(((columns - x) ** 2).sum())
         slope = float(((columns - x) * (rows - y)).sum()) / spread if len(columns) > 30 else 0.0
         self.slope = max(-_STEEP, min(_STEEP, slope))
-        self.last, self.row = float(columns[-1]), float(np.median(rows[-15:]))
+        self.last, self.row = float(columns[-1]), median(rows[-15:])
 
     def off(self, columns: np.ndarray, rows: np.ndarray) -> float:
         """Return by how much a piece lies beside where this points; infinite if it is far away."""
@@ -234,7 +235,7 @@ def _inked(darkness: np.ndarray, start: int, along: np.ndarray) -> float:
     """Return of which share of its length a line is printed, with paper on both sides."""
     seen = _around(darkness, start, along)
     middle = seen[8:13].max(axis=0)
-    level = max(float(np.quantile(middle, 0.7)), 2 * _FAINTEST)
+    level = max(quantile(middle, 0.7), 2 * _FAINTEST)
     sides = np.concatenate([seen[10 - np.array(_SIDES)], seen[10 + np.array(_SIDES)]]).max(axis=0)
     return float(np.mean((middle > 0.45 * level) & (sides < 0.5 * level)))
 

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from digit_classification.pictures.decode import LONGEST, ImageError
+from digit_classification.pictures.quantiles import quantiles
 
 BAND = 2**22  # values scaled at a time
 _LIGHTNESS = np.array([0.299, 0.587, 0.114])  # of red, green and blue (ITU-R BT.601)
@@ -90,6 +91,6 @@ def _grey_by_contrast(rgb: np.ndarray) -> np.ndarray:
         return cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     axis = axes[:, -1] * (1 if axes[:, -1] @ _LIGHTNESS >= 0 else -1)  # to what is lighter
     along: np.ndarray = cv2.transform(rgb.astype(np.float32), axis[None].astype(np.float32))
-    low, high = np.percentile(along, (0.1, 99.9))
+    low, high = quantiles(along, 0.001, 0.999)
     along = (along - low) * (255 / max(high - low, 64))
     return np.clip(along, 0, 255).astype(np.uint8)

@@ -7,6 +7,7 @@ import numpy as np
 
 from digit_classification.pictures.images.convention import SMALL
 from digit_classification.pictures.images.grey import reduce
+from digit_classification.pictures.quantiles import quantile
 
 
 def ink_strength(
@@ -21,7 +22,7 @@ def ink_strength(
     if not dark_ink:
         grey = 255 - grey
     if flat or max(grey.shape) <= SMALL:
-        light = np.percentile(grey, 90)
+        light = quantile(grey, 0.9)
         return np.asarray(np.maximum(light - grey.astype(np.float32), 0))
     if near:
         small = cv2.medianBlur(reduce(grey, max(80, 40 * max(grey.shape) // min(grey.shape))), 3)
@@ -37,4 +38,4 @@ def ink_strength(
     ink = paper - grey
     if dark_ink:
         ink *= 255 / np.maximum(paper, 32)  # ink takes its share of the light that falls on it
-    return np.asarray(ink - np.percentile(ink, 25))  # noise lifts a closing above the paper
+    return np.asarray(ink - quantile(ink, 0.25))  # noise lifts a closing above the paper

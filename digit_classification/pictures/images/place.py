@@ -16,9 +16,11 @@ def place_digit(strokes: np.ndarray) -> np.ndarray:
     x, y = moments["m10"] / moments["m00"], moments["m01"] / moments["m00"]
     slant = moments["mu11"] / moments["mu02"] if moments["mu02"] else 0.0
     slant = max(-1.0, min(1.0, slant))
-    rows, columns = np.nonzero(strokes > INK)
-    columns = columns - slant * (rows - y)
-    extent = max(columns.max() - columns.min(), rows[-1] - rows[0]) + 1
+    ink = strokes > INK
+    rows = np.flatnonzero(ink.any(axis=1))
+    first, behind = ink[rows].argmax(axis=1), ink.shape[1] - ink[rows, ::-1].argmax(axis=1)
+    lean = slant * (rows - y)
+    extent = max((behind - lean).max() - (first - lean).min(), rows[-1] - rows[0] + 1)
     step = extent / (BOX * FINE)  # pixels of `strokes` to a pixel of the canvas
     middle = (SIDE // 2 + 0.5) * FINE - 0.5
     across = (step, step * slant, x - step * middle * (1 + slant))

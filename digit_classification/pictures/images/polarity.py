@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from digit_classification.pictures.images.convention import SMALL
+from digit_classification.pictures.quantiles import quantiles
 
 
 def has_dark_ink(grey: np.ndarray) -> bool:
@@ -17,10 +18,10 @@ def has_dark_ink(grey: np.ndarray) -> bool:
         paper = cv2.medianBlur(small, 41)[20:-20, 20:-20]  # whichever is lighter, most is paper
         rest -= cv2.resize(paper, grey.shape[::-1])
         rest = cv2.blur(rest, (3, 3))
-    low, high = np.percentile(rest, (0.1, 99.9))
+    low, high = quantiles(rest, 0.001, 0.999)
     if min(-low, high) > 0.5 * max(-low, high) and _is_of_two_tones(grey):
         rest = grey.astype(np.float32)  # so much ink that it is the median in places
-        low, high = np.percentile(rest, (0.1, 99.9))
+        low, high = quantiles(rest, 0.001, 0.999)
     light = rest > (low + high) / 2
     share = light.mean()
     if abs(share - 0.5) > 0.35:  # no digit holds so much, whatever lies along the border
@@ -35,7 +36,7 @@ def has_dark_ink(grey: np.ndarray) -> bool:
 
 def _is_of_two_tones(grey: np.ndarray) -> bool:
     """Whether hardly a pixel lies between the light and the dark: no shadow is on the paper."""
-    low, high = np.percentile(grey, (0.1, 99.9))
+    low, high = quantiles(grey, 0.001, 0.999)
     between = abs(grey - (low + high) / 2) < (high - low) / 4
     return bool(between.mean() < 0.2)
 

@@ -13,6 +13,7 @@ from digit_classification.pictures.images.grey import reduce
 from digit_classification.pictures.images.ink import ink_strength
 from digit_classification.pictures.images.polarity import corners
 from digit_classification.pictures.images.width import stroke_width
+from digit_classification.pictures.quantiles import median, quantile
 
 BLANK = "blank image"  # the rejection of a picture without ink, or with faint traces only
 
@@ -94,11 +95,11 @@ def cut_out(marks: Marks, digit: np.ndarray) -> np.ndarray:
     here = np.s_[top : y + height + room, left : x + width + room]
     ink, digit = marks.ink[here], digit[here]
     # A large digit's edges are sharpened; a small one's grey is coverage, and stays.
-    sharpness = np.clip((longest - 24) / 48, 0, 1)
+    sharpness = min(max((longest - 24) / 48, 0.0), 1.0)
     local = _local_level(ink * digit, marks.level, longest)
     low, high = 0.05 + 0.25 * sharpness, 1 - 0.25 * sharpness
-    strokes = (np.clip((ink / local - low) / (high - low), 0, 1) * 255).astype(np.uint8)
-    strokes[cv2.dilate(digit, NEIGHBOURS) == 0] = 0
+    full = cv2.min(cv2.max((ink / local - low) / (high - low), 0), 1)
+    strokes = (full * 255).astype(np.uint8) * cv2.dilate(digit, NEIGHBOURS)
     roomy = cv2.copyMakeBorder(strokes, 1, 1, 1, 1, cv2.BORDER_CONSTANT)
     return roomy[y - top : y - top + height + 2, x - left : x - left + width + 2]
 
@@ -145,7 +146,7 @@ def _local_level(ink: np.ndarray, level: float, size: int) -> np.ndarray:
     """How strong full ink is hereabouts: a pen presses harder in one stroke than in another."""
     window = _window(size)
     local = cv2.dilate(ink, np.ones((window, window), np.uint8))
-    return np.clip(cv2.blur(local, (window, window)), 0.3 * level, level)
+    return cv2.min(cv2.max(cv2.blur(local, (window, window)), 0.3 * level), level)
 
 
 def _window(size: int) -> int:
@@ -163,13 +164,13 @@ def _threshold(ink: np.ndarray, *, flat: bool = False) -> tuple[np.ndarray, floa
     seen = np.pad(ink, _ROOM) if small else ink
     otsu, _ = cv2.threshold(np.clip(seen, 0, 255).astype(np.uint8), 0, 255, cv2.THRESH_OTSU)
     paper = seen[seen <= otsu]
-    middle = _median(paper)
-    noise = 1.4826 * _median(np.abs(paper - middle))
+    middle = median(paper)
+    noise = 1.4826 * median(np.abs(paper - middle))
     floor = max(middle + 5 * noise, 4.0)
     if flat:
         floor = min(floor, max(otsu, 4.0))
     loud = ink[ink > floor]
-    level = float(np.percentile(loud, 75)) if loud.size >= 3 else 0.0
+    level = quantile(loud, 0.75) if loud.size >= 3 else 0.0
     if level < _MIN_CONTRAST:
         return np.zeros(ink.shape, np.uint8), 0.0
     low, high = (0.12, 0.5) if small else (0.35, 0.5)
@@ -178,13 +179,6 @@ def _threshold(ink: np.ndarray, *, flat: bool = False) -> tuple[np.ndarray, floa
     strong[labels[ink > max(high * level, floor)]] = 1
     strong[0] = 0
     return strong[labels], level
-
-
-def _median(values: np.ndarray) -> float:
-    """As np.median of (n,) values, which imports numpy.ma first: 10 ms for a single picture."""
-    low, high = (len(values) - 1) // 2, len(values) // 2
-    ordered = np.partition(values, (low, high))
-    return float((ordered[low] + ordered[high]) / 2)
 
 
 def without_ruled_lines(mask: np.ndarray, thickest: float = RULE) -> np.ndarray:
@@ -209,7 +203,7 @@ def _without_horizontal_lines(mask: np.ndarray, thickest: float) -> np.ndarray:
         if length < 0.9 * width or rise > 0.2 * height:
             continue
         on_line = labels == line
-        thickness = int(np.median(on_line.sum(axis=0)))
+        thickness = int(median(on_line.sum(axis=0)))
         if thickness < thickest * height:
             crossing = np.ones((2 * thickness + 1, 1), np.uint8)
             strokes = cv2.morphologyEx(mask, cv2.MORPH_OPEN, crossing)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 
@@ -17,14 +19,13 @@ def with_usual_width(strokes: np.ndarray) -> np.ndarray:
         size = (max(1, round(strokes.shape[1] * scale)), max(1, round(strokes.shape[0] * scale)))
         strokes = cv2.resize(strokes, size, interpolation=cv2.INTER_LANCZOS4)
     longest = max(strokes.shape)
-    room = longest // 4
-    strokes = cv2.copyMakeBorder(strokes, room, room, room, room, cv2.BORDER_CONSTANT)
     narrow, wide = (width * longest / BOX for width in _STROKE_WIDTHS)
     for threshold in (127, 159, 191):  # a higher one thins, and opens loops that are nearly shut
         ink = (strokes > threshold).astype(np.uint8)
         if not ink.any():
             return strokes
-        width = stroke_width(ink)
+        inside = _depths(ink)
+        width = _mean_width(inside)
         if width <= wide:
             break
     usual = min(max(width, narrow), wide)
@@ -32,14 +33,23 @@ def with_usual_width(strokes: np.ndarray) -> np.ndarray:
         return strokes
     # The longer side grows with the stroke, and is brought back to the box afterwards.
     grow = (usual - width) / (2 - 2 * usual / longest)
-    inside = cv2.distanceTransform(ink, cv2.DIST_L2, 5)
-    outside = cv2.distanceTransform(1 - ink, cv2.DIST_L2, 5)
-    depth: np.ndarray = inside - outside + grow + 0.5
-    return (np.clip(depth, 0, 1) * 255).astype(np.uint8)
+    room = max(1, math.ceil(grow + 1))  # all that it may reach
+    inside = np.pad(inside[1:-1, 1:-1], room)
+    paper = 1 - np.pad(ink, room)
+    depth = inside - cv2.distanceTransform(paper, cv2.DIST_L2, 5) + (grow + 0.5)
+    return (cv2.min(cv2.max(depth, 0), 1) * 255).astype(np.uint8)
 
 
 def stroke_width(ink: np.ndarray) -> float:
-    """The mean width in pixels: distances to the edge run from 0 to w/2 across a stroke of w."""
-    inside = cv2.distanceTransform(cv2.copyMakeBorder(ink, 1, 1, 1, 1, 0), cv2.DIST_L2, 5)
-    inside = inside[inside > 0]
-    return 3 * float((inside**2).sum() / inside.sum())
+    """Return the mean width in pixels of what is 1 in (h, w) uint8, which is not all 0."""
+    return _mean_width(_depths(ink))
+
+
+def _depths(ink: np.ndarray) -> np.ndarray:
+    """Return how far each pixel is from paper, float32, with a pixel of paper around."""
+    return cv2.distanceTransform(cv2.copyMakeBorder(ink, 1, 1, 1, 1, 0), cv2.DIST_L2, 5)
+
+
+def _mean_width(depths: np.ndarray) -> float:
+    """Depths run from 0 to w/2 across a stroke of w."""
+    return 3 * float((depths * depths).sum() / depths.sum())

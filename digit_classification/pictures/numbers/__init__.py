@@ -12,7 +12,7 @@ The pieces as they are come first; cuts and other views only where somebody asks
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -27,7 +27,9 @@ from digit_classification.pictures.numbers.candidates import (
 from digit_classification.pictures.numbers.line import Line, find_line
 from digit_classification.pictures.numbers.pairs import Pair, all_pairs, whole_pairs
 from digit_classification.pictures.numbers.segments import Segments, cut_pieces, whole_pieces
+from digit_classification.pictures.numbers.spans import Spans
 from digit_classification.pictures.proposals.regions import Region, border, find_regions, find_sheet
+from digit_classification.pictures.quantiles import quantiles
 
 _FRAME = 0.06  # of the shorter side: lines along the border are no wider
 _SHEET = 0.2  # of the picture: a sheet on a desk fills more
@@ -51,17 +53,15 @@ class Seen:
     candidates: list[Candidate]
     said: str | None = None
     cut: bool = False
-    pairs: tuple[Pair, ...] = ()
+    pairs: Sequence[Pair] = ()
 
     def box_of(
         self, first: int, last: int, shape: tuple[int, ...]
     ) -> tuple[float, float, float, float]:
         """Return left, top, width and height of segments in shares of a picture of this shape."""
         assert self.line is not None
-        boxes = self.segments.boxes[first:last]
-        left, top = boxes[:, :2].min(axis=0)
-        right, bottom = (boxes[:, :2] + boxes[:, 2:]).max(axis=0)
-        return box_in_shares(self.line.back, (left, top, right, bottom), shape)
+        x, y, w, h = self.segments.box(first, last)
+        return box_in_shares(self.line.back, (x, y, x + w, y + h), shape)
 
 
 def see(grey: np.ndarray, invert: Invert) -> Seen:
@@ -81,7 +81,7 @@ def _inside_frame(grey: np.ndarray) -> np.ndarray:
     inner = grey[lines:-lines, lines:-lines]
     if min(inner.shape, default=0) < 8:
         return grey
-    low, high = np.percentile(grey, (0.1, 99.9))
+    low, high = quantiles(grey, 0.001, 0.999)
     light = np.array([np.mean(border(part) > (low + high) / 2) for part in (grey, inner)])
     has_frame = light[0] < 0.3 and light[1] > 0.6
     has_light_frame = light[0] > 0.7 and light[1] < 0.4
@@ -121,17 +121,15 @@ def look_elsewhere(grey: np.ndarray, invert: Invert) -> list[Seen]:
 
 def _whole(line: Line) -> Seen:
     segments = whole_pieces(line)
-    pairs = tuple(whole_pairs(line, segments))
-    return Seen(line, segments, single_candidates(line, segments), pairs=pairs)
+    spans = Spans(line, segments)
+    return Seen(line, segments, single_candidates(spans), pairs=whole_pairs(spans))
 
 
 def _cut(line: Line, whole: Segments, sure: Collection[int] = ()) -> Seen:
     segments = cut_pieces(line, whole, sure)
-    pairs = tuple(all_pairs(line, segments))
-    return Seen(line, segments, all_candidates(line, segments), cut=True, pairs=pairs)
+    spans = Spans(line, segments)
+    return Seen(line, segments, all_candidates(spans), cut=True, pairs=all_pairs(spans))
 
 
 def _nothing(said: str) -> Seen:
-    empty = np.zeros(0, int)
-    segments = Segments(np.zeros((1, 1), np.int32), np.zeros((0, 4), int), empty, empty)
-    return Seen(None, segments, [], said=said)
+    return Seen(None, Segments(np.zeros((1, 1), np.int32), [], [], []), [], said=said)

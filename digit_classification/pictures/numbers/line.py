@@ -12,6 +12,7 @@ from digit_classification.pictures.geometry import product
 from digit_classification.pictures.images.grey import reduce
 from digit_classification.pictures.images.strokes import Marks, find_marks, rings_in
 from digit_classification.pictures.numbers.rules import without_rules
+from digit_classification.pictures.quantiles import median, quantile, weighted_quantile
 from digit_classification.pictures.ruled.paper import without_ruling
 
 PRINTED, RING = "printed lines", "a ring around it"  # what is left out
@@ -117,11 +118,11 @@ def _look(
     if len(lines) > 1:
         return f"found {len(lines)} lines"
     main = lines[0]
-    height = float(np.quantile(pieces.h[main], 0.7))
+    height = quantile(pieces.h[main], 0.7)
     slope = _slope(pieces, main, height, rise)
     level = pieces.y + pieces.h / 2 - slope * (pieces.x + pieces.w / 2)
-    top = float(np.median((level - pieces.h / 2)[main]))
-    foot = float(np.median((level + pieces.h / 2)[main]))
+    top = median((level - pieces.h / 2)[main])
+    foot = median((level + pieces.h / 2)[main])
     band = (level > top - 0.35 * height) & (level < foot + 0.45 * height)
     band |= main
     if looks and (abs(slope) > _SLOPE or not _AS_IT_IS[0] <= height <= _AS_IT_IS[1]):
@@ -188,8 +189,8 @@ def _teeth(pieces: _Pieces) -> np.ndarray:
     found = np.zeros(len(pieces), bool)
     if np.count_nonzero(thin) < 3:
         return found
-    usual = np.median(pieces.h[thin])
-    foot = np.median((pieces.y + pieces.h)[thin])
+    usual = median(pieces.h[thin])
+    foot = median((pieces.y + pieces.h)[thin])
     alike = thin & (abs(pieces.h - usual) < 0.15 * usual + 1)
     alike &= abs(pieces.y + pieces.h - foot) < 0.15 * usual + 1
     places = np.sort((pieces.x + pieces.w / 2)[alike])
@@ -211,7 +212,7 @@ def _large(pieces: _Pieces, shape: tuple[int, ...]) -> tuple[np.ndarray, float]:
     if not usable.any():
         usable = ~flat if (~flat).any() else np.ones(len(pieces), bool)
     weight = np.where(usable, pieces.area, 0)
-    height = float(np.quantile(pieces.h, 0.6, weights=weight, method="inverted_cdf"))
+    height = weighted_quantile(pieces.h, 0.6, weight)
     large = (pieces.h >= _LARGE * height) & ~flat & (pieces.h <= 2.2 * height)
     return large, height
 
@@ -229,9 +230,9 @@ def _slope(pieces: _Pieces, those: np.ndarray, height: float, rise: float | None
     if not apart.any():
         return 0.0
     slopes = (y[second] - y[first])[apart] / (x[second] - x[first])[apart]
-    slope = float(np.median(slopes))
+    slope = median(slopes)
     left = y - slope * x
-    if abs(slope) > _STEEPEST or np.median(abs(left - np.median(left))) > 0.2 * height:
+    if abs(slope) > _STEEPEST or median(abs(left - median(left))) > 0.2 * height:
         return 0.0
     return slope
 
@@ -247,8 +248,8 @@ def _rows(
             break
         top, bottom = level[i] - pieces.h[i] / 2, level[i] + pieces.h[i] / 2
         for row in rows:
-            first = float(np.median([level[j] - pieces.h[j] / 2 for j in row]))
-            last = float(np.median([level[j] + pieces.h[j] / 2 for j in row]))
+            first = median([level[j] - pieces.h[j] / 2 for j in row])
+            last = median([level[j] + pieces.h[j] / 2 for j in row])
             if min(bottom, last) - max(top, first) > 0.35 * min(bottom - top, last - first):
                 row.append(int(i))
                 break
@@ -257,7 +258,7 @@ def _rows(
     if not rows:
         return [np.ones(len(pieces), bool)]
     rows.sort(key=lambda row: -sum(pieces.area[j] for j in row))
-    usual = np.median(pieces.h[rows[0]])
+    usual = median(pieces.h[rows[0]])
     kept = []
     for row in rows:
         tall = [j for j in row if pieces.h[j] > 0.6 * usual]

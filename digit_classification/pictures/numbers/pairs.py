@@ -15,10 +15,8 @@ import cv2
 import numpy as np
 
 from digit_classification.pictures.images.convention import BOX, FINE, INK, PAIR_SHAPE
-from digit_classification.pictures.images.width import with_usual_width
-from digit_classification.pictures.numbers.candidates import bounds_of, place_of, strokes_of
-from digit_classification.pictures.numbers.line import Line
 from digit_classification.pictures.numbers.segments import Segments
+from digit_classification.pictures.numbers.spans import Spans
 
 _USUAL = 32  # pixels of them: the width of most pairs
 _WIDTHS = (0.55, 2.4)  # of the line's height, at least and at most
@@ -34,7 +32,7 @@ class Pair:
     Attributes:
         first, last: the segments; of a piece that is not cut, the only one.
         image: (22, 36) uint8, light ink on dark.
-        place: as of `Candidate`.
+        place: as of `Span`.
     """
 
     first: int
@@ -43,42 +41,39 @@ class Pair:
     place: tuple[float, ...]
 
 
-def whole_pairs(line: Line, segments: Segments) -> list[Pair]:
+def whole_pairs(spans: Spans) -> list[Pair]:
     """Return the pieces of a line that may be two digits, uncut."""
-    return [
-        _pair(line, segments, i, i + 1)
-        for i in range(len(segments))
-        if segments.boxes[i, 2] >= _DOUBTED * line.height and _may_be_two(line, segments, i, i + 1)
-    ]
+    narrowest = _DOUBTED * spans.line.height
+    wide = [i for i, (_, _, w, _) in enumerate(spans.segments.boxes) if w >= narrowest]
+    return [_pair(spans, i, i + 1) for i in wide if _may_be_two(spans, i, i + 1)]
 
 
-def all_pairs(line: Line, segments: Segments) -> list[Pair]:
+def all_pairs(spans: Spans) -> list[Pair]:
     """Return all of a line that may be two digits which touch, where it is cut."""
+    count = len(spans.segments)
     return [
-        _pair(line, segments, first, last)
-        for first in range(len(segments))
-        for last in range(first + 2, min(first + _MOST, len(segments)) + 1)
-        if _may_be_two(line, segments, first, last)
+        _pair(spans, first, last)
+        for first in range(count)
+        for last in range(first + 2, min(first + _MOST, count) + 1)
+        if _may_be_two(spans, first, last)
     ]
 
 
-def _pair(line: Line, segments: Segments, first: int, last: int) -> Pair:
-    image = pair_image(strokes_of(line, segments, first, last))
-    return Pair(first, last, image, place_of(line, segments, first, last))
+def _pair(spans: Spans, first: int, last: int) -> Pair:
+    span = spans[first, last]
+    return Pair(first, last, pair_image(span.strokes), span.place)
 
 
-def _may_be_two(line: Line, segments: Segments, first: int, last: int) -> bool:
-    own = segments.pieces[first:last]
-    if (own != own[0]).any():
+def _may_be_two(spans: Spans, first: int, last: int) -> bool:
+    if len(set(spans.segments.pieces[first:last])) > 1:
         return False
-    _, _, w, h = bounds_of(segments, first, last)
-    low, high = _WIDTHS
-    return low * line.height <= w <= high * line.height and h >= _LOWEST * line.height
+    _, _, w, h = spans.segments.box(first, last)
+    unit, (low, high) = spans.line.height, _WIDTHS
+    return low * unit <= w <= high * unit and h >= _LOWEST * unit
 
 
 def pair_image(strokes: np.ndarray) -> np.ndarray:
-    """Bring the strokes of two digits, (h, w) uint8 with 255 for full ink, to PAIR_SHAPE, uint8."""
-    strokes = with_usual_width(strokes)
+    """Bring the strokes of two digits, (h, w) uint8, as wide as MNIST's, to PAIR_SHAPE, uint8."""
     x, y, w, h = cv2.boundingRect((strokes > INK).astype(np.uint8))
     canvas = np.zeros((PAIR_SHAPE[0] * FINE, PAIR_SHAPE[1] * FINE), np.uint8)
     if w:
@@ -97,6 +92,7 @@ def pair_image(strokes: np.ndarray) -> np.ndarray:
 
 def middle_of(segments: Segments, pair: Pair) -> int:
     """Return the segment at which a pair's halves are most alike in width."""
-    x, _, w, _ = bounds_of(segments, pair.first, pair.last)
-    starts = segments.boxes[pair.first + 1 : pair.last, 0]
-    return pair.first + 1 + int(abs(starts - (x + w / 2)).argmin())
+    x, _, w, _ = segments.box(pair.first, pair.last)
+    middle = x + w / 2
+    inner = range(pair.first + 1, pair.last)
+    return min(inner, key=lambda each: abs(segments.boxes[each][0] - middle))

@@ -10,6 +10,7 @@ import numpy as np
 from digit_classification.pictures.geometry import straight
 from digit_classification.pictures.images.convention import NEIGHBOURS
 from digit_classification.pictures.images.strokes import without_ruled_lines
+from digit_classification.pictures.quantiles import median, weighted_quantile
 
 _WIDE = 1.8  # times as wide as high: no digit is, nor are two that touch
 _LONGISH = 1.15  # times as wide as high: may be a part of a comb
@@ -59,7 +60,7 @@ def without_rules(mask: np.ndarray) -> tuple[np.ndarray, float | None]:
     removed = (mask > 0) & (kept == 0)
     if not removed.any():
         return mask, None
-    return _without_rests(kept, removed), float(np.median(slopes)) if slopes else 0.0
+    return _without_rests(kept, removed), median(slopes) if slopes else 0.0
 
 
 def _around_others(stats: np.ndarray) -> np.ndarray:
@@ -76,11 +77,11 @@ def _around_others(stats: np.ndarray) -> np.ndarray:
 def _printed(stats: np.ndarray, around: np.ndarray, shape: tuple[int, ...]) -> list[int]:
     """Return which pieces may be printed: wide ones, and those around others."""
     _, _, width, height, area = stats.T
-    usual = np.median(height[1:])
+    usual = median(height[1:])
     large = (width > 0.5 * shape[1]) & (height > 0.5 * shape[0]) & (area < 0.5 * width * height)
     longish = (width > _LONGISH * height) & (width > _LONGISH * usual)
     # A bar shorter than the pieces that hold most of the ink are high is a minus sign.
-    digit = np.quantile(height[1:], 0.5, weights=area[1:], method="inverted_cdf")
+    digit = weighted_quantile(height[1:], 0.5, area[1:])
     bar = (width >= _WIDE * height) & (width > digit)
     printed = bar | around | large | longish
     printed &= (width >= 12) & (width >= 0.08 * shape[1])
@@ -109,7 +110,7 @@ def _flat_lines(piece: np.ndarray) -> list[_Line]:
             continue
         pixels = labels == line
         depth = pixels.sum(axis=0)
-        thickness = int(np.median(depth[depth > 0]))
+        thickness = int(median(depth[depth > 0]))
         if rise > _STEEP * length + 3 * thickness or thickness > max(
             3, _THICK * height, 0.02 * width
         ):
@@ -158,7 +159,7 @@ def _without_upright(left: np.ndarray, piece: np.ndarray, lines: list[_Line]) ->
         x, y, w, h = (int(a) for a in stats[each, :4])
         pixels = labels == each
         across = pixels.sum(axis=1)
-        thick = float(np.median(across[across > 0]))
+        thick = median(across[across > 0])
         if thick > 2.2 * thickness + 1 or w > 2.5 * thick + 0.15 * h + 2:
             continue
         slack = 1.5 * thickness + 2
@@ -172,7 +173,7 @@ def _without_upright(left: np.ndarray, piece: np.ndarray, lines: list[_Line]) ->
             left = _without_upright_line(left, pixels, crossing)
         elif touched or outer:
             teeth.append((pixels, h, outer))
-    usual = float(np.median([h for _, h, _ in teeth])) if teeth else 0.0
+    usual = median([h for _, h, _ in teeth]) if teeth else 0.0
     alike = [abs(h - usual) <= _ALIKE * usual for _, h, _ in teeth]
     for (pixels, _, outer), like in zip(teeth, alike, strict=True):
         if outer or (like and sum(alike) > 1):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -25,43 +26,55 @@ _NARROW = 0.5  # of the line's height: a piece no wider is one digit
 _CUT = 0.06  # of a digit's ink: what is cut off and smaller belongs to the part beside it
 
 
+Box = tuple[int, int, int, int]  # left, top, width, height in pixels of the line
+
+
 @dataclass(frozen=True)
 class Segments:
     """Pieces in the order in which they are written.
 
     Attributes:
         labels: (h, w) int32, 1 for the first piece, 0 where none is.
-        boxes: (n, 4) int, left, top, width and height.
-        areas: (n,) int, their pixels.
-        pieces: (n,) int, from which connected piece of ink each of them is cut.
+        boxes: where each is.
+        areas: the pixels of each.
+        pieces: from which connected piece of ink each is cut.
     """
 
     labels: np.ndarray
-    boxes: np.ndarray
-    areas: np.ndarray
-    pieces: np.ndarray
+    boxes: list[Box]
+    areas: list[int]
+    pieces: list[int]
 
     def __len__(self) -> int:
         return len(self.areas)
 
+    def box(self, first: int, last: int) -> Box:
+        """Return where the segments `first` to `last` are, the latter not included."""
+        boxes = self.boxes[first:last]
+        x, y = min(box[0] for box in boxes), min(box[1] for box in boxes)
+        right, foot = max(box[0] + box[2] for box in boxes), max(box[1] + box[3] for box in boxes)
+        return x, y, right - x, foot - y
+
     @functools.cached_property
-    def piece_counts(self) -> np.ndarray:
+    def piece_counts(self) -> Counter[int]:
         """How many segments each piece has."""
-        return np.bincount(self.pieces)
+        return Counter(self.pieces)
 
     @functools.cached_property
-    def piece_areas(self) -> np.ndarray:
+    def piece_areas(self) -> Counter[int]:
         """How many pixels each piece has."""
-        return np.bincount(self.pieces, self.areas)
+        areas: Counter[int] = Counter()
+        for piece, area in zip(self.pieces, self.areas, strict=True):
+            areas[piece] += area
+        return areas
 
     @functools.cached_property
-    def piece_widths(self) -> np.ndarray:
+    def piece_widths(self) -> dict[int, int]:
         """How wide each piece is, in pixels."""
-        left = np.full(len(self.piece_counts), np.iinfo(np.int64).max)
-        right = np.zeros(len(self.piece_counts), np.int64)
-        np.minimum.at(left, self.pieces, self.boxes[:, 0])
-        np.maximum.at(right, self.pieces, self.boxes[:, 0] + self.boxes[:, 2])
-        return right - left
+        sides: dict[int, list[int]] = {}
+        for piece, (x, _, w, _) in zip(self.pieces, self.boxes, strict=True):
+            sides.setdefault(piece, []).extend((x, x + w))
+        return {piece: max(both) - min(both) for piece, both in sides.items()}
 
 
 def whole_pieces(line: Line) -> Segments:
@@ -70,16 +83,17 @@ def whole_pieces(line: Line) -> Segments:
     count, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     group = np.arange(count)
     x, y, w, h, area = stats[1:].T.astype(float)
+    boxes: list[Sequence[float]] = stats[:, :4].tolist()
     pen = max(1.0, stroke_width(mask))
     size = np.maximum(w, h)
     keep = (size >= _SPECK * line.height) & (size >= 0.6 * pen) & (area >= 0.3 * pen * pen)
     dots = np.array(
-        [is_dot(line, stats[i, :4]) and _is_dark(line, labels == i) for i in range(1, count)], bool
+        [is_dot(line, boxes[i]) and _is_dark(line, labels == i) for i in range(1, count)], bool
     )
     # A small dot that is blurred keeps little of itself above the threshold.
     between = _between(x + w / 2, keep & (h >= _TALL * line.height))
     keep |= dots & between & (area >= _SMALL_DOT * pen * pen)
-    minus = _minus(line, stats[1:, :4], keep)
+    minus = _minus(line, boxes[1:], keep)
     for i in np.flatnonzero(keep & (h < _TALL * line.height) & ~dots & ~minus):
         over = np.minimum(x + w, x[i] + w[i]) - np.maximum(x, x[i])
         gap = np.maximum(np.maximum(y, y[i]) - np.minimum(y + h, y[i] + h[i]), 0)
@@ -110,11 +124,11 @@ def _is_dark(line: Line, piece: np.ndarray) -> bool:
     return bool(line.marks.ink[piece].max() >= _DARK * line.marks.level)
 
 
-def _minus(line: Line, boxes: np.ndarray, keep: np.ndarray) -> np.ndarray:
+def _minus(line: Line, boxes: list[Sequence[float]], keep: np.ndarray) -> np.ndarray:
     """Return which piece is a minus before the first digit, (n,) bool."""
     found = np.zeros(len(boxes), bool)
     if keep.any():
-        first = np.flatnonzero(keep)[boxes[keep, 0].argmin()]
+        first = min(np.flatnonzero(keep).tolist(), key=lambda i: boxes[i][0])
         found[first] = sign_of(line, boxes[first]) == "-"
     return found
 
@@ -133,7 +147,8 @@ def in_order(labels: np.ndarray, pieces: np.ndarray) -> Segments:
     rank = np.zeros(count + 1, np.int32)
     rank[order + 1] = np.arange(1, len(order) + 1)
     areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    return Segments(rank[labels], boxes[order], areas[order], pieces[order])
+    inside = map(tuple, boxes[order].tolist())
+    return Segments(rank[labels], [*inside], areas[order].tolist(), pieces[order].tolist())
 
 
 def _boxes(labels: np.ndarray, count: int) -> np.ndarray:

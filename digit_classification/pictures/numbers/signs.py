@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Literal
-
-import numpy as np
 
 from digit_classification.pictures.numbers.line import Line
 
@@ -15,14 +14,14 @@ _DOT = (0.07, 0.28)  # of the line's height: how large a dot is
 _FOOT = (0.85, 1.15)  # of the line's height: where the middle of a dot is
 
 
-def sign_of(line: Line, box: np.ndarray) -> Sign:
+def sign_of(line: Line, box: Sequence[float]) -> Sign:
     """Return the sign that a piece has the size and the place of, or nothing.
 
     Args:
         line: the line.
-        box: (4,), left, top, width and height of the piece.
+        box: left, top, width and height of the piece.
     """
-    _, y, width, height = (float(a) for a in box)
+    _, y, width, height = box
     unit = line.height
     middle = (y + height / 2 - line.top) / unit
     flat = width > 1.4 * height and height < 0.32 * unit
@@ -38,9 +37,9 @@ def sign_of(line: Line, box: np.ndarray) -> Sign:
     return "." if max(width, height) < 0.32 * unit and middle < 1.2 else ""
 
 
-def is_dot(line: Line, box: np.ndarray) -> bool:
+def is_dot(line: Line, box: Sequence[float]) -> bool:
     """Whether a piece is small, round and on the base line: hardly a part of a digit."""
-    _, y, width, height = (float(a) for a in box)
+    _, y, width, height = box
     size, middle = max(width, height) / line.height, (y + height / 2 - line.top) / line.height
     is_round = min(width, height) > _ROUND * max(width, height)
     return is_round and _DOT[0] < size < _DOT[1] and _FOOT[0] < middle < _FOOT[1]

@@ -13,6 +13,7 @@ from digit_classification.pictures.images.ink import ink_strength
 from digit_classification.pictures.images.width import stroke_width
 from digit_classification.pictures.proposals.regions import DETAIL
 from digit_classification.pictures.proposals.views import View
+from digit_classification.pictures.quantiles import median
 
 CONTEXT = 28  # pixels: a side of the picture of what surrounds a digit
 REACH = 2.2  # sides of the digit's box that it shows
@@ -53,7 +54,7 @@ class Surroundings:
 
     def __init__(self, grey: np.ndarray) -> None:
         self.height, self.width = grey.shape
-        self.tone = float(np.median(reduce(grey, 32))) / 255
+        self.tone = median(reduce(grey, 32)) / 255
         self._small = reduce(np.ascontiguousarray(grey), DETAIL)
         self._scale = max(grey.shape) / max(self._small.shape)
         self._ink: dict[bool, np.ndarray] = {}  # by polarity

@@ -10,6 +10,7 @@ import numpy as np
 
 from digit_classification.pictures.images.convention import WORK
 from digit_classification.pictures.images.grey import reduce
+from digit_classification.pictures.quantiles import median, quantile
 
 DETAIL = 192  # pixels: the longer side of a region in which alternatives are looked for
 _SMALLEST = 6  # pixels: a side of a region
@@ -53,7 +54,7 @@ class Region:
         """Return its pixels; those that are not inside have the tone of those that are."""
         part = grey[self.top : self.bottom, self.left : self.right]
         if self.inside is not None and self.inside.any():
-            part = np.where(self.inside, part, np.uint8(np.median(part[self.inside])))
+            part = np.where(self.inside, part, np.uint8(median(part[self.inside])))
         return np.ascontiguousarray(part)
 
     def within(self, grey: np.ndarray) -> Region:
@@ -88,7 +89,7 @@ def find_regions(grey: np.ndarray) -> list[Region]:
 
 def _without_margin(grey: np.ndarray) -> Region | None:
     """The picture without margins of one tone, which someone added to make it a square."""
-    tone = np.median(border(grey))
+    tone = median(border(grey))
     odd = abs(grey.astype(np.int16) - tone) > 6  # grey levels: more than JPEG leaves in a margin
     rows = np.flatnonzero(odd.mean(axis=1) > 0.02)  # a speck makes no row
     columns = np.flatnonzero(odd.mean(axis=0) > 0.02)
@@ -113,7 +114,7 @@ def _inside_lines(grey: np.ndarray) -> Region | None:
     side = max(small.shape) // 5 | 1
     tone = cv2.blur(cv2.blur(small, (side, side)), (side, side)).astype(np.float32)
     rest = abs(small - tone)
-    line = rest > max(6.0, 0.35 * float(np.percentile(rest, 98)))
+    line = rest > max(6.0, 0.35 * quantile(rest, 0.98))
     wide = cv2.dilate(line.astype(np.uint8), np.ones((3, 3), np.uint8))
     top, bottom = _between_lines(wide.mean(axis=1))
     left, right = _between_lines(wide.mean(axis=0))
@@ -188,7 +189,7 @@ def _marks(grey: np.ndarray) -> Iterator[Region]:
     blurred = cv2.GaussianBlur(small, (3, 3), 0).astype(np.float32)
     paper = cv2.medianBlur(small, max(small.shape) // 6 | 1).astype(np.float32)
     rest = abs(blurred - paper)
-    noise = float(np.median(rest)) + 0.5
+    noise = median(rest) + 0.5
     marks = (rest > max(0.35 * float(rest.max()), 4 * noise)).astype(np.uint8)
     near = max(2, max(small.shape) // 40)  # pixels between the pieces of a mark
     joined = cv2.dilate(marks, np.ones((2 * near + 1, 2 * near + 1), np.uint8))

@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 
 from digit_classification.pictures.forms.lines import Line, upright
+from digit_classification.pictures.quantiles import median
 from digit_classification.pictures.ruled.family import (
     MOST,
     STRAY,
@@ -83,8 +84,8 @@ def _whole_comb(darkness: np.ndarray, line: Line, first: list[int], like: Line) 
     The blur around them counts: it is not written either.
     """
     places = [*map(float, first)]
-    step = float(np.median(np.diff(places)))
-    clear = _FAINTER * np.median([_clearness(_profile(darkness, like, place)) for place in places])
+    step = median(np.diff(places))
+    clear = _FAINTER * median([_clearness(_profile(darkness, like, place)) for place in places])
     for last, way in ((places[0], -step), (places[-1], step)):
         place = last + way
         while _is_on(line, place, darkness.shape[1]) or (
@@ -94,7 +95,7 @@ def _whole_comb(darkness: np.ndarray, line: Line, first: list[int], like: Line) 
             place = places[-1] + way
     places.sort()
     widths = [_thickness(_profile(darkness, like, place)) for place in places]
-    thickness = round(float(np.median(widths)))
+    thickness = round(median(widths))
     middles = [_seen_at(darkness, like, place, thickness) for place in places]
     return [Line(like.start, np.full(len(like.rows), middle), thickness) for middle in middles]
 

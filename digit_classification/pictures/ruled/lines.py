@@ -7,6 +7,7 @@ import numpy as np
 
 from digit_classification.pictures.forms.lines import Line
 from digit_classification.pictures.forms.ruling import find_pieces, joined, straightened
+from digit_classification.pictures.quantiles import median, quantile, quantiles
 
 _RUN = 0.3  # of the width over which a line is seen at once
 _LONGEST = 11  # pixels: no line is thicker
@@ -43,7 +44,7 @@ def _ridges(darkness: np.ndarray) -> np.ndarray:
     ridge = np.zeros_like(along)
     beside = cv2.max(along[: -2 * _BESIDE], along[2 * _BESIDE :])
     ridge[_BESIDE:-_BESIDE] = along[_BESIDE:-_BESIDE] - beside
-    usual = float(np.quantile(np.abs(ridge[_REACH:-_REACH:2, ::2]), 0.25))
+    usual = quantile(np.abs(ridge[_REACH:-_REACH:2, ::2]), 0.25)
     highest = cv2.dilate(ridge, np.ones((9, 1), np.uint8))
     return ((ridge >= highest) & (ridge > max(_FAINTEST, _NOISE * usual))).astype(np.uint8)
 
@@ -54,7 +55,7 @@ def _printed(darkness: np.ndarray, start: int, rows: np.ndarray) -> Line | None:
     columns = np.arange(start, start + len(rows))
     seen = darkness[np.clip(beside, 0, len(darkness) - 1), columns].astype(int)
     middle = seen[_REACH - 2 : _REACH + 3].max(axis=0)
-    dark = middle > 0.5 * max(float(np.median(middle)), 6)
+    dark = middle > 0.5 * max(median(middle), 6)
     if not dark.any():
         return None
     first, last = np.flatnonzero(dark)[[0, -1]]
@@ -64,7 +65,7 @@ def _printed(darkness: np.ndarray, start: int, rows: np.ndarray) -> Line | None:
     clear = dark & over
     if len(dark) < _LONG * darkness.shape[1] or dark.mean() < _PRINTED or clear.mean() < _CLEAR:
         return None
-    low, usual, high = np.quantile(middle[clear], (0.2, 0.5, 0.8))
+    low, usual, high = quantiles(middle[clear], 0.2, 0.5, 0.8)
     if high - low > _UNEVEN * usual + 6:
         return None
     across = np.median(seen[:, clear], axis=1)

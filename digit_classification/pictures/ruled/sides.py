@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 
 from digit_classification.pictures.forms.lines import Line, upright
+from digit_classification.pictures.quantiles import median
 from digit_classification.pictures.ruled.comb import find_teeth
 from digit_classification.pictures.ruled.family import (
     MOST,
@@ -75,7 +76,7 @@ def find_grid(darkness: np.ndarray, lines: list[Line]) -> list[Line]:
     runs = runs_of(seen >= _CROSSING, thickness + THICKER)
     uprights = [upright(first, last, 0, height - thickness, thickness) for first, last in runs]
     middles = np.array([line.rows[0] for line in uprights])
-    apart = float(np.median(np.diff(rows))) if len(rows) > 1 else height
+    apart = median(np.diff(rows)) if len(rows) > 1 else height
     family = find_family(middles, seen, _SQUARE * apart, _near(apart)) if len(runs) > 2 else None
     if len(lines) == 1:
         return uprights if family and np.mean(family.seen > _CROSSING) > _MOSTLY else []
@@ -88,17 +89,17 @@ def find_grid(darkness: np.ndarray, lines: list[Line]) -> list[Line]:
 
 def _dark(darkness: np.ndarray, lines: list[Line]) -> tuple[np.ndarray, int, list[int]]:
     """Return where it is as dark as lines, (h, w) bool; how thick they are, and in which rows."""
-    level = float(np.median([_tone(darkness, line) for line in lines]))
+    level = median([_tone(darkness, line) for line in lines])
     dark = cv2.dilate(darkness, np.ones((1, 3), np.uint8)) > _DARK * level
-    thickness = round(float(np.median([line.thickness for line in lines])))
-    return dark, thickness, [round(float(np.median(line.rows))) for line in lines]
+    thickness = round(median([line.thickness for line in lines]))
+    return dark, thickness, [round(median(line.rows)) for line in lines]
 
 
 def _tone(darkness: np.ndarray, line: Line) -> float:
     """Return how dark a line is."""
     columns = np.arange(line.start, line.end)
     rows = np.rint(line.rows).astype(int)[None] + np.arange(-2, 3)[:, None]
-    return float(np.median(darkness[np.clip(rows, 0, len(darkness) - 1), columns].max(axis=0)))
+    return median(darkness[np.clip(rows, 0, len(darkness) - 1), columns].max(axis=0))
 
 
 def _between(

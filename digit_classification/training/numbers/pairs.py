@@ -21,6 +21,7 @@ from digit_classification.network.architecture import Layers, dense_layers
 from digit_classification.network.numbers.pairs import OUTPUTS, WIDTHS
 from digit_classification.parallel import map_in_order
 from digit_classification.pictures.images.convention import PAIR_SHAPE
+from digit_classification.pictures.images.width import with_usual_width
 from digit_classification.pictures.numbers.pairs import pair_image
 from digit_classification.training.learner import falling_rate
 from digit_classification.training.scenes import Digits
@@ -83,7 +84,7 @@ def _draw_some(
         while drawn is None:
             drawn = _draw(rng, digits)
         strokes, shown = drawn
-        images[index] = pair_image(strokes)
+        images[index] = pair_image(with_usual_width(strokes))
         if len(shown) == 2:
             numbers[index], two[index] = shown, 1
     return images, numbers, two
