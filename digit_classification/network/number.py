@@ -32,7 +32,7 @@ from digit_classification.pictures.quantiles import median
 from digit_classification.pictures.row import Box, find_row
 
 NO_NUMBER = "no number"
-_CONVINCING = 0.95  # the confidence of a number with which no boxes are looked for
+_CONVINCING = 0.85  # the confidence of a number with which no unseen boxes are looked for
 _BOXES = 0.2  # times what a number is read with: boxes that are found speak for what they hold
 _DOUBTFUL = 0.8  # the confidence below which a picture is read as one of a single digit, too
 _FEW = 2  # signs: a picture in which more are read hardly shows one

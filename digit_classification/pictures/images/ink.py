@@ -32,7 +32,7 @@ def ink_strength(
         radius = max(small.shape) // 5
     window = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
     # With room around it, lest light that fades towards the border look like ink there.
-    paper = np.pad(small, radius, mode="edge")
+    paper = cv2.copyMakeBorder(small, radius, radius, radius, radius, cv2.BORDER_REPLICATE)
     paper = cv2.morphologyEx(paper, cv2.MORPH_CLOSE, window)[radius:-radius, radius:-radius]
     paper = cv2.resize(cv2.blur(paper, (3, 3)), grey.shape[::-1]).astype(np.float32)
     ink = paper - grey

@@ -18,6 +18,7 @@ from digit_classification.pictures.quantiles import median, quantile
 BLANK = "blank image"  # the rejection of a picture without ink, or with faint traces only
 
 RULE = 0.04  # of the picture: what is thicker is no ruled line
+_SIDE_TO_SIDE = 0.9  # of the width: how long a ruled line is at least
 _ROOM = 1  # pixel of paper around a small picture
 _SPECK, _ENCLOSED = 0.15, 0.25  # of a frame: what is smaller is none of what it is drawn around
 _GAP_OF_RING = 16  # times as long as a gap that is overlooked in it
@@ -194,13 +195,13 @@ def _without_horizontal_lines(mask: np.ndarray, thickest: float) -> np.ndarray:
     """Drop thin lines from side to side, but not the strokes that cross or lie on them."""
     height, width = mask.shape
     runs = cv2.morphologyEx(mask, cv2.MORPH_OPEN, np.ones((1, width // 12), np.uint8))
-    if not runs.any():
-        return mask
     runs = cv2.dilate(runs, NEIGHBOURS) & mask
+    if np.count_nonzero(runs.any(axis=0)) < _SIDE_TO_SIDE * width:
+        return mask
     count, labels, stats, _ = cv2.connectedComponentsWithStats(runs)
     for line in range(1, count):
         length, rise = stats[line, 2:4]
-        if length < 0.9 * width or rise > 0.2 * height:
+        if length < _SIDE_TO_SIDE * width or rise > 0.2 * height:
             continue
         on_line = labels == line
         thickness = int(median(on_line.sum(axis=0)))
@@ -264,9 +265,8 @@ def frames_in(labels: np.ndarray, stats: np.ndarray) -> np.ndarray:
     return frames
 
 
-def rings_in(mask: np.ndarray) -> np.ndarray:
-    """Return the rings around others among the marks of a mask; both (h, w) uint8, 0 or 1."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
+def rings_in(labels: np.ndarray, stats: np.ndarray) -> np.ndarray:
+    """Return the rings around others among pieces as of `frames_in`, (h, w) uint8, 0 or 1."""
     rings = np.zeros(len(stats), np.uint8)
     for piece, others in _around_others(stats):
         is_box = _is_box(labels, stats, piece)

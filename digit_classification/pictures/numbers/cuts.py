@@ -36,73 +36,69 @@ def find_cuts(piece: np.ndarray, digit: float) -> np.ndarray:
         return np.zeros((0, height), int)
     cost = np.where(piece > 0, 1.0, _PAPER).astype(np.float32)
     cost += np.float32(1e-3) * abs(np.arange(width, dtype=np.float32) / width - 0.5)
-    down, came_down = _pass(cost)
-    up, came_up = _pass(cost[::-1])
-    up, came_up = up[::-1], came_up[::-1]
-    through = down + up - cost
-    places: list[tuple[float, int, int]] = []
+    (down, up), (came_down, came_up) = _passes(np.stack([cost, cost[::-1]], axis=1))
+    through = down + up[::-1] - cost
+    left_of = np.zeros((height, width + 1))  # ink left of each column
+    np.cumsum(piece > 0, axis=1, out=left_of[:, 1:])
+    costs, paths = [], []
     for level in _LEVELS:
         row = int(level * (height - 1))
         values = through[row]
         inner = values[1:-1]
         lowest = (inner <= values[:-2]) & (inner < values[2:])
         lowest &= inner <= max(_DEAREST * height, 4)
-        places += [(float(values[c]), row, int(c)) for c in np.flatnonzero(lowest) + 1]
-    places.sort()
-    total = float(np.count_nonzero(piece))
+        columns = np.flatnonzero(lowest) + 1
+        costs.append(values[columns])
+        paths.append(_paths(came_down, came_up[::-1], row, columns))
+    every = np.concatenate(paths)
+    profiles = left_of[np.arange(height), every]
+    before = profiles.sum(axis=1)
+    total = left_of[:, -1].sum()
     least = _SMALLEST * total / digits
-    left_of = np.cumsum(piece > 0, axis=1)  # ink up to and with each column
-    chosen: list[np.ndarray] = []
-    profiles: list[np.ndarray] = []
-    rows = np.arange(height)
-    for _, row, column in places:
-        path = _path(came_down, came_up, row, column)
-        profile = np.where(path > 0, left_of[rows, np.maximum(path - 1, 0)], 0)
-        if not least < profile.sum() < total - least:
+    chosen: list[int] = []
+    for place in np.argsort(np.concatenate(costs), kind="stable").tolist():
+        if not least < before[place] < total - least:
             continue
-        if any(abs(profile - other).sum() < least for other in profiles):
-            continue
-        chosen.append(path)
-        profiles.append(profile)
+        between = abs(profiles[chosen] - profiles[place]).sum(axis=1)
+        if (between >= least).all():
+            chosen.append(place)
         if len(chosen) == most:
             break
-    if not chosen:
-        return np.zeros((0, height), int)
-    return np.sort(np.stack(chosen), axis=0)
+    return np.sort(every[chosen], axis=0)
 
 
-def _pass(cost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the cost of the cheapest path to each pixel from the first row, and the step to it."""
-    height, width = cost.shape
+def _passes(cost: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the costs of the cheapest paths to each pixel from the first row, and the steps to it.
+
+    Args:
+        cost: (h, n, w) float32, of n pictures.
+
+    Returns:
+        (n, h, w) float32; and int8, from the left (-1), above or the right (1).
+    """
     total = np.empty_like(cost)
-    came = np.zeros(cost.shape, np.int8)  # from the left (-1), above or the right (1)
+    came = np.zeros(cost.shape, np.int8)
     total[0] = cost[0]
-    around = np.full((3, width), np.inf, np.float32)
-    for row in range(1, height):
-        above = total[row - 1]
-        around[0, 1:] = above[:-1]
-        around[1] = above
-        around[2, :-1] = above[1:]
-        here = cost[row]
-        around[0] += _ASIDE * here
-        around[1] += here
-        around[2] += _ASIDE * here
-        best = around.argmin(axis=0)
-        total[row] = np.take_along_axis(around, best[None], 0)[0]
-        came[row] = best - 1
-    return total, came
+    aside = _ASIDE * cost
+    left, right = (np.full(cost.shape[1:], np.inf, np.float32) for _ in range(2))
+    for row in range(1, len(cost)):
+        before = total[row - 1]
+        np.add(before[:, :-1], aside[row, :, 1:], out=left[:, 1:])
+        np.add(before[:, 1:], aside[row, :, :-1], out=right[:, :-1])
+        above = before + cost[row]
+        best = np.minimum(left, above)
+        came[row] = (right < best) * np.int8(1) - (left <= above) * (left <= right)
+        np.minimum(best, right, out=total[row])
+    return total.swapaxes(0, 1), came.swapaxes(0, 1)
 
 
-def _path(came_down: np.ndarray, came_up: np.ndarray, row: int, column: int) -> np.ndarray:
-    """Return the column of the cheapest path through a pixel in each row."""
+def _paths(came_down: np.ndarray, came_up: np.ndarray, row: int, columns: np.ndarray) -> np.ndarray:
+    """Return the columns, (n, h) int, of the cheapest paths through n pixels of a row."""
     height = len(came_down)
-    path = np.empty(height, int)
-    path[row] = at = column
+    paths = np.empty((height, len(columns)), int)
+    paths[row] = columns
     for above in range(row, 0, -1):
-        at += int(came_down[above, at])
-        path[above - 1] = at
-    at = column
+        paths[above - 1] = paths[above] + came_down[above, paths[above]]
     for below in range(row, height - 1):
-        at += int(came_up[below, at])
-        path[below + 1] = at
-    return path
+        paths[below + 1] = paths[below] + came_up[below, paths[below]]
+    return paths.T

@@ -53,6 +53,7 @@ class _Pieces:
     """The pieces of ink in a mask."""
 
     labels: np.ndarray
+    stats: np.ndarray
     x: np.ndarray
     y: np.ndarray
     w: np.ndarray
@@ -62,7 +63,7 @@ class _Pieces:
     @classmethod
     def of(cls, mask: np.ndarray) -> _Pieces:
         _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-        return cls(labels, *stats[1:].T.astype(float))
+        return cls(labels, stats, *stats[1:].T.astype(float))
 
     def __len__(self) -> int:
         return len(self.x)
@@ -100,21 +101,17 @@ def _look(
     words = ruling or words
     if marks is None:
         return None
-    inside = _without_rings(grey, work, marks) if may_be_ringed else None
+    pieces = _Pieces.of(marks.mask)
+    inside = _without_rings(grey, work, pieces) if may_be_ringed else None
     if inside is not None:
         return _look(*inside, back, dark_ink, looks, (RING,))
-    mask, rise = without_rules(marks.mask)
-    words = words if rise is None else (PRINTED,)
-    pieces = _Pieces.of(mask)
-    teeth = _teeth(pieces)
-    if teeth.any():
-        words = (PRINTED,)
-        pieces = _Pieces.of(pieces.only(~teeth))
+    pieces, rise, printed = _without_printed(marks.mask, pieces)
+    words = (PRINTED,) if printed else words
     if not len(pieces):
         return "no number"
-    large, height = _large(pieces, mask.shape)
+    large, height = _large(pieces, work.shape)
     slope = _slope(pieces, large, height, rise)
-    lines = _rows(pieces, large, height, slope, mask.shape)
+    lines = _rows(pieces, large, height, slope, work.shape)
     if len(lines) > 1:
         return f"found {len(lines)} lines"
     main = lines[0]
@@ -151,16 +148,16 @@ def _marks(work: np.ndarray, dark_ink: bool, scale: float) -> tuple[Marks | None
 
 
 def _without_rings(
-    grey: np.ndarray, work: np.ndarray, marks: Marks
+    grey: np.ndarray, work: np.ndarray, pieces: _Pieces
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """Return a picture, and the view of it, with paper where rings are; None if there are none.
 
     Args:
         grey: the picture, (h, w) uint8.
         work: the view, (h', w') uint8: the same, larger or smaller.
-        marks: of the view.
+        pieces: of the ink in the view.
     """
-    rings = rings_in(marks.mask)
+    rings = rings_in(pieces.labels, pieces.stats)
     if not rings.any():
         return None
     there = cv2.dilate(rings, np.ones((5, 5), np.uint8))
@@ -168,6 +165,21 @@ def _without_rings(
     size = grey.shape[::-1]
     large = cv2.resize(there, size, interpolation=cv2.INTER_NEAREST)
     return np.where(large > 0, cv2.resize(painted, size), grey), painted
+
+
+def _without_printed(mask: np.ndarray, pieces: _Pieces) -> tuple[_Pieces, float | None, bool]:
+    """Take printed lines, and the teeth of a comb, out of a mask and its pieces.
+
+    Returns the pieces that are left, how the lines rise if there are any, and whether any printed
+    ink was found.
+    """
+    left, rise = without_rules(mask, pieces.labels, pieces.stats)
+    if rise is not None:
+        pieces = _Pieces.of(left)
+    teeth = _teeth(pieces)
+    if teeth.any():
+        pieces = _Pieces.of(pieces.only(~teeth))
+    return pieces, rise, rise is not None or bool(teeth.any())
 
 
 def _touches_both_sides(mask: np.ndarray) -> bool:
@@ -225,12 +237,11 @@ def _slope(pieces: _Pieces, those: np.ndarray, height: float, rise: float | None
     if len(x) < 3 or np.ptp(x) < 1.5 * height:
         return 0.0
     # Theil and Sen's: the median of the slopes of all pairs, of which a few may mislead.
-    first, second = np.triu_indices(len(x), 1)
-    apart = abs(x[first] - x[second]) > 0.5 * height
+    across, down = x - x[:, None], y - y[:, None]
+    apart = across > 0.5 * height
     if not apart.any():
         return 0.0
-    slopes = (y[second] - y[first])[apart] / (x[second] - x[first])[apart]
-    slope = median(slopes)
+    slope = median(down[apart] / across[apart])
     left = y - slope * x
     if abs(slope) > _STEEPEST or median(abs(left - median(left))) > 0.2 * height:
         return 0.0

@@ -34,15 +34,21 @@ class _Line:
         return self.middle + self.slope * x
 
 
-def without_rules(mask: np.ndarray) -> tuple[np.ndarray, float | None]:
+def without_rules(
+    mask: np.ndarray, labels: np.ndarray, stats: np.ndarray
+) -> tuple[np.ndarray, float | None]:
     """Take printed lines out of marks, (h, w) uint8.
 
     Returns the marks that are left, and how the lines rise, in rows a column; None without lines.
+
+    Args:
+        mask: where the marks are, 0 or 1.
+        labels: (h, w) int32, of its connected pieces; 0 where none is.
+        stats: (n, 5) int32, of each label, as OpenCV gives them.
     """
     kept = mask.copy()
     slopes: list[float] = []
-    count, labels, stats, _ = cv2.connectedComponentsWithStats(kept, connectivity=8)
-    if count > 1:
+    if len(stats) > 1:
         around = _around_others(stats)
         for piece in _printed(stats, around, mask.shape):
             x, y, width, height = (int(a) for a in stats[piece, :4])

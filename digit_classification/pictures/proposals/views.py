@@ -40,7 +40,8 @@ class View:
     @cached_property
     def rings(self) -> np.ndarray:
         """(h, w) uint8, 1 where a ring is drawn around other marks."""
-        return rings_in(self.marks.mask)
+        _, labels, stats, _ = cv2.connectedComponentsWithStats(self.marks.mask, connectivity=8)
+        return rings_in(labels, stats)
 
     @property
     def noisy(self) -> bool:
