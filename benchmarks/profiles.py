@@ -40,7 +40,7 @@ PARTS: dict[str, str] = {
     "detection.reading.choose": "network, judge, further looks",
     "detection.reading._result": "the result",
     "network.number.see": "finding the line",
-    "network.number.cut_further": "cutting it further",
+    "network.numbers.ways.cut_further": "cutting it further",
     "network.number.look_elsewhere": "looking elsewhere",
     "network.number.find_row": "looking for boxes",
     "network.numbers.ways.score": "network and judge",

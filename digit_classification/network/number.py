@@ -20,9 +20,14 @@ from digit_classification.network.numbers.boxes import RowReading, read_row, see
 from digit_classification.network.numbers.lattice import Edge
 from digit_classification.network.numbers.pairs import best_cut
 from digit_classification.network.numbers.signs import is_speck
-from digit_classification.network.numbers.ways import Way, find_ways, no_further, sure_pieces
+from digit_classification.network.numbers.ways import (
+    Way,
+    cut_where_doubtful,
+    find_ways,
+    look_elsewhere_where_hopeless,
+)
 from digit_classification.pictures.images import Invert
-from digit_classification.pictures.numbers import Seen, cut_further, look_elsewhere, see
+from digit_classification.pictures.numbers import look_elsewhere, see
 from digit_classification.pictures.numbers.candidates import candidate
 from digit_classification.pictures.numbers.line import PRINTED
 from digit_classification.pictures.numbers.pairs import middle_of
@@ -83,23 +88,19 @@ def read_numbers(
         in_boxes: whether there may be a box around each digit.
     """
     fits = None if constraint is None else re.compile(constraint)
-    ways = find_ways(
-        [see(grey, invert) for grey in greys],
-        [_cut] * len(greys),
-        [functools.partial(_elsewhere, grey, invert) for grey in greys],
-        network,
-        judge,
-        fits,
-    )
-    readings = [
-        _reading(way, grey.shape, constraint) for way, grey in zip(ways, greys, strict=True)
-    ]
-    if judge is None:
-        return readings
-    again = _Again(invert, network, judge, fits)
-    if in_boxes:
-        readings = [*map(again.box_by_box, readings, ways, greys)]
-    return [*map(again.as_one_digit, readings, greys)]
+    ways = find_ways([see(grey, invert) for grey in greys], network, judge, fits)
+    ways = cut_where_doubtful(ways, network, judge, fits)
+    again = None if judge is None else _Again(invert, network, judge, fits)
+    readings: list[NumberReading | None] = [None] * len(greys)
+    if again is not None and in_boxes:
+        readings = [*map(again.box_by_box, ways, greys)]
+    rest = [i for i, reading in enumerate(readings) if reading is None]
+    parts = [functools.partial(look_elsewhere, greys[i], invert) for i in rest]
+    found = look_elsewhere_where_hopeless([ways[i] for i in rest], parts, network, judge, fits)
+    for i, way in zip(rest, found, strict=True):
+        reading = _reading(way, greys[i].shape, constraint)
+        readings[i] = reading if again is None else again.as_one_digit(reading, greys[i])
+    return [reading for reading in readings if reading is not None]
 
 
 def first_impressions(
@@ -115,8 +116,7 @@ def first_impressions(
     """
     fits = None if constraint is None else re.compile(constraint)
     firsts = [see(grey, invert) for grey in greys]
-    neither = [no_further] * len(greys)
-    return [way.confidence for way in find_ways(firsts, neither, neither, network, judge, fits)]
+    return [way.confidence for way in find_ways(firsts, network, judge, fits)]
 
 
 @dataclass(frozen=True)
@@ -128,19 +128,18 @@ class _Again:
     judge: Judge
     fits: re.Pattern[str] | None
 
-    def box_by_box(self, reading: NumberReading, way: Way, grey: np.ndarray) -> NumberReading:
-        """Read a number in boxes box by box, if it is in boxes and that convinces more."""
-        confidence = reading.confidence or 0.0
-        if confidence > _CONVINCING and PRINTED not in reading.left_out:
-            return reading
+    def box_by_box(self, way: Way, grey: np.ndarray) -> NumberReading | None:
+        """Read a number in boxes box by box; None if it is in none, or as a line convinces more."""
         line = way.seen.line
+        if way.confidence > _CONVINCING and line is not None and PRINTED not in line.left_out:
+            return None
         boxes = find_row(grey, self.invert, line is not None and line.dark_ink)
-        if not boxes or _contradicts(reading, boxes):
-            return reading
+        if not boxes or _contradicts(_reading(way, grey.shape, None), boxes):
+            return None
         on_line = seen_on_line(way, boxes, grey.shape)
         row = read_row(boxes, on_line, self.network, self.judge, self.fits)
-        if row is None or row.confidence < _BOXES * confidence:
-            return reading
+        if row is None or row.confidence < _BOXES * way.confidence:
+            return None
         return _row_reading(row)
 
     def as_one_digit(self, reading: NumberReading, grey: np.ndarray) -> NumberReading:
@@ -180,14 +179,6 @@ def _row_reading(row: RowReading) -> NumberReading:
         )
     )
     return NumberReading(row.text, row.confidence, digits, None, (PRINTED,))
-
-
-def _cut(way: Way) -> list[Seen]:
-    return cut_further(way.seen, sure_pieces(way)) if way.seen.line is not None else []
-
-
-def _elsewhere(grey: np.ndarray, invert: Invert, _: Way) -> list[Seen]:
-    return look_elsewhere(grey, invert)
 
 
 def _reading(way: Way, shape: tuple[int, ...], constraint: str | None) -> NumberReading:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -14,7 +15,7 @@ from digit_classification.network.numbers.certainty import number_features
 from digit_classification.network.numbers.lattice import Path, best_paths
 from digit_classification.network.numbers.scoring import Scores, digit_edges, pair_edges, score
 from digit_classification.network.numbers.signs import sign_edges
-from digit_classification.pictures.numbers import Seen
+from digit_classification.pictures.numbers import Seen, cut_further
 
 _MOST, MOST_CONSTRAINED = 6, 60  # paths that are kept
 _WIDE = 1.15  # heights of the line: what is wider may be two digits
@@ -43,77 +44,20 @@ class Way:
     confidence: float = 0.0
 
 
-Further = Callable[[Way], list[Seen]]
-
-
-def no_further(_: Way) -> list[Seen]:
-    """Look no further."""
-    return []
-
-
 def find_ways(
-    firsts: Sequence[Seen],
-    cuts: Sequence[Further],
-    elsewhere: Sequence[Further],
-    network: ReadingNetwork,
-    judge: Judge | None,
-    fits: re.Pattern[str] | None,
-) -> list[Way]:
-    """Return the way that is believed of each picture.
-
-    Args:
-        firsts: its pieces as they are.
-        cuts: makes the views with cuts, asked where the pieces as they are do not convince.
-        elsewhere: makes views of parts of the picture, asked where those do not either.
-        network: reads digits.
-        judge: judges candidates.
-        fits: what the text must be.
-    """
-    ways = _ways(firsts, network, judge, fits)
-    doubtful = [i for i, way in enumerate(ways) if not _convinces(way)]
-    _improve(ways, doubtful, cuts, network, judge, fits, instead=True)
-    doubtful = [i for i, way in enumerate(ways) if way.confidence < _ENOUGH]
-    _improve(ways, doubtful, elsewhere, network, judge, fits, instead=False)
-    return ways
-
-
-def _improve(
-    ways: list[Way],
-    doubtful: Sequence[int],
-    further: Sequence[Further],
-    network: ReadingNetwork,
-    judge: Judge | None,
-    fits: re.Pattern[str] | None,
-    *,
-    instead: bool,
-) -> None:
-    """Look at more views of the doubtful pictures, all at once; take the most certain.
-
-    With `instead` the views are of the same line, and show more of it: they replace the first.
-    Otherwise they are of parts of a picture, and one in which fewer signs are read leaves some out.
-    """
-    views = [further[i](ways[i]) for i in doubtful]
-    others = iter(_ways([view for some in views for view in some], network, judge, fits))
-    for i, some in zip(doubtful, views, strict=True):
-        mine = [next(others) for _ in some]
-        known = [] if instead and any(way.paths for way in mine) else [ways[i]]
-        if not instead:
-            mine = [way for way in mine if _length(way) >= _length(ways[i])]
-        ways[i] = max([*known, *mine], key=lambda way: (bool(way.paths), way.confidence))
-
-
-def _length(way: Way) -> int:
-    """Return how many signs are read."""
-    return len(way.paths[0].text) if way.paths else 0
-
-
-def _ways(
     seen: Sequence[Seen],
     network: ReadingNetwork,
     judge: Judge | None,
     fits: re.Pattern[str] | None,
 ) -> list[Way]:
-    """Read and judge all candidates at once, and find the paths of each view."""
+    """Return the best way through each view, all read and judged at once.
+
+    Args:
+        seen: the views.
+        network: reads digits.
+        judge: judges candidates.
+        fits: what the text must be.
+    """
     scored = score(seen, network, judge)
     ways = [_way(view, scores, fits) for view, scores in zip(seen, scored, strict=True)]
     certainty = None if judge is None else judge.numbers
@@ -124,9 +68,72 @@ def _ways(
         features = [ways[i].features for i in found]
         confidences = certainty.right(np.array(features)).tolist() if found else []
     for i, confidence in zip(found, confidences, strict=True):
-        way = ways[i]
-        ways[i] = Way(way.seen, way.scores, way.paths, way.features, confidence)
+        ways[i] = replace(ways[i], confidence=confidence)
     return ways
+
+
+def cut_where_doubtful(
+    ways: Sequence[Way],
+    network: ReadingNetwork,
+    judge: Judge | None,
+    fits: re.Pattern[str] | None,
+) -> list[Way]:
+    """Return ways through pieces, and where those do not convince through cuts of them."""
+    cuts = [
+        [] if _convinces(way) or way.seen.line is None else cut_further(way.seen, sure_pieces(way))
+        for way in ways
+    ]
+    # A view with cuts shows more of the same line: it replaces the first.
+    return [
+        _best([way for way in cut if way.paths] or [whole, *cut])
+        for whole, cut in zip(ways, _ways_of_each(cuts, network, judge, fits), strict=True)
+    ]
+
+
+def look_elsewhere_where_hopeless(
+    ways: Sequence[Way],
+    parts: Sequence[Callable[[], list[Seen]]],
+    network: ReadingNetwork,
+    judge: Judge | None,
+    fits: re.Pattern[str] | None,
+) -> list[Way]:
+    """Return ways, and where those are hardly believed better ones in parts of the picture.
+
+    Args:
+        ways: of each picture.
+        parts: makes the views of its parts.
+        network: reads digits.
+        judge: judges candidates.
+        fits: what the text must be.
+    """
+    views = [
+        [] if way.confidence >= _ENOUGH else make() for way, make in zip(ways, parts, strict=True)
+    ]
+    # A part in which fewer signs are read leaves some out.
+    return [
+        _best([way, *(other for other in others if _length(other) >= _length(way))])
+        for way, others in zip(ways, _ways_of_each(views, network, judge, fits), strict=True)
+    ]
+
+
+def _ways_of_each(
+    views: Sequence[Sequence[Seen]],
+    network: ReadingNetwork,
+    judge: Judge | None,
+    fits: re.Pattern[str] | None,
+) -> list[list[Way]]:
+    """Find the ways of all views of all pictures at once."""
+    found = iter(find_ways([*itertools.chain.from_iterable(views)], network, judge, fits))
+    return [[next(found) for _ in some] for some in views]
+
+
+def _best(ways: Sequence[Way]) -> Way:
+    return max(ways, key=lambda way: (bool(way.paths), way.confidence))
+
+
+def _length(way: Way) -> int:
+    """Return how many signs are read."""
+    return len(way.paths[0].text) if way.paths else 0
 
 
 def _way(view: Seen, scores: Scores, fits: re.Pattern[str] | None) -> Way:

@@ -39,7 +39,7 @@ from digit_classification.network.numbers.scoring import (
     read_pairs,
     score,
 )
-from digit_classification.network.numbers.ways import Way, find_ways, no_further, sure_pieces
+from digit_classification.network.numbers.ways import Way, cut_where_doubtful, find_ways
 from digit_classification.parallel import map_in_order
 from digit_classification.pictures.images.convention import NEIGHBOURS
 from digit_classification.pictures.images.grey import grey_from_array
@@ -291,12 +291,8 @@ def _scored_by_others(lessons: Sequence[Lesson], seed: tuple[int, ...]) -> list[
 
 def _ways(drawn: Sequence[DrawnNumber], network: DenseNetwork, judge: Judge) -> list[Way]:
     """Read numbers as the detector does, but nowhere else than where they are first seen."""
-    firsts = [each.first for each in drawn]
-    return find_ways(firsts, [_cut] * len(drawn), [no_further] * len(drawn), network, judge, None)
-
-
-def _cut(way: Way) -> list[Seen]:
-    return cut_further(way.seen, sure_pieces(way)) if way.seen.line is not None else []
+    firsts = find_ways([each.first for each in drawn], network, judge, None)
+    return cut_where_doubtful(firsts, network, judge, None)
 
 
 def _fit_network(
