@@ -145,7 +145,7 @@ class _Again:
     def as_one_digit(self, reading: NumberReading, grey: np.ndarray) -> NumberReading:
         """Read a doubtful picture as one of a single digit is read, if that convinces more."""
         confidence = reading.confidence or 0.0
-        if confidence > _DOUBTFUL or len(reading.digits) > _FEW:
+        if confidence > _DOUBTFUL or len(reading.digits) > _FEW or _has_sign(reading):
             return reading
         looks = propose(grey, self.invert)
         [choice] = choose([next(looks)[0]], [looks], self.network, self.judge)
@@ -158,6 +158,11 @@ class _Again:
         proposal = choice.proposal
         digit = NumberDigit(text, proposal.box, choice.confidence, probabilities, proposal.digit)
         return NumberReading(text, choice.confidence, (digit,), None, proposal.left_out)
+
+
+def _has_sign(reading: NumberReading) -> bool:
+    """Whether a minus, a comma or a point is read, which one digit alone would leave out."""
+    return any(digit.probabilities is None for digit in reading.digits)
 
 
 def _contradicts(reading: NumberReading, boxes: Sequence[Box]) -> bool:

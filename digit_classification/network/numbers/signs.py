@@ -11,8 +11,9 @@ from digit_classification.pictures.numbers.signs import sign_of
 
 _SPECK = 0.15  # of a digit's height: a mark that is smaller says nothing
 _LARGE = 0.5  # of a digit's height: a mark so large was hardly made by accident
-_SIGN = 0.9  # that a mark in the place and of the size of a sign is one,
-_SMALL_SIGN = 0.75  # if it is small enough for a speck
+# That a mark in the place and of the size of a sign is that sign, and if it is small enough for a
+# speck: as often as it is among numbers drawn of training digits.
+_SIGN: dict[str, tuple[float, float]] = {"-": (0.98, 0.9), ",": (0.93, 0.75), ".": (0.8, 0.6)}
 _PASSED = (math.log(0.6), math.log(3e-4))  # a mark of no size, and one as large as a digit
 
 
@@ -25,7 +26,7 @@ def sign_edges(line: Line, segments: Segments) -> list[Edge]:
         edges.append(Edge(index, index + 1, "", weight, math.exp(weight)))
         sign = sign_of(line, segments.boxes[index]) if whole else ""
         if sign:
-            probability = _SMALL_SIGN if is_speck(line, segments, index) else _SIGN
+            probability = _SIGN[sign][is_speck(line, segments, index)]
             odds = math.log(probability / (1 - probability))
             edges.append(Edge(index, index + 1, sign, odds, probability))
     return edges
