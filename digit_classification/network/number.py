@@ -27,13 +27,13 @@ from digit_classification.network.numbers.ways import (
     look_elsewhere_where_hopeless,
 )
 from digit_classification.pictures.images import Invert
+from digit_classification.pictures.images.quantiles import median
 from digit_classification.pictures.numbers import look_elsewhere, see
 from digit_classification.pictures.numbers.candidates import candidate
 from digit_classification.pictures.numbers.line import PRINTED
 from digit_classification.pictures.numbers.pairs import middle_of
 from digit_classification.pictures.numbers.spans import Spans
 from digit_classification.pictures.proposals import propose
-from digit_classification.pictures.quantiles import median
 from digit_classification.pictures.row import Box, find_row
 
 NO_NUMBER = "no number"

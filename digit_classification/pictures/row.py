@@ -22,7 +22,7 @@ from digit_classification.pictures.geometry import box_in_shares, product
 from digit_classification.pictures.images import Invert, has_dark_ink
 from digit_classification.pictures.images.convention import NEIGHBOURS
 from digit_classification.pictures.images.grey import reduce
-from digit_classification.pictures.quantiles import quantile
+from digit_classification.pictures.images.quantiles import quantile
 from digit_classification.pictures.ruled.lines import find_lines
 from digit_classification.pictures.ruled.paper import painted_over, tone_of_paper
 from digit_classification.pictures.ruled.sides import find_sides

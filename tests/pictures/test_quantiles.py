@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from digit_classification.pictures.quantiles import (
+from digit_classification.pictures.images.quantiles import (
     median,
     quantile,
     quantiles,

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from digit_classification.pictures.forms.lines import Ruling
-from digit_classification.pictures.quantiles import quantile
+from digit_classification.pictures.images.quantiles import quantile
 
 _SMALLEST = 14  # pixels: a side of a cell
 _FILLS = 0.7  # of the rectangle around it: less is no cell, but what lies around some

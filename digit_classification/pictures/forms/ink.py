@@ -10,7 +10,7 @@ import numpy as np
 from digit_classification.pictures.forms.cells import Regions, draw
 from digit_classification.pictures.forms.lines import Ruling
 from digit_classification.pictures.images.convention import NEIGHBOURS
-from digit_classification.pictures.quantiles import median
+from digit_classification.pictures.images.quantiles import median
 
 _FAINTEST = 18  # of darkness: what is weaker is no ink
 _NOISE = 5.0  # deviations of the paper, likewise

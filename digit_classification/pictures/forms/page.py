@@ -11,7 +11,7 @@ import numpy as np
 from digit_classification.pictures.geometry import corners, inverse, mapped, product
 from digit_classification.pictures.images import Invert
 from digit_classification.pictures.images.grey import reduce
-from digit_classification.pictures.quantiles import quantile
+from digit_classification.pictures.images.quantiles import quantile
 
 LEVEL = 2000  # pixels: the longer side of a page that is level
 _FIRST = 1000  # pixels: the longer side in which straight edges are looked for

@@ -9,7 +9,7 @@ import numpy as np
 
 from digit_classification.pictures.forms.cells import find_regions
 from digit_classification.pictures.forms.lines import Line, Ruling
-from digit_classification.pictures.quantiles import median, quantile
+from digit_classification.pictures.images.quantiles import median, quantile
 
 _RUN = 41  # pixels over which a line is seen at once
 _BESIDE = 7  # pixels beside its middle, where a line is over

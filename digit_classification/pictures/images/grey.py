@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from digit_classification.pictures.decode import LONGEST, ImageError
-from digit_classification.pictures.quantiles import quantiles
+from digit_classification.pictures.images.quantiles import quantiles
 
 BAND = 2**22  # values scaled at a time
 _LIGHTNESS = np.array([0.299, 0.587, 0.114])  # of red, green and blue (ITU-R BT.601)

@@ -7,7 +7,7 @@ import numpy as np
 
 from digit_classification.pictures.images.convention import SMALL
 from digit_classification.pictures.images.grey import reduce
-from digit_classification.pictures.quantiles import quantile
+from digit_classification.pictures.images.quantiles import quantile
 
 
 def ink_strength(

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from digit_classification.pictures.images.convention import SMALL
-from digit_classification.pictures.quantiles import quantiles
+from digit_classification.pictures.images.quantiles import quantiles
 
 
 def has_dark_ink(grey: np.ndarray) -> bool:

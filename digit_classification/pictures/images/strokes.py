@@ -12,8 +12,8 @@ from digit_classification.pictures.images.convention import NEIGHBOURS, SMALL, W
 from digit_classification.pictures.images.grey import reduce
 from digit_classification.pictures.images.ink import ink_strength
 from digit_classification.pictures.images.polarity import corners
+from digit_classification.pictures.images.quantiles import median, quantile
 from digit_classification.pictures.images.width import stroke_width
-from digit_classification.pictures.quantiles import median, quantile
 
 BLANK = "blank image"  # the rejection of a picture without ink, or with faint traces only
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from digit_classification.pictures.geometry import box_in_shares
 from digit_classification.pictures.images import BLANK, Invert, has_dark_ink
+from digit_classification.pictures.images.quantiles import quantiles
 from digit_classification.pictures.numbers.candidates import (
     Candidate,
     all_candidates,
@@ -29,7 +30,6 @@ from digit_classification.pictures.numbers.pairs import Pair, all_pairs, whole_p
 from digit_classification.pictures.numbers.segments import Segments, cut_pieces, whole_pieces
 from digit_classification.pictures.numbers.spans import Spans
 from digit_classification.pictures.proposals.regions import Region, border, find_regions, find_sheet
-from digit_classification.pictures.quantiles import quantiles
 
 _FRAME = 0.06  # of the shorter side: lines along the border are no wider
 _SHEET = 0.2  # of the picture: a sheet on a desk fills more

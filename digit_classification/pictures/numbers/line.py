@@ -10,9 +10,9 @@ import numpy as np
 
 from digit_classification.pictures.geometry import product
 from digit_classification.pictures.images.grey import reduce
+from digit_classification.pictures.images.quantiles import median, quantile, weighted_quantile
 from digit_classification.pictures.images.strokes import Marks, find_marks, rings_in
 from digit_classification.pictures.numbers.rules import without_rules
-from digit_classification.pictures.quantiles import median, quantile, weighted_quantile
 from digit_classification.pictures.ruled.paper import without_ruling
 
 PRINTED, RING = "printed lines", "a ring around it"  # what is left out

@@ -9,8 +9,8 @@ import numpy as np
 
 from digit_classification.pictures.geometry import straight
 from digit_classification.pictures.images.convention import NEIGHBOURS
+from digit_classification.pictures.images.quantiles import median, weighted_quantile
 from digit_classification.pictures.images.strokes import without_ruled_lines
-from digit_classification.pictures.quantiles import median, weighted_quantile
 
 _WIDE = 1.8  # times as wide as high: no digit is, nor are two that touch
 _LONGISH = 1.15  # times as wide as high: may be a part of a comb

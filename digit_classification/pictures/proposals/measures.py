@@ -10,10 +10,10 @@ import numpy as np
 from digit_classification.pictures.images.convention import NEIGHBOURS
 from digit_classification.pictures.images.grey import reduce
 from digit_classification.pictures.images.ink import ink_strength
+from digit_classification.pictures.images.quantiles import median
 from digit_classification.pictures.images.width import stroke_width
 from digit_classification.pictures.proposals.regions import DETAIL
 from digit_classification.pictures.proposals.views import View
-from digit_classification.pictures.quantiles import median
 
 CONTEXT = 28  # pixels: a side of the picture of what surrounds a digit
 REACH = 2.2  # sides of the digit's box that it shows

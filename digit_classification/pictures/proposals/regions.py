@@ -10,7 +10,7 @@ import numpy as np
 
 from digit_classification.pictures.images.convention import WORK
 from digit_classification.pictures.images.grey import reduce
-from digit_classification.pictures.quantiles import median, quantile
+from digit_classification.pictures.images.quantiles import median, quantile
 
 DETAIL = 192  # pixels: the longer side of a region in which alternatives are looked for
 _SMALLEST = 6  # pixels: a side of a region

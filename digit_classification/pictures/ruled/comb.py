@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from digit_classification.pictures.forms.lines import Line, upright
-from digit_classification.pictures.quantiles import median
+from digit_classification.pictures.images.quantiles import median
 from digit_classification.pictures.ruled.family import (
     MOST,
     STRAY,

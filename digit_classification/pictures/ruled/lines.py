@@ -7,7 +7,7 @@ import numpy as np
 
 from digit_classification.pictures.forms.lines import Line
 from digit_classification.pictures.forms.ruling import find_pieces, joined, straightened
-from digit_classification.pictures.quantiles import median, quantile, quantiles
+from digit_classification.pictures.images.quantiles import median, quantile, quantiles
 
 _RUN = 0.3  # of the width over which a line is seen at once
 _LONGEST = 11  # pixels: no line is thicker
