@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+_BORDER = 0.02  # of the width: a line that ends so near the border goes on beyond it
+
 
 @dataclass(frozen=True)
 class Line:
@@ -30,6 +32,11 @@ class Line:
         """Return its row in a column; it goes on beyond its ends as it begins and ends there."""
         place = round(column) - self.start
         return float(self.rows[min(max(place, 0), len(self.rows) - 1)])
+
+    def goes_across(self, width: int) -> bool:
+        """Whether it goes from border to border of a picture so wide, as those of paper do."""
+        room = _BORDER * width + 2
+        return self.start <= room and self.end >= width - room
 
     def cut(self, start: int, end: int) -> Line:
         """Return what of it lies from one column up to another, drawn out where it is shorter."""

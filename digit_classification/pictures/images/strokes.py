@@ -226,7 +226,7 @@ def one_digit(mask: np.ndarray) -> tuple[np.ndarray, int]:
         edge = np.concatenate([labels[0], labels[-1], labels[:, 0], labels[:, -1]])
         contact = np.bincount(edge, minlength=count)[1:]
         weight *= np.where(contact > 0.4 * size, 0.05, np.where(contact > 0, 0.7, 1))
-        weight[frames_in(labels, stats)[1:]] = 0
+        weight[np.logical_or(*frames_in(labels, stats))[1:]] = 0
     main = int(weight.argmax())
     left, top = x[main], y[main]
     right, bottom = left + width[main], top + height[main]
@@ -252,26 +252,21 @@ def one_digit(mask: np.ndarray) -> tuple[np.ndarray, int]:
     return keep[labels], digits
 
 
-def frames_in(labels: np.ndarray, stats: np.ndarray) -> np.ndarray:
-    """Return which pieces, (n,) bool, are a box or a ring around another that is no speck.
+def frames_in(labels: np.ndarray, stats: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return which pieces are boxes, and which are rings, around another that is no speck.
 
     Args:
         labels: (h, w) int32, of connected pieces; 0 where none is.
         stats: (n, 5) int32, of each label, as OpenCV gives them.
+
+    Returns:
+        (n,) bool each.
     """
-    frames: np.ndarray = np.zeros(len(stats), bool)
+    boxes, rings = np.zeros((2, len(stats)), bool)
     for piece, others in _around_others(stats):
-        frames[piece] = _is_box(labels, stats, piece) or _is_ring(labels, stats, piece, others)
-    return frames
-
-
-def rings_in(labels: np.ndarray, stats: np.ndarray) -> np.ndarray:
-    """Return the rings around others among pieces as of `frames_in`, (h, w) uint8, 0 or 1."""
-    rings = np.zeros(len(stats), np.uint8)
-    for piece, others in _around_others(stats):
-        is_box = _is_box(labels, stats, piece)
-        rings[piece] = not is_box and _is_ring(labels, stats, piece, others)
-    return rings[labels]
+        boxes[piece] = _is_box(labels, stats, piece)
+        rings[piece] = not boxes[piece] and _is_ring(labels, stats, piece, others)
+    return boxes, rings
 
 
 def _around_others(stats: np.ndarray) -> Iterator[tuple[int, np.ndarray]]:

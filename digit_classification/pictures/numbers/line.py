@@ -11,7 +11,7 @@ import numpy as np
 from digit_classification.pictures.geometry import product
 from digit_classification.pictures.images.grey import reduce
 from digit_classification.pictures.images.quantiles import median, quantile, weighted_quantile
-from digit_classification.pictures.images.strokes import Marks, find_marks, rings_in
+from digit_classification.pictures.images.strokes import Marks, find_marks, frames_in
 from digit_classification.pictures.numbers.rules import without_rules
 from digit_classification.pictures.ruled.paper import without_ruling
 
@@ -157,10 +157,10 @@ def _without_rings(
         work: the view, (h', w') uint8: the same, larger or smaller.
         pieces: of the ink in the view.
     """
-    rings = rings_in(pieces.labels, pieces.stats)
+    _, rings = frames_in(pieces.labels, pieces.stats)
     if not rings.any():
         return None
-    there = cv2.dilate(rings, np.ones((5, 5), np.uint8))
+    there = cv2.dilate(rings.astype(np.uint8)[pieces.labels], np.ones((5, 5), np.uint8))
     painted = cv2.inpaint(work, there, 3, cv2.INPAINT_TELEA)
     size = grey.shape[::-1]
     large = cv2.resize(there, size, interpolation=cv2.INTER_NEAREST)

@@ -192,7 +192,7 @@ class _Picture:
 
     def _groups(self, view: View) -> Iterator[Proposal]:
         """Yield the proposals of what may be the digit in a view, if they are new."""
-        for group, lines in find_groups(view.marks):
+        for group, lines in find_groups(view):
             if max(cv2.boundingRect(group)[2:]) < _SMALLEST:
                 continue
             box = _box(view, group)

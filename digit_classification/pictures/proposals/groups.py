@@ -9,10 +9,10 @@ import numpy as np
 
 from digit_classification.pictures.images.strokes import (
     Marks,
-    frames_in,
     one_digit,
     without_ruled_lines,
 )
+from digit_classification.pictures.proposals.views import View
 
 RULED = "ruled lines"
 _OFF_CENTRE = 0.22  # of the picture: a piece so far from the middle counts e times less
@@ -22,9 +22,9 @@ _STRONGER = 1.5  # times: the mean of the stronger ink over that of the other
 _MAX_SHEAR = 1.0  # columns a row: no hand slants more
 
 
-def find_groups(marks: Marks) -> Iterator[tuple[np.ndarray, str]]:
+def find_groups(view: View) -> Iterator[tuple[np.ndarray, str]]:
     """Yield masks, (h, w) uint8, of what may be the digit, and what of the rest is no mark."""
-    mask = _without_frames(marks.mask)
+    marks, mask = view.marks, view.unframed
     ruled = without_ruled_lines(mask)
     thick = without_ruled_lines(mask, _THICK_LINE)
     has_lines = (ruled != mask).any()
@@ -36,12 +36,6 @@ def find_groups(marks: Marks) -> Iterator[tuple[np.ndarray, str]]:
     if has_lines:
         for group in _middle(mask):  # what looks like a line may be a 1
             yield group, ""
-
-
-def _without_frames(mask: np.ndarray) -> np.ndarray:
-    """Return a mask without boxes and rings around other pieces."""
-    _, labels, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    return np.where(frames_in(labels, stats)[labels], 0, mask).astype(np.uint8)
 
 
 def _groups(mask: np.ndarray, marks: Marks) -> Iterator[np.ndarray]:

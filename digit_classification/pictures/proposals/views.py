@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 
 from digit_classification.pictures.images.grey import reduce
-from digit_classification.pictures.images.strokes import Marks, find_marks, rings_in
+from digit_classification.pictures.images.strokes import Marks, find_marks, frames_in
 from digit_classification.pictures.proposals.regions import DETAIL, Region
 
 _MAGNIFIED = 96  # pixels: the longer side to which small regions are enlarged
@@ -40,8 +40,20 @@ class View:
     @cached_property
     def rings(self) -> np.ndarray:
         """(h, w) uint8, 1 where a ring is drawn around other marks."""
+        labels, _, rings = self._frames
+        return rings.astype(np.uint8)[labels]
+
+    @property
+    def unframed(self) -> np.ndarray:
+        """(h, w) uint8, 1 where marks are that are no box and no ring around others."""
+        labels, boxes, rings = self._frames
+        return np.where((boxes | rings)[labels], 0, self.marks.mask)
+
+    @cached_property
+    def _frames(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """The labels of the marks' pieces, and which of those are boxes and rings."""
         _, labels, stats, _ = cv2.connectedComponentsWithStats(self.marks.mask, connectivity=8)
-        return rings_in(labels, stats)
+        return labels, *frames_in(labels, stats)
 
     @property
     def noisy(self) -> bool:

@@ -63,7 +63,7 @@ def _first_teeth(
             continue
         share = float(np.mean(family.seen > 0.5))
         score = len(family.places) * (2 * share - 1)
-        least = (4, 0.85) if _goes_across(line, width) else (1, 0.6)
+        least = (4, 0.85) if line.goes_across(width) else (1, 0.6)
         if score >= least[0] and share >= least[1] and (best is None or score > best[0]):
             best = score, tall, family
     if best is None:
@@ -102,14 +102,9 @@ def _whole_comb(darkness: np.ndarray, line: Line, first: list[int], like: Line) 
 
 def _is_on(line: Line, place: float, width: int) -> bool:
     """Whether a tooth must stand on a comb's line: between its ends, if they are seen."""
-    if _goes_across(line, width):
+    if line.goes_across(width):
         return min(abs(place), abs(place - width)) < STRAY
     return line.start - STRAY <= place <= line.end + STRAY
-
-
-def _goes_across(line: Line, width: int) -> bool:
-    """Whether a line goes from border to border, as those of ruled paper do."""
-    return line.start <= 3 and line.end >= width - 3
 
 
 def _profile(darkness: np.ndarray, side: Line, place: float) -> np.ndarray:

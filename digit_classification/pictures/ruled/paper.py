@@ -6,13 +6,12 @@ import numpy as np
 
 from digit_classification.pictures.forms.cells import draw
 from digit_classification.pictures.forms.ink import find_ink, without_printed
-from digit_classification.pictures.forms.lines import Line, Ruling
+from digit_classification.pictures.forms.lines import Ruling
 from digit_classification.pictures.forms.page import darkness_of
 from digit_classification.pictures.ruled.lines import find_lines
 from digit_classification.pictures.ruled.sides import find_grid
 
 _SMALLEST = 32  # pixels: the shorter side of a picture whose lines can be told from strokes
-_BORDER = 0.02  # of the width: a line that ends so near the border goes on beyond it
 
 
 def without_ruling(grey: np.ndarray, dark_ink: bool) -> np.ndarray | None:
@@ -24,17 +23,12 @@ def without_ruling(grey: np.ndarray, dark_ink: bool) -> np.ndarray | None:
         return None
     on_light = grey if dark_ink else 255 - grey
     darkness = darkness_of(on_light)
-    lines = [line for line in find_lines(darkness) if _goes_across(line, grey.shape[1])]
+    lines = [line for line in find_lines(darkness) if line.goes_across(grey.shape[1])]
     if not lines:
         return None
     ruling = Ruling(tuple(lines), tuple(find_grid(darkness, lines)))
     painted = painted_over(on_light, darkness, ruling)
     return painted if dark_ink else 255 - painted
-
-
-def _goes_across(line: Line, width: int) -> bool:
-    room = _BORDER * width + 2
-    return line.start <= room and line.end >= width - room
 
 
 def painted_over(grey: np.ndarray, darkness: np.ndarray, ruling: Ruling) -> np.ndarray:
