@@ -6,7 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
+from digit_classification.pictures.images import grey_from_array
 from digit_classification.pictures.numbers import see
+from digit_classification.training.numbers.drawing import Layout, draw_number
+from digit_classification.training.scenes import Digits
 from tests.drawing import draw_digit
 
 HEIGHT = 80  # pixels, of the digits
@@ -137,3 +140,17 @@ def test_a_pen_too_thin_to_be_seen_from_afar_is_seen_as_it_is() -> None:
     grain = np.random.default_rng(0).normal(0, 4, page.shape)
     seen = see(np.clip(page + grain, 0, 255).astype(np.uint8), "auto")
     assert (seen.said, seen.line is not None) == (None, True)
+
+
+@pytest.mark.parametrize("seed", [9, 13, 18, 32])
+def test_beyond_the_picture_there_are_no_marks(seed: int) -> None:
+    """From close by, the lines along which it was cut out would go on, and seem to be digits."""
+    digits = Digits(np.stack([draw_digit(digit, side=28) for digit in range(10)]), np.arange(10))
+    layout = Layout("close", "box", (2, 6), slope=4, real=True)
+    page = grey_from_array(draw_number(np.random.default_rng(seed), digits, layout).pixels)
+    line = see(page, "auto").line
+    assert line is not None
+    rows, columns = np.nonzero(line.marks.mask)
+    x, y = line.back[:, :2] @ np.array([columns, rows]) + line.back[:, 2:]
+    assert min(x.min(), y.min()) > -1
+    assert (x.max() < page.shape[1], y.max() < page.shape[0]) == (True, True)

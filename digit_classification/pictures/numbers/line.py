@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from digit_classification.pictures.geometry import product
+from digit_classification.pictures.geometry import corners, inverse, mapped, product
 from digit_classification.pictures.images.grey import reduce
 from digit_classification.pictures.images.quantiles import median, quantile, weighted_quantile
 from digit_classification.pictures.images.strokes import Marks, find_marks, frames_in
@@ -101,6 +101,7 @@ def _look(
     words = ruling or words
     if marks is None:
         return None
+    marks.mask[_outside(work.shape, back, grey.shape)] = 0
     pieces = _Pieces.of(marks.mask)
     inside = _without_rings(grey, work, pieces) if may_be_ringed else None
     if inside is not None:
@@ -123,7 +124,7 @@ def _look(
     band = (level > top - 0.35 * height) & (level < foot + 0.45 * height)
     band |= main
     if looks and (abs(slope) > _SLOPE or not _AS_IT_IS[0] <= height <= _AS_IT_IS[1]):
-        closer = _closer(pieces, band, height, slope, back)
+        closer = _closer(pieces, band, height, slope, back, grey.shape)
         closer_work, exact = _seen_through(grey, *closer)
         if min(closer_work.shape) >= 8:
             closer_line = _look(grey, closer_work, exact, dark_ink, looks - 1, words)
@@ -145,6 +146,13 @@ def _marks(work: np.ndarray, dark_ink: bool, scale: float) -> tuple[Marks | None
         if written is not None:
             return find_marks(written, dark_ink, scale, near=True), (PRINTED,)
     return marks, ()
+
+
+def _outside(view: tuple[int, ...], back: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return where a view, of which `back` is the map, shows none of a picture, (h, w) bool."""
+    v, u = np.ogrid[: view[0], : view[1]]
+    x, y = (across * u + down * v + start for across, down, start in back.tolist())
+    return np.asarray((x < -0.5) | (x > shape[1] - 0.5) | (y < -0.5) | (y > shape[0] - 0.5))
 
 
 def _without_rings(
@@ -297,22 +305,34 @@ def _belongs(pieces: _Pieces, row: list[int], main: list[int], height: float) ->
 
 
 def _closer(
-    pieces: _Pieces, band: np.ndarray, height: float, slope: float, back: np.ndarray
+    pieces: _Pieces,
+    band: np.ndarray,
+    height: float,
+    slope: float,
+    back: np.ndarray,
+    shape: tuple[int, ...],
 ) -> tuple[np.ndarray, tuple[int, int]]:
-    """Return the map from a view of the line, level and DIGIT high, to the picture; its size."""
+    """Return the map from a view of the line, level and DIGIT high, to the picture; its size.
+
+    It goes no further than a picture of this shape: beyond, a line along the border would be seen
+    again and again.
+    """
     turn = math.atan(slope)
     cos, sin = math.cos(turn), math.sin(turn)
     x0, x1 = pieces.x[band], (pieces.x + pieces.w)[band]
     y0, y1 = pieces.y[band], (pieces.y + pieces.h)[band]
-    corners = np.array([[x0, x1, x0, x1], [y0, y0, y1, y1]]).reshape(2, -1)
-    across, down = cos * corners[0] + sin * corners[1], cos * corners[1] - sin * corners[0]
+    upright = np.array([[cos, sin], [-sin, cos]])
+    ends = product(upright, np.array([[x0, x1, x0, x1], [y0, y0, y1, y1]]).reshape(2, -1))
+    whole = inverse(np.concatenate([back, [[0, 0, 1]]]))
+    limits = product(
+        upright, mapped(whole, corners((-0.5, -0.5, shape[1] - 0.5, shape[0] - 0.5))).T
+    )
     margin = 0.6 * height
-    left, top = across.min() - margin, down.min() - margin
-    size = np.array([across.max() + margin - left, down.max() + margin - top])
+    left, top = np.maximum(ends.min(axis=1) - margin, limits.min(axis=1))
+    size = np.minimum(ends.max(axis=1) + margin, limits.max(axis=1)) - (left, top)
     step = height / DIGIT
     size = np.maximum(8, np.rint(size / step)).astype(int)
-    turned = np.array([[cos, -sin], [sin, cos]])
-    linear = product(back[:, :2], turned)
+    linear = product(back[:, :2], upright.T)
     offset = product(linear, np.array([[left], [top]]))[:, 0] + back[:, 2]
     view = np.concatenate([linear * step, offset[:, None]], axis=1)
     return view, (int(size[0]), int(size[1]))
