@@ -45,11 +45,17 @@ def broken_strokes(rng: Rng, digits: Digits) -> Scene:
 
 
 def drawn_on_a_screen(rng: Rng, digits: Digits) -> Scene:
-    """Light on dark or dark on light, without any noise."""
-    sheet = (papers.black if rng.random() < 0.6 else papers.white)(rng, *compose.size(rng))
-    dark = sheet.pixels[0, 0, 0] > 128
-    level = rng.uniform(0, 90) if dark else rng.uniform(150, 255)
-    label = digit_on(rng, digits, sheet, ink=Ink(np.full(3, level, np.float32)), share=(0.25, 0.9))
+    """Light on dark or dark on light, on a canvas of any shape, without any noise."""
+    height = compose.side(rng, 48, 240)
+    width = round(height * float(np.exp(rng.uniform(np.log(0.7), np.log(2.3)))))
+    sheet = (papers.black if rng.random() < 0.5 else papers.white)(rng, height, width)
+    paper = float(sheet.pixels[0, 0, 0])
+    pale = rng.random() < 0.15  # without noise it is seen, too
+    contrast = rng.uniform(*(30, 150) if pale else (150, 255))
+    level = np.clip(paper - contrast if paper > 128 else paper + contrast, 0, 255)
+    ink = Ink(np.full(3, level, np.float32))
+    pen = float(np.exp(rng.uniform(np.log(0.015), np.log(0.13)))) if rng.random() < 0.5 else None
+    label = digit_on(rng, digits, sheet, ink=ink, pen=pen, share=(0.25, 0.9))
     return sheet.to_scene(rng, str(label), grey=0.6)
 
 
