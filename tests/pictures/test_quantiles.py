@@ -12,6 +12,7 @@ from digit_classification.pictures.images.quantiles import (
     median,
     quantile,
     quantiles,
+    thinned,
     weighted_quantile,
 )
 
@@ -40,3 +41,11 @@ def test_weights_count_as_often_as_they_say(values: np.ndarray, data: st.DataObj
 
 def test_what_weighs_nothing_is_passed_over() -> None:
     assert weighted_quantile(np.array([1.0, 2.0, 3.0]), 0.6, np.array([0, 1, 0])) == 2.0
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (150, 160), (300, 400), (1, 90_000)])
+def test_of_a_large_picture_some_pixels_are_enough(shape: tuple[int, int]) -> None:
+    pixels = np.random.default_rng(0).normal(size=shape)
+    kept = thinned(pixels)
+    assert kept.size == pixels.size or 20_000 < kept.size < 60_000
+    assert median(kept) == pytest.approx(median(pixels), abs=0.03)

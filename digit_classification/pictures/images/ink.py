@@ -7,7 +7,7 @@ import numpy as np
 
 from digit_classification.pictures.images.convention import SMALL
 from digit_classification.pictures.images.grey import reduce
-from digit_classification.pictures.images.quantiles import quantile
+from digit_classification.pictures.images.quantiles import quantile, thinned
 
 
 def ink_strength(
@@ -38,4 +38,4 @@ def ink_strength(
     ink = paper - grey
     if dark_ink:
         ink *= 255 / np.maximum(paper, 32)  # ink takes its share of the light that falls on it
-    return np.asarray(ink - quantile(ink, 0.25))  # noise lifts a closing above the paper
+    return np.asarray(ink - quantile(thinned(ink), 0.25))  # noise lifts a closing above the paper

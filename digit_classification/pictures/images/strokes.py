@@ -12,7 +12,7 @@ from digit_classification.pictures.images.convention import NEIGHBOURS, SMALL, W
 from digit_classification.pictures.images.grey import reduce
 from digit_classification.pictures.images.ink import ink_strength
 from digit_classification.pictures.images.polarity import corners
-from digit_classification.pictures.images.quantiles import median, quantile
+from digit_classification.pictures.images.quantiles import median, quantile, thinned
 from digit_classification.pictures.images.width import stroke_width
 
 BLANK = "blank image"  # the rejection of a picture without ink, or with faint traces only
@@ -164,7 +164,8 @@ def _threshold(ink: np.ndarray, *, flat: bool = False) -> tuple[np.ndarray, floa
     # A small picture may be nothing but its digit, with too little paper to tell the ink from.
     seen = np.pad(ink, _ROOM) if small else ink
     otsu, _ = cv2.threshold(np.clip(seen, 0, 255).astype(np.uint8), 0, 255, cv2.THRESH_OTSU)
-    paper = seen[seen <= otsu]
+    paper = thinned(seen)
+    paper = paper[paper <= otsu]
     middle = median(paper)
     noise = 1.4826 * median(np.abs(paper - middle))
     floor = max(middle + 5 * noise, 4.0)

@@ -101,7 +101,7 @@ def _look(
     words = ruling or words
     if marks is None:
         return None
-    marks.mask[_outside(work.shape, back, grey.shape)] = 0
+    _blank_outside(marks.mask, back, grey.shape)
     pieces = _Pieces.of(marks.mask)
     inside = _without_rings(grey, work, pieces) if may_be_ringed else None
     if inside is not None:
@@ -148,11 +148,16 @@ def _marks(work: np.ndarray, dark_ink: bool, scale: float) -> tuple[Marks | None
     return marks, ()
 
 
-def _outside(view: tuple[int, ...], back: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
-    """Return where a view, of which `back` is the map, shows none of a picture, (h, w) bool."""
-    v, u = np.ogrid[: view[0], : view[1]]
+def _blank_outside(mask: np.ndarray, back: np.ndarray, shape: tuple[int, ...]) -> None:
+    """Make the mask of a view, of which `back` is the map, 0 where it shows none of a picture."""
+    height, width = shape[0] - 0.5, shape[1] - 0.5
+    ends = corners((0, 0, mask.shape[1] - 1, mask.shape[0] - 1))
+    x, y = product(back, np.concatenate([ends.T, np.ones((1, 4))]))
+    if x.min() >= -0.5 and y.min() >= -0.5 and x.max() <= width and y.max() <= height:
+        return
+    v, u = np.ogrid[: mask.shape[0], : mask.shape[1]]
     x, y = (across * u + down * v + start for across, down, start in back.tolist())
-    return np.asarray((x < -0.5) | (x > shape[1] - 0.5) | (y < -0.5) | (y > shape[0] - 0.5))
+    mask[(x < -0.5) | (x > width) | (y < -0.5) | (y > height)] = 0
 
 
 def _without_rings(
