@@ -12,6 +12,8 @@ from .marks import Paths
 from .sheet import Ink, Rng, Scene, Sheet
 from .strokes import Digits, any_hand, from_paths, write
 
+_WIDE = 0.15  # of the digits: MNIST has few as wide as a finger draws them on a screen
+
 
 def side(rng: Rng, low: float = 48, high: float = 240) -> int:
     """Return a length in pixels; small ones are as likely as large ones."""
@@ -74,6 +76,10 @@ def digit_on(
     """Write the digit meant, `share` of the sheet's smaller side high; returns its label."""
     height = min(sheet.height, sheet.width) * float(rng.uniform(*share))
     label, coverage = digits.take(rng, label, height=height, pen=pen, slant=slant)
+    if rng.random() < _WIDE:
+        room = 0.95 * sheet.width / coverage.shape[1]
+        wider = min(float(rng.uniform(1.1, 1.7)), max(1.0, room))
+        coverage = cv2.resize(coverage, None, fx=wider, fy=1, interpolation=cv2.INTER_LINEAR)
     ink = papers.pen_for(rng, sheet) if ink is None else ink
     put(rng, sheet, coverage, ink, meant=True, stray=stray, middle=middle)
     return label

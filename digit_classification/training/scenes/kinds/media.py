@@ -46,11 +46,11 @@ def broken_strokes(rng: Rng, digits: Digits) -> Scene:
 
 def drawn_on_a_screen(rng: Rng, digits: Digits) -> Scene:
     """Light on dark or dark on light, on a canvas of any shape, without any noise."""
-    height = compose.side(rng, 48, 240)
+    height = compose.side(rng, 28, 240)
     width = round(height * float(np.exp(rng.uniform(np.log(0.7), np.log(2.3)))))
     sheet = (papers.black if rng.random() < 0.5 else papers.white)(rng, height, width)
     paper = float(sheet.pixels[0, 0, 0])
-    pale = rng.random() < 0.15  # without noise it is seen, too
+    pale = rng.random() < 0.25  # without noise it is seen, too
     contrast = rng.uniform(*(30, 150) if pale else (150, 255))
     level = np.clip(paper - contrast if paper > 128 else paper + contrast, 0, 255)
     ink = Ink(np.full(3, level, np.float32))
