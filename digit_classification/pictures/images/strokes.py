@@ -99,7 +99,7 @@ def cut_out(marks: Marks, digit: np.ndarray) -> np.ndarray:
     sharpness = min(max((longest - 24) / 48, 0.0), 1.0)
     local = _local_level(ink * digit, marks.level, longest)
     low, high = 0.05 + 0.25 * sharpness, 1 - 0.25 * sharpness
-    full = cv2.min(cv2.max((ink / local - low) / (high - low), 0), 1)
+    full = np.minimum(np.maximum((ink / local - low) / (high - low), 0), 1)
     strokes = (full * 255).astype(np.uint8) * cv2.dilate(digit, NEIGHBOURS)
     roomy = cv2.copyMakeBorder(strokes, 1, 1, 1, 1, cv2.BORDER_CONSTANT)
     return roomy[y - top : y - top + height + 2, x - left : x - left + width + 2]
@@ -147,7 +147,7 @@ def _local_level(ink: np.ndarray, level: float, size: int) -> np.ndarray:
     """How strong full ink is hereabouts: a pen presses harder in one stroke than in another."""
     window = _window(size)
     local = cv2.dilate(ink, np.ones((window, window), np.uint8))
-    return cv2.min(cv2.max(cv2.blur(local, (window, window)), 0.3 * level), level)
+    return np.minimum(np.maximum(cv2.blur(local, (window, window)), 0.3 * level), level)
 
 
 def _window(size: int) -> int:

@@ -37,7 +37,7 @@ def with_usual_width(strokes: np.ndarray) -> np.ndarray:
     inside = np.pad(inside[1:-1, 1:-1], room)
     paper = 1 - np.pad(ink, room)
     depth = inside - cv2.distanceTransform(paper, cv2.DIST_L2, 5) + (grow + 0.5)
-    return (cv2.min(cv2.max(depth, 0), 1) * 255).astype(np.uint8)
+    return (np.minimum(np.maximum(depth, 0), 1) * 255).astype(np.uint8)
 
 
 def stroke_width(ink: np.ndarray) -> float:
