@@ -101,7 +101,7 @@ def detect(trained: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Dete
 
     def detect(*arguments: object, database: str = "none", read: str | None = "number") -> int:
         words = [*arguments, "--model", trained, "--database", database]
-        words += [] if read is None else ["--read", read]
+        words += [] if read is None else ["--read", read, "--min-confidence", "0.9"]
         return detector.main([*map(str, words)])
 
     return detect

@@ -13,6 +13,7 @@ from digit_classification.pictures.images.grey import reduce
 from digit_classification.pictures.images.quantiles import median, quantile, weighted_quantile
 from digit_classification.pictures.images.strokes import Marks, find_marks, frames_in
 from digit_classification.pictures.numbers.rules import without_rules
+from digit_classification.pictures.numbers.views import blank_outside, seen_through
 from digit_classification.pictures.ruled.paper import without_ruling
 
 PRINTED, RING = "printed lines", "a ring around it"  # what is left out
@@ -101,7 +102,7 @@ def _look(
     words = ruling or words
     if marks is None:
         return None
-    _blank_outside(marks.mask, back, grey.shape)
+    blank_outside(marks.mask, back, grey.shape)
     pieces = _Pieces.of(marks.mask)
     inside = _without_rings(grey, work, pieces) if may_be_ringed else None
     if inside is not None:
@@ -125,7 +126,7 @@ def _look(
     band |= main
     if looks and (abs(slope) > _SLOPE or not _AS_IT_IS[0] <= height <= _AS_IT_IS[1]):
         closer = _closer(pieces, band, height, slope, back, grey.shape)
-        closer_work, exact = _seen_through(grey, *closer)
+        closer_work, exact = seen_through(grey, *closer)
         if min(closer_work.shape) >= 8:
             closer_line = _look(grey, closer_work, exact, dark_ink, looks - 1, words)
             if isinstance(closer_line, Line):
@@ -146,18 +147,6 @@ def _marks(work: np.ndarray, dark_ink: bool, scale: float) -> tuple[Marks | None
         if written is not None:
             return find_marks(written, dark_ink, scale, near=True), (PRINTED,)
     return marks, ()
-
-
-def _blank_outside(mask: np.ndarray, back: np.ndarray, shape: tuple[int, ...]) -> None:
-    """Make the mask of a view, of which `back` is the map, 0 where it shows none of a picture."""
-    height, width = shape[0] - 0.5, shape[1] - 0.5
-    ends = corners((0, 0, mask.shape[1] - 1, mask.shape[0] - 1))
-    x, y = product(back, np.concatenate([ends.T, np.ones((1, 4))]))
-    if x.min() >= -0.5 and y.min() >= -0.5 and x.max() <= width and y.max() <= height:
-        return
-    v, u = np.ogrid[: mask.shape[0], : mask.shape[1]]
-    x, y = (across * u + down * v + start for across, down, start in back.tolist())
-    mask[(x < -0.5) | (x > width) | (y < -0.5) | (y > height)] = 0
 
 
 def _without_rings(
@@ -341,38 +330,6 @@ def _closer(
     offset = product(linear, np.array([[left], [top]]))[:, 0] + back[:, 2]
     view = np.concatenate([linear * step, offset[:, None]], axis=1)
     return view, (int(size[0]), int(size[1]))
-
-
-def _seen_through(
-    grey: np.ndarray, view: np.ndarray, size: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the picture as a view shows it, uint8, and the view."""
-    scale = math.sqrt(view[0, 0] ** 2 + view[1, 0] ** 2)
-    height, width = grey.shape
-    reach = np.array([[0, size[0], 0, size[0]], [0, 0, size[1], size[1]], [1, 1, 1, 1]])
-    seen = product(view, reach)
-    left, top = np.floor(np.clip(seen.min(axis=1) - 2, 0, [width - 1, height - 1])).astype(int)
-    right, bottom = np.ceil(np.clip(seen.max(axis=1) + 2, 1, [width, height])).astype(int)
-    part = np.ascontiguousarray(grey[top : max(bottom, top + 1), left : max(right, left + 1)])
-    inner = view.copy()
-    inner[:, 2] -= (left, top)
-    if scale > 1:  # the mean of what falls together, before it is sampled
-        small = cv2.resize(
-            part,
-            (max(1, round(part.shape[1] / scale)), max(1, round(part.shape[0] / scale))),
-            interpolation=cv2.INTER_AREA,
-        )
-        factors = np.array([small.shape[1] / part.shape[1], small.shape[0] / part.shape[0]])
-        inner = (inner * factors[:, None]).astype(np.float64)
-        part = small
-    warped = cv2.warpAffine(
-        part,
-        inner.astype(np.float32),
-        size,
-        flags=(cv2.INTER_LINEAR if scale > 0.8 else cv2.INTER_CUBIC) | cv2.WARP_INVERSE_MAP,
-        borderMode=cv2.BORDER_REPLICATE,
-    )
-    return warped, view
 
 
 def _slant(pieces: _Pieces, main: np.ndarray) -> float:
