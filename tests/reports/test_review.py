@@ -876,7 +876,8 @@ def test_corrections_that_are_not_downloaded_are_not_lost_in_silence(
     assert not warning.is_displayed()
     assert not browser.execute_script(guarded)
     browser.refresh()
-    assert corrected(browser) == {"scans/u0.png": "7", "scans/u1.png": "8", "scans/u2.png": "9"}
+    three = {"scans/u0.png": "7", "scans/u1.png": "8", "scans/u2.png": "9"}
+    WebDriverWait(browser, 10).until(lambda _: corrected(browser) == three)
 
 
 def test_a_page_that_may_keep_nothing_says_so(
@@ -926,7 +927,8 @@ def test_corrections_are_there_after_a_reload_and_in_another_tab(
     WebDriverWait(browser, 10).until(lambda _: corrected(browser) == both)
     press(browser, Keys.HOME, "3")
     browser.refresh()
-    assert corrected(browser) == both | {"scans/u0.png": "3"}
+    changed = both | {"scans/u0.png": "3"}
+    WebDriverWait(browser, 10).until(lambda _: corrected(browser) == changed)
     rows = [*csv.DictReader(io.StringIO(downloaded(desk).read_text()))]
     assert [(row["path"], row["digit"], row["run"]) for row in rows] == [
         ("scans/u0.png", "3", "run-1"),
@@ -1006,10 +1008,13 @@ def test_what_others_left_in_the_store_is_not_believed(
     text = kept.replace("CONTENT", content)
     browser.execute_script("localStorage.setItem('digit corrections run-1', arguments[0])", text)
     browser.refresh()
+    WebDriverWait(browser, 10).until(lambda _: names_shown(browser))  # cards come a moment later
     assert corrected(browser) == {}
     press(browser, "6")
+    six = {"scans/u0.png": "6"}
+    WebDriverWait(browser, 10).until(lambda _: corrected(browser) == six)
     browser.refresh()
-    assert corrected(browser) == {"scans/u0.png": "6"}
+    WebDriverWait(browser, 10).until(lambda _: corrected(browser) == six)
 
 
 @pytest.mark.parametrize("dark", [False, True])
