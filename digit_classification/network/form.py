@@ -199,7 +199,8 @@ def _turned(
     if impressions[best] < as_it_lies + _PROMISING:
         return cells, readings
     again = _read(otherwise[best], network, judge, constraint)
-    gain = _mean(again) - _mean(readings)  # which says less where the first sight said much
+    # Where the first sight was much surer, the whole page need not be by as much.
+    gain = _mean(again) - _mean(readings)
     if gain <= 0 or gain + impressions[best] - as_it_lies < _BETTER + _PROMISING:
         return cells, readings
     return otherwise[best], again

@@ -11,7 +11,7 @@ import numpy as np
 from digit_classification.pictures.geometry import corners, inverse, mapped, product
 from digit_classification.pictures.images import Invert
 from digit_classification.pictures.images.grey import reduce
-from digit_classification.pictures.images.quantiles import quantile
+from digit_classification.pictures.images.quantiles import quantile, weighted_quantile
 
 LEVEL = 2000  # pixels: the longer side of a page that is level
 _FIRST = 1000  # pixels: the longer side in which straight edges are looked for
@@ -209,17 +209,9 @@ def _direction(edges: list[_Edge]) -> float:
     spread = [sum(weights[(i + d) % 90] * (5 - abs(d)) for d in range(-4, 5)) for i in range(90)]
     best = spread.index(max(spread)) + 0.5
     near = [((e.slope - best + 45) % 90 - 45, e.length) for e in edges]
-    angle = best + _weighted_median([(off, length) for off, length in near if abs(off) < 6])
+    off, lengths = np.array([each for each in near if abs(each[0]) < 6]).T
+    angle = best + weighted_quantile(off, 0.5, lengths)
     return (angle + 45) % 90 - 45
-
-
-def _weighted_median(values: list[tuple[float, float]]) -> float:
-    total, seen = sum(weight for _, weight in values), 0.0
-    for value, weight in sorted(values):
-        seen += weight
-        if seen >= total / 2:
-            return value
-    return 0.0
 
 
 def _vanishing(lines: list[tuple[float, float, float, float]]) -> tuple[float, float]:
@@ -230,7 +222,8 @@ def _vanishing(lines: list[tuple[float, float, float, float]]) -> tuple[float, f
     """
     if not lines:
         return 0.0, 0.0
-    v, u = _weighted_median([(slope, weight) for _, _, slope, weight in lines]), 0.0
+    _, _, slopes, weights = np.array(lines).T
+    v, u = weighted_quantile(slopes, 0.5, weights), 0.0
     for limit in (0.12, 0.05, 0.025, 0.012, 0.012):
         near = [
             (slope, slope * x - y, weight)

@@ -125,12 +125,11 @@ def _look(
     band = (level > top - 0.35 * height) & (level < foot + 0.45 * height)
     band |= main
     if looks and (abs(slope) > _SLOPE or not _AS_IT_IS[0] <= height <= _AS_IT_IS[1]):
-        closer = _closer(pieces, band, height, slope, back, grey.shape)
-        closer_work, exact = seen_through(grey, *closer)
-        if min(closer_work.shape) >= 8:
-            closer_line = _look(grey, closer_work, exact, dark_ink, looks - 1, words)
-            if isinstance(closer_line, Line):
-                return closer_line  # if none: a pen is too thin for that, and is seen as it is
+        view, size = _closer(pieces, band, height, slope, back, grey.shape)
+        closer = seen_through(grey, view, size)
+        closer_line = _look(grey, closer, view, dark_ink, looks - 1, words)
+        if isinstance(closer_line, Line):
+            return closer_line  # if none: a pen is too thin for that, and is seen as it is
     own = pieces.only(band)
     slant = _slant(pieces, main)
     ink = marks.ink

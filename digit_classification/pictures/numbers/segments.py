@@ -147,8 +147,8 @@ def in_order(labels: np.ndarray, pieces: np.ndarray) -> Segments:
     rank = np.zeros(count + 1, np.int32)
     rank[order + 1] = np.arange(1, len(order) + 1)
     areas = np.bincount(labels.ravel(), minlength=count + 1)[1:]
-    inside = map(tuple, boxes[order].tolist())
-    return Segments(rank[labels], [*inside], areas[order].tolist(), pieces[order].tolist())
+    places = [*map(tuple, boxes[order].tolist())]
+    return Segments(rank[labels], places, areas[order].tolist(), pieces[order].tolist())
 
 
 def _boxes(labels: np.ndarray, count: int) -> np.ndarray:

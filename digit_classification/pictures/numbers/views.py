@@ -10,10 +10,8 @@ import numpy as np
 from digit_classification.pictures.geometry import corners, product
 
 
-def seen_through(
-    grey: np.ndarray, view: np.ndarray, size: tuple[int, int]
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the picture as a view shows it, uint8, and the view."""
+def seen_through(grey: np.ndarray, view: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Return a picture as a view, so wide and high, shows it, uint8."""
     scale = math.sqrt(view[0, 0] ** 2 + view[1, 0] ** 2)
     height, width = grey.shape
     reach = np.array([[0, size[0], 0, size[0]], [0, 0, size[1], size[1]], [1, 1, 1, 1]])
@@ -32,14 +30,13 @@ def seen_through(
         factors = np.array([small.shape[1] / part.shape[1], small.shape[0] / part.shape[0]])
         inner = (inner * factors[:, None]).astype(np.float64)
         part = small
-    warped = cv2.warpAffine(
+    return cv2.warpAffine(
         part,
         inner.astype(np.float32),
         size,
         flags=(cv2.INTER_LINEAR if scale > 0.8 else cv2.INTER_CUBIC) | cv2.WARP_INVERSE_MAP,
         borderMode=cv2.BORDER_REPLICATE,
     )
-    return warped, view
 
 
 def blank_outside(mask: np.ndarray, back: np.ndarray, shape: tuple[int, ...]) -> None:
