@@ -2,7 +2,9 @@
 
 The preparation's own proposal stands if neither it nor the judge doubts that it shows one whole
 digit, or if the picture is a digit in MNIST's form and nothing else.  Otherwise all others are
-looked at, and the best product of judge and digit network is chosen, the first one's counting more.
+looked at.  How far each is believed is the product of judge and digit network; that the preparation
+found nothing amiss in its own counts, too.  Proposals that are read as the same digit speak for it
+together, and the best one of the best digit is chosen.
 
 How sure that is does not follow from the product alone: other proposals may read the same, or
 another digit just as well; the digit may stand beside another like it.  These are the features of a
@@ -13,6 +15,7 @@ each outcome (Platt 1999, "Probabilistic Outputs for Support Vector Machines").
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -32,7 +35,7 @@ from digit_classification.pictures.images import BLANK
 from digit_classification.pictures.proposals import Compared, Proposal
 
 CONVINCING = 0.9  # the judge's probability with which the preparation's own proposal stands
-OTHERS = 0.7  # how much the products of other proposals count beside that of the first
+OTHERS = 0.7  # how far proposals other than the preparation's own are believed
 # The probability of no digit, or of several, from which that is what is said; and where the
 # preparation says so, too.
 REJECTED, REJECTED_BY_BOTH = 0.9, 0.7
@@ -157,11 +160,12 @@ def _look_further(proposals: list[Proposal], network: ReadingNetwork, judge: Jud
     classes = judge(inputs)
     read = inputs.probabilities.max(axis=1).astype(np.float64)
     digits = inputs.probabilities.argmax(axis=1)
-    products = classes[:, _WHOLE] * read
-    if seen[0] is proposals[0]:
-        products[1:] *= OTHERS
-    best = int(products.argmax())
-    same = digits == digits[best]
+    believed = _believed(classes[:, _WHOLE], own=seen[0] if seen[0] is proposals[0] else None)
+    products = believed * read
+    # Squared, for many that are hardly believed should not outvote a good one.
+    votes = np.bincount(digits, products**2, minlength=len(inputs.probabilities[0]))
+    same = digits == votes.argmax()
+    best = int(np.where(same, products, -1).argmax())
     same_but_best = same.copy()
     same_but_best[best] = False
     features = _features(
@@ -181,15 +185,32 @@ def _look_further(proposals: list[Proposal], network: ReadingNetwork, judge: Jud
         features[0],
         judge.outcomes(features)[0],
         proposals[0].rejection,
-        _compared(seen, digits, products),
+        _compared(seen, digits, products, votes),
     )
 
 
+def _believed(whole: np.ndarray, own: Proposal | None) -> np.ndarray:
+    """Return how far each proposal is believed, (n,), by the judge's probabilities, (n,).
+
+    The first may be the preparation's `own`.  If that finds nothing amiss, the judge's doubts count
+    half, as their square root: a digit that fills a small picture often seems cut off to it.
+    """
+    believed = whole.copy()
+    if own is not None:
+        believed[1:] *= OTHERS
+        if own.rejection is None:
+            believed[0] = math.sqrt(whole[0])
+    return believed
+
+
 def _compared(
-    seen: list[Proposal], digits: np.ndarray, products: np.ndarray
+    seen: list[Proposal], digits: np.ndarray, products: np.ndarray, votes: np.ndarray
 ) -> tuple[Compared, ...]:
-    """Return proposals with what they are read as, (n,), the best product, (n,), first."""
-    best_first = np.argsort(-products, kind="stable").tolist()
+    """Return proposals with the digits that they are read as, (n,), the chosen one first.
+
+    Those of the digit with the most votes, (10,), come first, and of each digit the best product.
+    """
+    best_first = np.lexsort([-products, -votes[digits]]).tolist()
     return tuple(
         Compared(seen[i].digit, seen[i].box, int(digits[i]), float(products[i])) for i in best_first
     )

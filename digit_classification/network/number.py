@@ -43,6 +43,7 @@ _DOUBTFUL = 0.8  # the confidence below which a picture is read as one of a sing
 _FEW = 2  # signs: a picture in which more are read hardly shows one
 _ALONE = 0.5  # the least confidence with which that is believed
 _SURE = 0.9  # of a digit that is read without boxes: such a one is no side of a box,
+_MANY = 3  # ones: so many are looked at for the sides of boxes
 _BESIDE = 0.1  # unless it is no further from one, in widths of a box
 _LEAST = 0.02  # of the most probable sign: if none is more so, there is no number
 
@@ -131,7 +132,7 @@ class _Again:
     def box_by_box(self, way: Way, grey: np.ndarray) -> NumberReading | None:
         """Read a number in boxes box by box; None if it is in none, or as a line convinces more."""
         line = way.seen.line
-        if way.confidence > _CONVINCING and line is not None and PRINTED not in line.left_out:
+        if way.confidence > _CONVINCING and not _may_hide_boxes(way):
             return None
         boxes = find_row(grey, self.invert, line is not None and line.dark_ink)
         if not boxes or _contradicts(_reading(way, grey.shape, None), boxes):
@@ -165,13 +166,24 @@ def _has_sign(reading: NumberReading) -> bool:
     return any(digit.probabilities is None for digit in reading.digits)
 
 
+def _may_hide_boxes(way: Way) -> bool:
+    """Whether a line that convinces may be in boxes: for lines were left out, or for many ones."""
+    ones = way.paths[0].text.count("1") if way.paths else 0
+    return way.seen.line is None or bool(way.seen.line.left_out) or ones >= _MANY
+
+
 def _contradicts(reading: NumberReading, boxes: Sequence[Box]) -> bool:
     """Whether there are digits outside of boxes, or two in one."""
     sides = np.array([(box.left, box.right) for box in boxes])
     near = _BESIDE * median(sides[:, 1] - sides[:, 0])
-    sure = [digit.box for digit in reading.digits if digit.confidence > _SURE]
-    middles = [left + width / 2 for left, _, width, _ in sure]
-    middles = [middle for middle in middles if abs(sides - middle).min() > near]
+    middles = []
+    for digit in reading.digits:
+        left, _, width, _ = digit.box
+        middle = left + width / 2
+        # What is read as a 1 and lies on a side, is that.
+        reach = near + width / 2 if digit.text == "1" else near
+        if digit.confidence > _SURE and abs(sides - middle).min() > reach:
+            middles.append(middle)
     held = [sum(box.left <= middle <= box.right for middle in middles) for box in boxes]
     return max(held) > 1 or sum(held) < len(middles)
 

@@ -20,10 +20,10 @@ from digit_classification.pictures.row import Box
 
 _EMPTY = 0.9  # the probability of no digit from which a box is empty,
 _FILLED = 0.5  # unless it is so probable that the line has a whole digit there
-_INK = 0.5  # how probable it is that ink which is no whole digit was not meant for one
+_PAPER = 0.5  # the probability of nothing at all from which a gap is one
 _WITHIN = 0.8  # of its width: what the line has in a box
 
-_NONE = OUTCOMES.index("no digit"), OUTCOMES.index("blank")
+_NO_DIGIT, _BLANK = OUTCOMES.index("no digit"), OUTCOMES.index("blank")
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def read_row(
     """
     looks = [propose(box.image, "always") for box in boxes]
     choices = choose([next(look)[0] for look in looks], looks, network, judge)
-    empty = [_is_empty(choice, seen) for choice, seen in zip(choices, on_line, strict=True)]
+    empty = _are_empty(choices, on_line)
     filled = [
         (box, choice.proposal.digit, _of_both(choice, seen))
         for box, choice, seen, is_empty in zip(boxes, choices, on_line, empty, strict=True)
@@ -91,25 +91,32 @@ def read_row(
         tuple(image for _, image, _ in filled),
         tuple(both / both.sum() for _, _, both in filled),
         tuple(edge.probability for edge in paths[0].edges),
-        math.prod(_emptiness(choices[gap]) for gap in _gaps(empty)),
+        math.prod(float(choices[gap].outcomes[_BLANK]) for gap in _gaps(empty)),
     )
+
+
+def _are_empty(choices: Sequence[Choice], on_line: Sequence[np.ndarray]) -> list[bool]:
+    """Return in which boxes there is no digit; `on_line` is what the line has in each.
+
+    A number has no gaps: ink between two digits is one, too, however little it looks like it.
+    """
+    empty = [_is_empty(choice, seen) for choice, seen in zip(choices, on_line, strict=True)]
+    inked = [gap for gap in _gaps(empty) if choices[gap].outcomes[_BLANK] < _PAPER]
+    return [each and place not in inked for place, each in enumerate(empty)]
 
 
 def _is_empty(choice: Choice, seen: np.ndarray) -> bool:
     """Whether there is no digit in a box; `seen` is what the line has in it."""
-    return bool(choice.outcomes[list(_NONE)].sum() > _EMPTY and seen.sum() < _FILLED)
+    none = choice.outcomes[_BLANK] + choice.outcomes[_NO_DIGIT]
+    return bool(none > _EMPTY and seen.sum() < _FILLED)
 
 
 def _gaps(empty: list[bool]) -> list[int]:
-    """Return which empty boxes have others with digits on either side: numbers have no gaps."""
+    """Return which empty boxes have others with digits on either side."""
+    if all(empty):
+        return []
     first, last = empty.index(False), len(empty) - 1 - list(reversed(empty)).index(False)
     return [place for place in range(first, last) if empty[place]]
-
-
-def _emptiness(choice: Choice) -> float:
-    """Return how sure it is that a gap is one: ink in which no digit is seen may be one."""
-    no_digit, blank = (float(choice.outcomes[outcome]) for outcome in _NONE)
-    return blank + _INK * no_digit
 
 
 def seen_on_line(way: Way, boxes: Sequence[Box], shape: tuple[int, ...]) -> list[np.ndarray]:

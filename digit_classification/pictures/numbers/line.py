@@ -83,7 +83,7 @@ def find_line(grey: np.ndarray, dark_ink: bool) -> Line | str | None:
         if factor > 1:
             work = cv2.resize(work, None, fx=factor, fy=factor, interpolation=cv2.INTER_CUBIC)
             scale /= factor
-    return _look(grey, work, _scaling(scale), dark_ink, looks=3, may_be_ringed=True)
+    return _look(grey, work, _scaling(scale), dark_ink, looks=3, is_whole=True)
 
 
 def _look(
@@ -94,17 +94,23 @@ def _look(
     looks: int,
     words: tuple[str, ...] = (),
     *,
-    may_be_ringed: bool = False,
+    is_whole: bool = False,
 ) -> Line | str | None:
-    """Find the line in a view of the picture, and look again where that is not good enough."""
+    """Find the line in a view of the picture, and look again where that is not good enough.
+
+    Where the view `is_whole`, of the whole picture and as it lies, what is painted over in it is in
+    the picture, too, before that is looked at from close by: turned, it would not be found again.
+    """
     scale = float(np.hypot(back[0, 0], back[1, 0]))
-    marks, ruling = _marks(work, dark_ink, scale)
-    words = ruling or words
+    marks, written = _marks(work, dark_ink, scale)
     if marks is None:
         return None
+    if written is not None:
+        words = (PRINTED,)
+        grey = _painted_alike(grey, work, written) if is_whole else grey
     blank_outside(marks.mask, back, grey.shape)
     pieces = _Pieces.of(marks.mask)
-    inside = _without_rings(grey, work, pieces) if may_be_ringed else None
+    inside = _without_rings(grey, work, pieces) if is_whole else None
     if inside is not None:
         return _look(*inside, back, dark_ink, looks, (RING,))
     pieces, rise, printed = _without_printed(marks.mask, pieces)
@@ -138,14 +144,24 @@ def _look(
     return Line(Marks(ink, own, marks.level, scale), foot - top, top, back, dark_ink, words)
 
 
-def _marks(work: np.ndarray, dark_ink: bool, scale: float) -> tuple[Marks | None, tuple[str, ...]]:
-    """Return the marks in a view of the picture, and what was painted over to see them."""
+def _marks(
+    work: np.ndarray, dark_ink: bool, scale: float
+) -> tuple[Marks | None, np.ndarray | None]:
+    """Return the marks in a view of the picture, and that without its ruling, if it has any."""
     marks = find_marks(work, dark_ink, scale, near=True)
     if marks is not None and _touches_both_sides(marks.mask):
         written = without_ruling(work, dark_ink)
         if written is not None:
-            return find_marks(written, dark_ink, scale, near=True), (PRINTED,)
-    return marks, ()
+            return find_marks(written, dark_ink, scale, near=True), written
+    return marks, None
+
+
+def _painted_alike(grey: np.ndarray, work: np.ndarray, painted: np.ndarray) -> np.ndarray:
+    """Return a picture painted over wherever a view of it, smaller or larger, was."""
+    size = grey.shape[::-1]
+    there = (painted != work).astype(np.uint8)
+    large = cv2.resize(there, size, interpolation=cv2.INTER_NEAREST)
+    return np.where(large > 0, cv2.resize(painted, size), grey)
 
 
 def _without_rings(
@@ -163,9 +179,7 @@ def _without_rings(
         return None
     there = cv2.dilate(rings.astype(np.uint8)[pieces.labels], np.ones((5, 5), np.uint8))
     painted = cv2.inpaint(work, there, 3, cv2.INPAINT_TELEA)
-    size = grey.shape[::-1]
-    large = cv2.resize(there, size, interpolation=cv2.INTER_NEAREST)
-    return np.where(large > 0, cv2.resize(painted, size), grey), painted
+    return _painted_alike(grey, work, painted), painted
 
 
 def _without_printed(mask: np.ndarray, pieces: _Pieces) -> tuple[_Pieces, float | None, bool]:
@@ -198,7 +212,9 @@ def _teeth(pieces: _Pieces) -> np.ndarray:
 
     They are upright and straight, all of one height, on one line and equally far apart.
     """
-    thin = (pieces.w < 0.3 * pieces.h) & (pieces.area > 0.6 * pieces.w * pieces.h)
+    filled = pieces.area / (pieces.w * pieces.h)
+    thin = (pieces.w < 0.3 * pieces.h) & (filled > 0.6)
+    thin |= (pieces.w < 0.5 * pieces.h) & (filled > 0.8)  # short ones
     found = np.zeros(len(pieces), bool)
     if np.count_nonzero(thin) < 3:
         return found

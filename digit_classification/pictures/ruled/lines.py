@@ -22,6 +22,8 @@ _NOISE = 3  # times what is usual on this paper, likewise
 _PRINTED = 0.9  # of its length: less is seen of no line
 _CLEAR = 0.45  # of its length: there is paper above and below at least
 _UNEVEN = 0.75  # of its darkness: the strokes of a pen differ more
+_UNBROKEN = 0.98  # of its length is seen,
+_EVEN = 0.25  # and the paler half differs by no more of its darkness: no strokes in a row are so
 
 
 def find_lines(darkness: np.ndarray) -> list[Line]:
@@ -65,11 +67,20 @@ def _printed(darkness: np.ndarray, start: int, rows: np.ndarray) -> Line | None:
     clear = dark & over
     if len(dark) < _LONG * darkness.shape[1] or dark.mean() < _PRINTED or clear.mean() < _CLEAR:
         return None
-    low, usual, high = quantiles(middle[clear], 0.2, 0.5, 0.8)
-    if high - low > _UNEVEN * usual + 6:
+    least, low, usual, high = quantiles(middle[clear], 0.1, 0.2, 0.5, 0.8)
+    # Where a number stands on it, much of a line is under strokes; the rest of it is even.
+    unbroken = dark.mean() > _UNBROKEN and usual - least < _EVEN * usual
+    if high - low > _UNEVEN * usual + 6 and not unbroken:
         return None
     across = np.median(seen[:, clear], axis=1)
     thickness = np.count_nonzero(across > 0.4 * across[_REACH - 3 : _REACH + 4].max())
     if thickness > _LONGEST:
         return None
     return Line(start + int(first), rows[here], max(1, int(thickness)))
+
+
+def tone_of(darkness: np.ndarray, line: Line) -> float:
+    """Return how dark a line is."""
+    columns = np.arange(line.start, min(line.end, darkness.shape[1]))
+    rows = np.rint(line.rows[: len(columns)]).astype(int)[None] + np.arange(-2, 3)[:, None]
+    return median(darkness[np.clip(rows, 0, len(darkness) - 1), columns].max(axis=0))

@@ -19,6 +19,7 @@ from digit_classification.pictures.ruled.family import (
     find_family,
     runs_of,
 )
+from digit_classification.pictures.ruled.lines import tone_of
 
 _DARK = 0.4  # of the lines' own darkness: a side is at least so dark
 _CROSSING = 0.7  # of its height, likewise: a line of squared paper
@@ -89,17 +90,10 @@ def find_grid(darkness: np.ndarray, lines: list[Line]) -> list[Line]:
 
 def _dark(darkness: np.ndarray, lines: list[Line]) -> tuple[np.ndarray, int, list[int]]:
     """Return where it is as dark as lines, (h, w) bool; how thick they are, and in which rows."""
-    level = median([_tone(darkness, line) for line in lines])
+    level = median([tone_of(darkness, line) for line in lines])
     dark = cv2.dilate(darkness, np.ones((1, 3), np.uint8)) > _DARK * level
     thickness = round(median([line.thickness for line in lines]))
     return dark, thickness, [round(median(line.rows)) for line in lines]
-
-
-def _tone(darkness: np.ndarray, line: Line) -> float:
-    """Return how dark a line is."""
-    columns = np.arange(line.start, line.end)
-    rows = np.rint(line.rows).astype(int)[None] + np.arange(-2, 3)[:, None]
-    return median(darkness[np.clip(rows, 0, len(darkness) - 1), columns].max(axis=0))
 
 
 def _between(

@@ -103,11 +103,11 @@ def draw_number(rng: Rng, digits: Digits, layout: Layout) -> NumberPicture:
     pen, slant = float(np.exp(rng.uniform(np.log(0.04), np.log(0.13)))), rng.normal(0.1, 0.15)
     written = [_written(rng, digits, sign, height, pen, slant) for sign in text]
     if layout.paper in ("boxes", "box", "comb"):
-        sheet, places = _in_cells(rng, written, text, height, layout)
+        sheet, places, ink = _in_cells(rng, written, text, height, layout)
     else:
         places = _places(rng, written, text, height, layout)
-        sheet, places = _on_paper(rng, written, places, height, layout)
-    owner = _lay_down(rng, sheet, written, places, papers.pen_for(rng, sheet))
+        sheet, places, ink = _on_paper(rng, written, places, height, layout)
+    owner = _lay_down(rng, sheet, written, places, ink)
     on_desk = layout.paper == "desk"
     if on_desk:
         desk = papers.wood(rng, round(1.5 * sheet.height), round(1.25 * sheet.width))
@@ -262,12 +262,13 @@ def _on_paper(
     places: list[tuple[int, int]],
     height: float,
     layout: Layout,
-) -> tuple[Sheet, list[tuple[int, int]]]:
-    """Return paper around a number, ruled or not, and where the number stands on it."""
+) -> tuple[Sheet, list[tuple[int, int]], Ink]:
+    """Return paper around a number, ruled or not, where the number stands on it, and its ink."""
     room = [round(height * float(rng.uniform(0.15, 1.2))) for _ in range(4)]
     width, depth, places = _with_margins(written, places, (room[0], room[1], room[2], room[3]))
     paper = papers.any_paper if layout.paper == "plain" else papers.light_paper
     sheet = paper(rng, depth, width)
+    pen = papers.pen_for(rng, sheet)  # for the paper, whatever is printed on it
     if layout.paper == "ruled":
         gap = height * float(rng.uniform(1.1, 2.2))
         ink = papers.printed_on(rng, sheet, float(rng.uniform(0.25, 0.8)))
@@ -278,13 +279,13 @@ def _on_paper(
         squares = Sheet(sheet.pixels)
         squared(rng, squares)
         sheet = squares
-    return sheet, places
+    return sheet, places, pen
 
 
 def _in_cells(
     rng: Rng, written: list[np.ndarray], text: str, height: float, layout: Layout
-) -> tuple[Sheet, list[tuple[int, int]]]:
-    """Return a printed row of cells, each with a digit, or one box around all of them."""
+) -> tuple[Sheet, list[tuple[int, int]], Ink]:
+    """Return a printed row of cells, where a digit stands in each or all in one, and their ink."""
     cell = height * float(rng.uniform(1.25, 1.7))
     wide = max(cell * float(rng.uniform(0.75, 1.0)), max(i.shape[1] for i in written) + 2.0)
     if layout.paper == "box":
@@ -308,6 +309,7 @@ def _in_cells(
     left, top = float(margins[0]), float(margins[1])
     size = round(cell + top + margins[3]), round(frames[-1][1] + left + margins[2])
     sheet = papers.light_paper(rng, *size)
+    pen = papers.pen_for(rng, sheet)
     printed = papers.printed_on(rng, sheet, float(rng.uniform(0.4, 1)))
     line = max(0.8, height * float(rng.uniform(0.015, 0.05)))
     teeth = float(rng.uniform(0.25, 0.6)) if layout.paper == "comb" else 1.0
@@ -318,7 +320,7 @@ def _in_cells(
         box = (left + begin, top + cell * (1 - teeth), left + end, top + cell)
         sides = "lr" if layout.paper == "comb" else "ltrb"
         lines.frame(rng, sheet, box, line, printed, sides=sides)
-    return sheet, [(round(x + left), round(y + top)) for x, y in places]
+    return sheet, [(round(x + left), round(y + top)) for x, y in places], pen
 
 
 def _lay_down(
