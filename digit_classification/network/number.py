@@ -43,6 +43,7 @@ _DOUBTFUL = 0.8  # the confidence below which a picture is read as one of a sing
 _FEW = 2  # signs: a picture in which more are read hardly shows one
 _ALONE = 0.5  # the least confidence with which that is believed
 _SURE = 0.9  # of a digit that is read without boxes: such a one is no side of a box,
+_LIKELY = 0.5  # likewise: boxes that hold fewer of such must convince more
 _MANY = 3  # ones: so many are looked at for the sides of boxes
 _BESIDE = 0.1  # unless it is no further from one, in widths of a box
 _LEAST = 0.02  # of the most probable sign: if none is more so, there is no number
@@ -135,11 +136,15 @@ class _Again:
         if way.confidence > _CONVINCING and not _may_hide_boxes(way):
             return None
         boxes = find_row(grey, self.invert, line is not None and line.dark_ink)
-        if not boxes or _contradicts(_reading(way, grey.shape, None), boxes):
+        reading = _reading(way, grey.shape, None)
+        if not boxes or _contradicts(reading, boxes):
             return None
         on_line = seen_on_line(way, boxes, grey.shape)
         row = read_row(boxes, on_line, self.network, self.judge, self.fits)
-        if row is None or row.confidence < _BOXES * way.confidence:
+        if row is None:
+            return None
+        leaves_out = len(row.text) < len(_beside_sides(reading, boxes, _LIKELY))
+        if row.confidence < (1 if leaves_out else _BOXES) * way.confidence:
             return None
         return _row_reading(row)
 
@@ -172,18 +177,23 @@ def _may_hide_boxes(way: Way) -> bool:
     return way.seen.line is None or bool(way.seen.line.left_out) or ones >= _MANY
 
 
-def _contradicts(reading: NumberReading, boxes: Sequence[Box]) -> bool:
-    """Whether there are digits outside of boxes, or two in one."""
+def _beside_sides(reading: NumberReading, boxes: Sequence[Box], least: float) -> list[float]:
+    """Return the middles of what is read with more confidence than this, and is no side of a box."""
     sides = np.array([(box.left, box.right) for box in boxes])
     near = _BESIDE * median(sides[:, 1] - sides[:, 0])
     middles = []
     for digit in reading.digits:
         left, _, width, _ = digit.box
-        middle = left + width / 2
-        # What is read as a 1 and lies on a side, is that.
+        # A side is read as a 1, or as part of what it touches.
         reach = near + width / 2 if digit.text == "1" else near
-        if digit.confidence > _SURE and abs(sides - middle).min() > reach:
-            middles.append(middle)
+        if digit.confidence > least and abs(sides - left - width / 2).min() > reach:
+            middles.append(left + width / 2)
+    return middles
+
+
+def _contradicts(reading: NumberReading, boxes: Sequence[Box]) -> bool:
+    """Whether there are digits outside of boxes, or two in one."""
+    middles = _beside_sides(reading, boxes, _SURE)
     held = [sum(box.left <= middle <= box.right for middle in middles) for box in boxes]
     return max(held) > 1 or sum(held) < len(middles)
 

@@ -22,6 +22,7 @@ _WIDE = 1.15  # heights of the line: what is wider may be two digits
 _CONVINCING = 0.9  # of the least sure sign that is read without a look at cuts
 _ENOUGH = 0.3  # the confidence with which no other part of the picture is looked at
 _TWO = 0.2  # how probable it is that a piece is two digits, if it is looked at for cuts
+_MUCH = 2.0  # times as sure
 _HARDLY = 0.2  # a mark passed over with less is one that should be looked at
 
 
@@ -83,11 +84,19 @@ def cut_where_doubtful(
         [] if _convinces(way) or way.seen.line is None else cut_further(way.seen, sure_pieces(way))
         for way in ways
     ]
-    # A view with cuts shows more of the same line: it replaces the first.
     return [
-        _best([way for way in cut if way.paths] or [whole, *cut])
+        _cut_or_whole(whole, [way for way in cut if way.paths])
         for whole, cut in zip(ways, _ways_of_each(cuts, network, judge, fits), strict=True)
     ]
+
+
+def _cut_or_whole(whole: Way, cut: Sequence[Way]) -> Way:
+    """Return the way through cuts, if there is one: it shows more of the same line.
+
+    Unless it is much less sure: where nothing touches, cuts are only in the way.
+    """
+    best = _best(cut) if cut else whole
+    return whole if whole.confidence > _MUCH * best.confidence else best
 
 
 def look_elsewhere_where_hopeless(
