@@ -178,7 +178,7 @@ def _may_hide_boxes(way: Way) -> bool:
 
 
 def _beside_sides(reading: NumberReading, boxes: Sequence[Box], least: float) -> list[float]:
-    """Return the middles of what is read with more confidence than this, and is no side of a box."""
+    """Return the middles of what is read with more confidence, and is no side of a box."""
     sides = np.array([(box.left, box.right) for box in boxes])
     near = _BESIDE * median(sides[:, 1] - sides[:, 0])
     middles = []
