@@ -71,7 +71,7 @@ class ModelSettings(Section):
 
 class TrainingSettings(Section):
     hidden_units: tuple[int, ...] = Field(
-        (800,), min_length=1, description="width of each hidden layer, one number per layer"
+        (1200,), min_length=1, description="width of each hidden layer, one number per layer"
     )
     epochs: int = Field(80, ge=1, description="passes over the training images")
     batch_size: int = Field(512, ge=2, description="images per step of the optimiser")

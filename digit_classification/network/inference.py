@@ -33,7 +33,7 @@ import numpy as np
 from digit_classification.cli.quiet import import_keras
 from digit_classification.pictures import images
 
-MAX_PARAMETERS = 2**27  # half a gigabyte; the default network has 636,010
+MAX_PARAMETERS = 2**27  # half a gigabyte; the default network has 954,010
 MAX_WIDTH = 2**16
 MAX_LAYERS = 64
 BATCH = 1024  # digits computed at a time: bounds the memory, the result is the same
