@@ -48,7 +48,7 @@ CLASSES = ("whole", "other", "several", "blank")  # what a proposal shows
 # What may be true of a choice: the digit is read rightly, or is another; or there is not one.
 OUTCOMES = ("right", "misread", "no digit", "several", "blank")
 FEATURES = 13  # of a choice, which its outcomes are computed from: see `choice`
-MAX_PARAMETERS = 2**22  # 16 MB; the default judge has about 220,000
+MAX_PARAMETERS = 2**22  # 16 MB; the default judge has about 270,000
 _LARGEST = 1e6  # a weight: whatever the inputs, no sum is infinite then
 LEAST_PROBABILITY = 1e-4  # the less likely digits say no more
 LOG_SCALE = 4  # brings these logarithms to -2.3 to 0, the range of the other inputs

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from digit_classification.network.choice import CONVINCING, NO_DIGIT, SEVERAL, choose
-from digit_classification.network.inference import DenseNetwork, NetworkError, unpack
+from digit_classification.network.inference import Activations, DenseNetwork, NetworkError, unpack
 from digit_classification.network.judge import (
     CLASSES,
     FEATURES,
@@ -190,6 +190,48 @@ def test_of_several_ways_to_see_a_picture_the_best_is_chosen(weight: float, chos
     [choice] = choose([next(stages)[0]], [stages], network(), judge)
     left, _, width, _ = choice.proposal.box
     assert ("left" if left + width / 2 < 0.5 else "right") == chosen
+
+
+class ByName:
+    """A network that reads a proposal as the digit that its first pixel says."""
+
+    def with_hidden(self, digits: np.ndarray) -> tuple[np.ndarray, Activations]:
+        probabilities = np.full((len(digits), 10), 0.01, np.float32)
+        probabilities[np.arange(len(digits)), digits[:, 0, 0]] = 0.91
+        return probabilities, Activations.of(np.ones((len(digits), HIDDEN)))
+
+
+def named(digit: int, whole: float, rejection: str | None = None) -> Proposal:
+    """A proposal that `ByName` reads as this, and that `judge_of("level")` believes so far."""
+    numbers = np.zeros(len(NUMBERS), np.float32)
+    numbers[NUMBERS.index("level")] = np.log(3 * whole / (1 - whole))
+    image = np.full((28, 28), digit, np.uint8)
+    context = np.zeros((CONTEXT, CONTEXT), np.uint8)
+    return Proposal(image, context, numbers, (0.1, 0.1, 0.8, 0.8), rejection)
+
+
+@pytest.mark.parametrize(
+    ("first", "others", "digit"),
+    [
+        (named(2, 0.3), [named(1, 0.7)], 2),  # 0.55 for 0.7 * 0.7
+        (named(2, 0.3, "found 2 digits"), [named(1, 0.7)], 1),
+        (named(2, 0.2), [named(1, 0.7)], 1),
+        (named(4, 0.1), [named(1, 0.6), named(7, 0.5), named(7, 0.5)], 7),
+        (named(4, 0.1), [named(1, 0.8), named(7, 0.5), named(7, 0.5)], 1),
+        (named(7, 0.3), [named(1, 0.9), named(7, 0.6)], 7),
+    ],
+    ids=["own", "own, but amiss", "own, hardly", "together", "one, by far", "own and another"],
+)
+def test_proposals_that_are_read_alike_speak_together(
+    first: Proposal, others: list[Proposal], digit: int
+) -> None:
+    [choice] = choose([first], [[others]], ByName(), judge_of("level"))
+    assert choice.probabilities.argmax() == digit
+    assert choice.proposal.digit[0, 0] == digit
+    assert choice.compared[0].digit == digit
+    assert {each.digit for each in choice.compared} == {
+        int(each.digit[0, 0]) for each in (first, *others)
+    }
 
 
 def test_an_empty_picture_is_blank() -> None:

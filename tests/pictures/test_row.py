@@ -111,6 +111,16 @@ def test_teeth_that_are_taken_for_ones_are_told_from_them_by_the_comb() -> None:
     assert read(page).text == "40517"
 
 
+@pytest.mark.parametrize("thickness", [2, 5, 9])
+def test_teeth_of_a_comb_without_its_line_are_left_out(thickness: int) -> None:
+    page = page_of("405172", high=116)
+    for x in range(40, 461, CELL):
+        cv2.rectangle(page, (x - thickness // 2, 92), (x + (thickness - 1) // 2, 115), PRINT, -1)
+    seen = see(page, "auto")
+    assert seen.line is not None
+    assert (len(seen.segments), seen.line.left_out) == (6, ("printed lines",))
+
+
 def test_light_ink_on_dark_paper() -> None:
     assert len(find_row(255 - in_boxes("4051"), "auto")) == 4
 
@@ -166,6 +176,33 @@ def test_what_stands_on_squared_paper_is_seen_without_it(side: int) -> None:
     assert (len(seen.segments), seen.line.left_out) == (6, ("printed lines",))
 
 
+def test_squared_paper_is_left_out_where_digits_climb() -> None:
+    level, page = page_of("405172"), np.full((160, 500), PAPER, np.uint8)
+    for place in range(6):
+        here = np.s_[:, 40 + CELL * place : 40 + CELL * (place + 1)]
+        page[here] = np.roll(level[here], 15 - 6 * place, axis=0)
+    seen = see(squared(page, 45), "auto")
+    assert seen.line is not None
+    assert (len(seen.segments), seen.line.left_out) == (6, ("printed lines",))
+
+
+def test_a_level_line_under_a_number_is_found_by_the_upright_ones() -> None:
+    page = squared(page_of("405172"), 40)
+    page[100:102, ::5] = PAPER  # in dashes
+    written = without_ruling(page, dark_ink=True)
+    assert written is not None
+    assert (written[98:104, :30] > PAPER - 35).all()
+
+
+@pytest.mark.parametrize(("tone", "stays"), [(PEN, True), (PRINT + 60, False)])
+def test_a_stroke_along_a_line_stays_if_it_is_darker(tone: int, stays: bool) -> None:
+    page = squared(np.full((160, 400), PAPER, np.uint8), 40)
+    page[59:63, 145:175] = tone  # on the line at 60
+    written = without_ruling(page, dark_ink=True)
+    assert written is not None
+    assert bool((written[60:62, 150:170] < tone + 35).all()) == stays
+
+
 def test_a_stroke_between_the_lines_of_squared_paper_is_none_of_them() -> None:
     page = squared(np.full((160, 400), PAPER, np.uint8), 40)  # lines at 20, 60, ... and the next
     page[:, 118:122] = PEN
@@ -195,6 +232,17 @@ def test_a_number_in_boxes_is_read_box_by_box(draw) -> None:  # type: ignore[no-
     assert lefts == sorted(lefts)
     assert reading.confidence is not None
     assert reading.confidence > 0.5
+
+
+def test_ink_in_a_box_between_others_is_read_whatever_it_is() -> None:
+    page = in_boxes("40 172")
+    squiggle = np.array([(-20, 80), (-10, 70), (0, 88), (10, 70), (20, 86)])
+    squiggle[:, 0] += 40 + CELL * 5 // 2
+    cv2.polylines(page, [squiggle], isClosed=False, color=PEN, thickness=4)
+    reading = read(page)
+    assert reading.text is not None
+    assert (reading.text[:2], reading.text[3:], len(reading.text)) == ("40", "172", 6)
+    assert (reading.confidence or 0) < SURE
 
 
 def test_boxes_that_hold_what_the_constraint_does_not_let_pass() -> None:
