@@ -124,7 +124,8 @@ def has_dark_ink(grey: np.ndarray, invert: Invert) -> bool:
 
 def _normalize_grey(grey: np.ndarray, invert: Invert) -> Normalized:
     """Take a grey picture, (h, w) uint8, through the steps 3 to 7."""
-    found = find_digit(grey, has_dark_ink(grey, invert))
+    work = reduce(grey, WORK)
+    found = find_digit(grey, work, has_dark_ink(work, invert))
     if found is None:
         return Normalized(np.zeros((SIDE, SIDE), np.uint8), BLANK)
     return Normalized(strokes_to_digit(cut_out(found.marks, found.digit)), found.rejection)

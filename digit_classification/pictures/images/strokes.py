@@ -62,12 +62,17 @@ class Found:
     rejection: str | None
 
 
-def find_digit(grey: np.ndarray, dark_ink: bool) -> Found | None:
-    """Find the digit in a grey picture, (h, w) uint8; None if nothing is there."""
+def find_digit(grey: np.ndarray, work: np.ndarray, dark_ink: bool) -> Found | None:
+    """Find the digit in a picture; None if nothing is there.
+
+    Args:
+        grey: the picture, (h, w) uint8.
+        work: the same, reduced to WORK.
+        dark_ink: whether its ink is darker than the paper.
+    """
     left, top, right, bottom = 0, 0, grey.shape[1], grey.shape[0]
+    part = grey
     while True:
-        part = grey[top:bottom, left:right]
-        work = reduce(np.ascontiguousarray(part), WORK)
         marks = find_marks(work, dark_ink, max(part.shape) / max(work.shape))
         if marks is None:
             return None
@@ -85,6 +90,8 @@ def find_digit(grey: np.ndarray, dark_ink: bool) -> Found | None:
         bottom = top + min(part.shape[0], round((y + height + margin) * marks.scale))
         left += round(max(0, x - margin) * marks.scale)
         top += round(max(0, y - margin) * marks.scale)
+        part = grey[top:bottom, left:right]
+        work = reduce(np.ascontiguousarray(part), WORK)
 
 
 def cut_out(marks: Marks, digit: np.ndarray) -> np.ndarray:

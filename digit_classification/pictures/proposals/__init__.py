@@ -28,6 +28,8 @@ from digit_classification.pictures.images import (
     normalize_ready,
     strokes_to_digit,
 )
+from digit_classification.pictures.images.convention import WORK
+from digit_classification.pictures.images.grey import reduce
 from digit_classification.pictures.images.strokes import cut_out, find_digit
 from digit_classification.pictures.proposals.groups import find_groups
 from digit_classification.pictures.proposals.measures import CONTEXT as CONTEXT
@@ -116,8 +118,8 @@ def propose(
         digit = normalize_ready([grey], invert)[0]
         if digit is not None:
             yield [ready(digit)]
-    dark_ink = has_dark_ink(grey, invert)
     picture = _Picture(grey)
+    dark_ink = has_dark_ink(picture.work, invert)
     whole = Region.whole(grey)
     usual = picture.usual(dark_ink)
     yield [usual]
@@ -154,12 +156,13 @@ class _Picture:
 
     def __init__(self, grey: np.ndarray) -> None:
         self._grey = grey
-        self._surroundings = Surroundings(grey)
+        self.work = reduce(grey, WORK)
+        self._surroundings = Surroundings(grey.shape, self.work)
         self._seen: list[tuple[Box, np.ndarray]] = []  # boxes with thumbnails
 
     def usual(self, dark_ink: bool) -> Proposal:
         """Propose what `images.normalize` takes for the digit."""
-        found = find_digit(self._grey, dark_ink)
+        found = find_digit(self._grey, self.work, dark_ink)
         if found is None:
             return _nothing()
         region = Region(found.left, found.top, found.right, found.bottom)

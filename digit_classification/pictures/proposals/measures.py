@@ -50,13 +50,16 @@ Box = tuple[int, int, int, int]  # left, top, width, height, in pixels of the pi
 
 
 class Surroundings:
-    """The ink of a whole picture, in which what a proposal leaves out is seen."""
+    """The ink of a whole picture, in which what a proposal leaves out is seen.
 
-    def __init__(self, grey: np.ndarray) -> None:
-        self.height, self.width = grey.shape
-        self.tone = median(reduce(grey, 32)) / 255
-        self._small = reduce(np.ascontiguousarray(grey), DETAIL)
-        self._scale = max(grey.shape) / max(self._small.shape)
+    Of a picture of this shape, (h, w), it looks at one that is reduced, but not below DETAIL.
+    """
+
+    def __init__(self, shape: tuple[int, ...], work: np.ndarray) -> None:
+        self.height, self.width = shape
+        self.tone = median(reduce(work, 32)) / 255
+        self._small = reduce(np.ascontiguousarray(work), DETAIL)
+        self._scale = max(shape) / max(self._small.shape)
         self._ink: dict[bool, np.ndarray] = {}  # by polarity
 
     def around(self, view: View, group: np.ndarray, box: Box) -> tuple[np.ndarray, float]:
