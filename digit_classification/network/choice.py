@@ -38,7 +38,7 @@ CONVINCING = 0.9  # the judge's probability with which the preparation's own pro
 OTHERS = 0.7  # how far proposals other than the preparation's own are believed
 # The probability of no digit, or of several, from which that is what is said; and where the
 # preparation says so, too.
-REJECTED, REJECTED_BY_BOTH = 0.95, 0.7
+REJECTED, REJECTED_BY_BOTH = 0.9, 0.7
 NO_DIGIT = "no digit"
 SEVERAL = "found several digits"
 
