@@ -34,7 +34,9 @@ from digit_classification.network.judge import (
 from digit_classification.pictures.images import BLANK
 from digit_classification.pictures.proposals import Compared, Proposal
 
-CONVINCING = 0.9  # the judge's probability with which the preparation's own proposal stands
+# The judge's probability with which the preparation's own proposal stands, and the digit network's:
+# hardly any others outvote it then.
+CONVINCING, WELL_READ = 0.7, 0.9
 OTHERS = 0.7  # how far proposals other than the preparation's own are believed
 # The probability of no digit, or of several, from which that is what is said; and where the
 # preparation says so, too.
@@ -100,8 +102,8 @@ def choose(
     """
     inputs = inputs_of(firsts, network)
     classes = judge(inputs)
-    convincing = np.array([_convincing(each) for each in firsts])
-    convinced = classes[:, _WHOLE] > convincing
+    whole, read = classes[:, _WHOLE].tolist(), inputs.probabilities.max(axis=1).tolist()
+    convinced = [*map(_convinces, firsts, whole, read)]
     features = _features_alone(firsts, inputs, classes)
     outcomes = judge.outcomes(features)
     return [
@@ -126,11 +128,12 @@ def _alone(
     return Choice(first, probabilities, features, outcomes, first.rejection, (compared,))
 
 
-def _convincing(first: Proposal) -> float:
-    """Return the judge's probability above which a proposal stands without a look at others."""
+def _convinces(first: Proposal, whole: float, read: float) -> bool:
+    """Whether a proposal stands without a look at others, given what judge and network say."""
     if first.ready:
-        return 0.0  # in MNIST's form already, it is all there is
-    return CONVINCING if not first.empty and first.rejection is None else 1.0
+        return True  # in MNIST's form already, it is all there is
+    amiss = first.empty or first.rejection is not None
+    return not amiss and whole > CONVINCING and read > WELL_READ
 
 
 def _features_alone(firsts: Sequence[Proposal], inputs: Inputs, classes: np.ndarray) -> np.ndarray:
