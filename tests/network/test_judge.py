@@ -8,7 +8,7 @@ from itertools import islice, pairwise
 import numpy as np
 import pytest
 
-from digit_classification.network.choice import CONVINCING, NO_DIGIT, SEVERAL, choose
+from digit_classification.network.choice import CONVINCING, NO_DIGIT, SEVERAL, WELL_READ, choose
 from digit_classification.network.inference import Activations, DenseNetwork, NetworkError, unpack
 from digit_classification.network.judge import (
     CLASSES,
@@ -171,14 +171,47 @@ def test_a_judge_of_absurd_weights_is_refused(value: float) -> None:
 # ------------------------------------------------------------------------------------- choosing
 
 
+class ByName:
+    """A network that reads a proposal as the digit that its first pixel says."""
+
+    def __init__(self, read: float = 0.91) -> None:
+        self._read = read
+
+    def with_hidden(self, digits: np.ndarray) -> tuple[np.ndarray, Activations]:
+        probabilities = np.full((len(digits), 10), (1 - self._read) / 9, np.float32)
+        probabilities[np.arange(len(digits)), digits[:, 0, 0]] = self._read
+        return probabilities, Activations.of(np.ones((len(digits), HIDDEN)))
+
+
+def named(digit: int, whole: float, rejection: str | None = None) -> Proposal:
+    """A proposal that `ByName` reads as this, and that `judge_of("level")` believes so far."""
+    numbers = np.zeros(len(NUMBERS), np.float32)
+    numbers[NUMBERS.index("level")] = np.log(3 * whole / (1 - whole))
+    image = np.full((28, 28), digit, np.uint8)
+    context = np.zeros((CONTEXT, CONTEXT), np.uint8)
+    return Proposal(image, context, numbers, (0.1, 0.1, 0.8, 0.8), rejection)
+
+
 def test_a_convincing_picture_is_looked_at_once() -> None:
-    [first, *_] = next(stages := propose(digit_on_paper()))
-    judge = judge_of(bias=9.0)  # of whatever it is shown
-    [choice] = choose([first], [never()], network(), judge)
+    first = named(3, CONVINCING + 0.05)
+    [choice] = choose([first], [never()], ByName(), judge_of("level"))
     assert choice.proposal is first
     assert choice.rejection is None
     assert choice.confidence > CONVINCING
-    assert list(stages)  # there would have been others
+
+
+@pytest.mark.parametrize(
+    ("first", "read"),
+    [
+        (named(3, CONVINCING - 0.05), 0.91),
+        (named(3, CONVINCING + 0.05), WELL_READ - 0.05),
+        (named(3, 0.99, "found 2 digits"), 0.91),
+    ],
+    ids=["hardly whole", "hardly read", "amiss"],
+)
+def test_another_is_looked_at_further(first: Proposal, read: float) -> None:
+    with pytest.raises(AssertionError, match="no further proposal is needed"):
+        choose([first], [never()], ByName(read), judge_of("level"))
 
 
 @pytest.mark.parametrize(("weight", "chosen"), [(-9.0, "left"), (9.0, "right")])
@@ -190,24 +223,6 @@ def test_of_several_ways_to_see_a_picture_the_best_is_chosen(weight: float, chos
     [choice] = choose([next(stages)[0]], [stages], network(), judge)
     left, _, width, _ = choice.proposal.box
     assert ("left" if left + width / 2 < 0.5 else "right") == chosen
-
-
-class ByName:
-    """A network that reads a proposal as the digit that its first pixel says."""
-
-    def with_hidden(self, digits: np.ndarray) -> tuple[np.ndarray, Activations]:
-        probabilities = np.full((len(digits), 10), 0.01, np.float32)
-        probabilities[np.arange(len(digits)), digits[:, 0, 0]] = 0.91
-        return probabilities, Activations.of(np.ones((len(digits), HIDDEN)))
-
-
-def named(digit: int, whole: float, rejection: str | None = None) -> Proposal:
-    """A proposal that `ByName` reads as this, and that `judge_of("level")` believes so far."""
-    numbers = np.zeros(len(NUMBERS), np.float32)
-    numbers[NUMBERS.index("level")] = np.log(3 * whole / (1 - whole))
-    image = np.full((28, 28), digit, np.uint8)
-    context = np.zeros((CONTEXT, CONTEXT), np.uint8)
-    return Proposal(image, context, numbers, (0.1, 0.1, 0.8, 0.8), rejection)
 
 
 @pytest.mark.parametrize(
