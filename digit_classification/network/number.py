@@ -136,14 +136,16 @@ class _Again:
         if way.confidence > _CONVINCING and not _may_hide_boxes(way):
             return None
         boxes = find_row(grey, self.invert, line is not None and line.dark_ink)
+        if not boxes:
+            return None
         reading = _reading(way, grey.shape, None)
-        if not boxes or _contradicts(reading, boxes):
+        if _contradicts(reading, boxes):
             return None
         on_line = seen_on_line(way, boxes, grey.shape)
         row = read_row(boxes, on_line, self.network, self.judge, self.fits)
         if row is None:
             return None
-        leaves_out = len(row.text) < len(_beside_sides(reading, boxes, _LIKELY))
+        leaves_out = len(row.text) < len(_apart_from_sides(reading, boxes, _LIKELY))
         if row.confidence < (1 if leaves_out else _BOXES) * way.confidence:
             return None
         return _row_reading(row)
@@ -177,7 +179,7 @@ def _may_hide_boxes(way: Way) -> bool:
     return way.seen.line is None or bool(way.seen.line.left_out) or ones >= _MANY
 
 
-def _beside_sides(reading: NumberReading, boxes: Sequence[Box], least: float) -> list[float]:
+def _apart_from_sides(reading: NumberReading, boxes: Sequence[Box], least: float) -> list[float]:
     """Return the middles of what is read with more confidence, and is no side of a box."""
     sides = np.array([(box.left, box.right) for box in boxes])
     near = _BESIDE * median(sides[:, 1] - sides[:, 0])
@@ -193,7 +195,7 @@ def _beside_sides(reading: NumberReading, boxes: Sequence[Box], least: float) ->
 
 def _contradicts(reading: NumberReading, boxes: Sequence[Box]) -> bool:
     """Whether there are digits outside of boxes, or two in one."""
-    middles = _beside_sides(reading, boxes, _SURE)
+    middles = _apart_from_sides(reading, boxes, _SURE)
     held = [sum(box.left <= middle <= box.right for middle in middles) for box in boxes]
     return max(held) > 1 or sum(held) < len(middles)
 

@@ -55,21 +55,22 @@ def painted_over(grey: np.ndarray, darkness: np.ndarray, ruling: Ruling) -> np.n
         darkness: of it, (h, w) uint8, as `darkness_of` says.
         ruling: its lines.
     """
-    printed = draw(ruling, grey.shape, thicker=2)
-    written = without_printed(find_ink(darkness), printed, ruling) | _darker(darkness, ruling)
+    level = draw(Ruling(ruling.level, ()), grey.shape, thicker=2)
+    upright = draw(Ruling((), ruling.upright), grey.shape, thicker=2)
+    printed = level | upright
+    written = without_printed(find_ink(darkness), printed, ruling)
+    written |= _darker(darkness, ruling, level & upright)
     paper = tone_of_paper(grey, darkness)
     return np.where((printed > 0) & (written == 0), paper, grey).astype(np.uint8)
 
 
-def _darker(darkness: np.ndarray, ruling: Ruling) -> np.ndarray:
+def _darker(darkness: np.ndarray, ruling: Ruling, crossings: np.ndarray) -> np.ndarray:
     """Return where it is darker than lines are, but for where two of them cross: (h, w) uint8."""
     across = np.ascontiguousarray(darkness.T)
     tones = [tone_of(darkness, line) for line in ruling.level]
     tones += [tone_of(across, line) for line in ruling.upright]
-    level, upright = Ruling(ruling.level, ()), Ruling((), ruling.upright)
-    both = draw(level, darkness.shape, thicker=2) & draw(upright, darkness.shape, thicker=2)
     darker = darkness > _DARKER * median(tones) + _CLEARLY
-    return cv2.dilate((darker & (both == 0)).astype(np.uint8), NEIGHBOURS)
+    return cv2.dilate((darker & (crossings == 0)).astype(np.uint8), NEIGHBOURS)
 
 
 def tone_of_paper(grey: np.ndarray, darkness: np.ndarray) -> np.ndarray:
