@@ -503,6 +503,21 @@ def current(browser: webdriver.Chrome) -> str:
     return browser.find_element(By.CSS_SELECTOR, ".card.current").get_attribute("title") or ""
 
 
+def reload(browser: webdriver.Chrome) -> None:
+    """Load the page again, and wait until it is the new one that has its cards.
+
+    On a busy machine the driver may return while the old document is still shown.
+    """
+    browser.execute_script("document.isOld = true")
+    browser.refresh()
+    WebDriverWait(browser, 20).until(
+        lambda _: browser.execute_script(
+            "return !document.isOld && document.readyState === 'complete'"
+            " && document.querySelector('.card') !== null"
+        )
+    )
+
+
 def press(browser: webdriver.Chrome, *keys: str) -> None:
     for key in keys:
         browser.switch_to.active_element.send_keys(key)
@@ -875,7 +890,7 @@ def test_corrections_that_are_not_downloaded_are_not_lost_in_silence(
     press(browser, "9")
     assert not warning.is_displayed()
     assert not browser.execute_script(guarded)
-    browser.refresh()
+    reload(browser)
     three = {"scans/u0.png": "7", "scans/u1.png": "8", "scans/u2.png": "9"}
     WebDriverWait(browser, 10).until(lambda _: corrected(browser) == three)
 
@@ -911,7 +926,7 @@ def test_corrections_are_there_after_a_reload_and_in_another_tab(
     assert said_aloud(browser) == ""
     press(browser, "7", "1")
     first = browser.current_window_handle
-    browser.refresh()
+    reload(browser)
     from_before = "2 corrections are here from before."
     WebDriverWait(browser, 10).until(lambda _: said_aloud(browser) == from_before)
     assert corrected(browser) == {"scans/u0.png": "7", "scans/u1.png": "1"}
@@ -926,7 +941,7 @@ def test_corrections_are_there_after_a_reload_and_in_another_tab(
     both = {"scans/u1.png": "1", "scans/u2.png": "5"}
     WebDriverWait(browser, 10).until(lambda _: corrected(browser) == both)
     press(browser, Keys.HOME, "3")
-    browser.refresh()
+    reload(browser)
     changed = both | {"scans/u0.png": "3"}
     WebDriverWait(browser, 10).until(lambda _: corrected(browser) == changed)
     rows = [*csv.DictReader(io.StringIO(downloaded(desk).read_text()))]
@@ -955,7 +970,7 @@ def test_all_corrections_are_taken_back_when_asked_for(
     browser.switch_to.alert.accept()
     assert corrected(browser) == {}
     assert not anew.is_displayed()
-    browser.refresh()
+    reload(browser)
     assert corrected(browser) == {}
     assert said_aloud(browser) == ""
 
@@ -1007,13 +1022,12 @@ def test_what_others_left_in_the_store_is_not_believed(
     browser.get(mixed.as_uri())
     text = kept.replace("CONTENT", content)
     browser.execute_script("localStorage.setItem('digit corrections run-1', arguments[0])", text)
-    browser.refresh()
-    WebDriverWait(browser, 10).until(lambda _: names_shown(browser))  # cards come a moment later
+    reload(browser)
     assert corrected(browser) == {}
     press(browser, "6")
     six = {"scans/u0.png": "6"}
     WebDriverWait(browser, 10).until(lambda _: corrected(browser) == six)
-    browser.refresh()
+    reload(browser)
     WebDriverWait(browser, 10).until(lambda _: corrected(browser) == six)
 
 
