@@ -21,6 +21,7 @@ from digit_classification.network.numbers.lattice import Edge
 from digit_classification.network.numbers.pairs import best_cut
 from digit_classification.network.numbers.signs import is_speck
 from digit_classification.network.numbers.ways import (
+    ENOUGH,
     Way,
     cut_where_doubtful,
     find_ways,
@@ -28,7 +29,7 @@ from digit_classification.network.numbers.ways import (
 )
 from digit_classification.pictures.images import Invert
 from digit_classification.pictures.images.quantiles import median
-from digit_classification.pictures.numbers import look_elsewhere, see
+from digit_classification.pictures.numbers import look_elsewhere, see, see_other_ink
 from digit_classification.pictures.numbers.candidates import candidate
 from digit_classification.pictures.numbers.line import PRINTED
 from digit_classification.pictures.numbers.pairs import middle_of
@@ -92,6 +93,8 @@ def read_numbers(
     fits = None if constraint is None else re.compile(constraint)
     ways = find_ways([see(grey, invert) for grey in greys], network, judge, fits)
     ways = cut_where_doubtful(ways, network, judge, fits)
+    if invert == "auto":
+        ways = _in_other_ink_where_hopeless(ways, greys, network, judge, fits)
     again = None if judge is None else _Again(invert, network, judge, fits)
     readings: list[NumberReading | None] = [None] * len(greys)
     if again is not None and in_boxes:
@@ -103,6 +106,23 @@ def read_numbers(
         reading = _reading(way, greys[i].shape, constraint)
         readings[i] = reading if again is None else again.as_one_digit(reading, greys[i])
     return [reading for reading in readings if reading is not None]
+
+
+def _in_other_ink_where_hopeless(
+    ways: Sequence[Way],
+    greys: Sequence[np.ndarray],
+    network: ReadingNetwork,
+    judge: Judge | None,
+    fits: re.Pattern[str] | None,
+) -> list[Way]:
+    """Return ways, or where those are hopeless the ones of light ink for dark, or dark for light."""
+    hopeless = [i for i, way in enumerate(ways) if way.confidence < ENOUGH]
+    firsts = find_ways([see_other_ink(greys[i]) for i in hopeless], network, judge, fits)
+    others = cut_where_doubtful(firsts, network, judge, fits)
+    better = {
+        i: other for i, other in zip(hopeless, others, strict=True) if other.confidence >= ENOUGH
+    }
+    return [better.get(i, way) for i, way in enumerate(ways)]
 
 
 def first_impressions(

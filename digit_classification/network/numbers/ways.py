@@ -20,7 +20,7 @@ from digit_classification.pictures.numbers import Seen, cut_further
 _MOST, MOST_CONSTRAINED = 6, 60  # paths that are kept
 _WIDE = 1.15  # heights of the line: what is wider may be two digits
 _CONVINCING = 0.9  # of the least sure sign that is read without a look at cuts
-_ENOUGH = 0.3  # the confidence with which no other part of the picture is looked at
+ENOUGH = 0.3  # the confidence with which no other part of the picture is looked at
 _TWO = 0.2  # how probable it is that a piece is two digits, if it is looked at for cuts
 _MUCH = 2.0  # times as sure
 _HARDLY = 0.2  # a mark passed over with less is one that should be looked at
@@ -116,7 +116,7 @@ def look_elsewhere_where_hopeless(
         fits: what the text must be.
     """
     views = [
-        [] if way.confidence >= _ENOUGH else make() for way, make in zip(ways, parts, strict=True)
+        [] if way.confidence >= ENOUGH else make() for way, make in zip(ways, parts, strict=True)
     ]
     # A part in which fewer signs are read leaves some out.
     return [

@@ -11,22 +11,23 @@ from digit_classification.pictures.images.quantiles import quantile, thinned
 
 
 def ink_strength(
-    grey: np.ndarray, dark_ink: bool, *, flat: bool = False, near: bool = False
+    grey: np.ndarray, dark_ink: bool, *, flat: bool = False, near: float | None = None
 ) -> np.ndarray:
     """How far each pixel is from the paper around it, 0 for paper; (h, w) float32.
 
-    Paper that is `flat` has one tone: so it is taken where a picture is too small to tell.  With
-    `near` it is looked for close by, which the edge of a shadow needs: within a quarter of the
-    shorter side, as no stroke in a line of digits is wide.
+    Paper that is `flat` has one tone: so it is taken where a picture is too small to tell.  It is
+    looked for within so many pixels as `near` says, if it does: the edge of a shadow needs it close
+    by, but no stroke may be twice as wide.
     """
     if not dark_ink:
         grey = 255 - grey
     if flat or max(grey.shape) <= SMALL:
         light = quantile(grey, 0.9)
         return np.asarray(np.maximum(light - grey.astype(np.float32), 0))
-    if near:
+    if near is not None:
         small = cv2.medianBlur(reduce(grey, max(80, 40 * max(grey.shape) // min(grey.shape))), 3)
-        radius = min(max(2, round(0.25 * min(small.shape))), max(small.shape) // 5)
+        closest = near * max(small.shape) / max(grey.shape)
+        radius = min(max(2, round(closest)), max(small.shape) // 5)
     else:
         small = cv2.medianBlur(reduce(grey, 80), 3)
         radius = max(small.shape) // 5

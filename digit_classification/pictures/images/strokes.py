@@ -113,7 +113,7 @@ def cut_out(marks: Marks, digit: np.ndarray) -> np.ndarray:
 
 
 def find_marks(
-    grey: np.ndarray, dark_ink: bool, scale: float, *, flat: bool = False, near: bool = False
+    grey: np.ndarray, dark_ink: bool, scale: float, *, flat: bool = False, near: float | None = None
 ) -> Marks | None:
     """Find the marks in a grey picture that was reduced by `scale`; None if there are none.
 

@@ -19,7 +19,6 @@ import numpy as np
 
 from digit_classification.pictures.geometry import box_in_shares
 from digit_classification.pictures.images import BLANK, Invert, has_dark_ink
-from digit_classification.pictures.images.quantiles import quantiles
 from digit_classification.pictures.numbers.candidates import (
     Candidate,
     all_candidates,
@@ -29,9 +28,8 @@ from digit_classification.pictures.numbers.line import Line, find_line
 from digit_classification.pictures.numbers.pairs import Pair, all_pairs, whole_pairs
 from digit_classification.pictures.numbers.segments import Segments, cut_pieces, whole_pieces
 from digit_classification.pictures.numbers.spans import Spans
-from digit_classification.pictures.proposals.regions import Region, border, find_regions, find_sheet
+from digit_classification.pictures.proposals.regions import Region, find_regions, find_sheet
 
-_FRAME = 0.06  # of the shorter side: lines along the border are no wider
 _SHEET = 0.2  # of the picture: a sheet on a desk fills more
 
 
@@ -66,7 +64,7 @@ class Seen:
 
 def see(grey: np.ndarray, invert: Invert) -> Seen:
     """See the pieces of a grey picture, (h, w) uint8, as they are."""
-    dark_ink = has_dark_ink(_inside_frame(grey), invert)
+    dark_ink = has_dark_ink(grey, invert)
     if invert == "auto" and not dark_ink:
         line = _on_sheet(grey)
         if line is not None:
@@ -75,17 +73,10 @@ def see(grey: np.ndarray, invert: Invert) -> Seen:
     return _whole(found) if isinstance(found, Line) else _nothing(found or BLANK)
 
 
-def _inside_frame(grey: np.ndarray) -> np.ndarray:
-    """Return a picture without the lines of a box along which it was cut out: they are no paper."""
-    lines = max(2, round(_FRAME * min(grey.shape)))
-    inner = grey[lines:-lines, lines:-lines]
-    if min(inner.shape, default=0) < 8:
-        return grey
-    low, high = quantiles(grey, 0.001, 0.999)
-    light = np.array([np.mean(border(part) > (low + high) / 2) for part in (grey, inner)])
-    has_frame = light[0] < 0.3 and light[1] > 0.6
-    has_light_frame = light[0] > 0.7 and light[1] < 0.4
-    return np.ascontiguousarray(inner) if has_frame or has_light_frame else grey
+def see_other_ink(grey: np.ndarray) -> Seen:
+    """See a picture as if it had light ink where `see` found dark ink, or dark ink for light."""
+    found = find_line(grey, not has_dark_ink(grey, "auto"))
+    return _whole(found) if isinstance(found, Line) else _nothing(found or BLANK)
 
 
 def _on_sheet(grey: np.ndarray) -> Line | None:

@@ -21,6 +21,9 @@ DIGIT = 48  # pixels: how high the digits of a line are when it is cut
 FIRST = 512  # pixels: the longer side in which the line is looked for
 _FINE = 72  # pixels: the shorter side to which small pictures are enlarged
 _AS_IT_IS = (30, 84)  # pixels: digits so high need no second look
+# How far from a stroke its paper is looked for, in a picture's shorter side and in digits' height.
+# Closer would be within a thick pen's stroke; further away lies another light, or another shadow.
+_NEAR, _NEAR_DIGIT = 0.14, 0.25
 _SLOPE = 0.02  # rows a column: a line that rises less is straight
 _STEEPEST = 0.4  # rows a column, of a line of digits without a rule below it
 _LARGE = 0.5  # of the height of the largest: what makes up a line
@@ -102,7 +105,8 @@ def _look(
     the picture, too, before that is looked at from close by: turned, it would not be found again.
     """
     scale = float(np.hypot(back[0, 0], back[1, 0]))
-    marks, written = _marks(work, dark_ink, scale)
+    near = _NEAR * min(work.shape) if is_whole else _NEAR_DIGIT * DIGIT
+    marks, written = _marks(work, dark_ink, scale, near)
     if marks is None:
         return None
     if written is not None:
@@ -145,14 +149,14 @@ def _look(
 
 
 def _marks(
-    work: np.ndarray, dark_ink: bool, scale: float
+    work: np.ndarray, dark_ink: bool, scale: float, near: float
 ) -> tuple[Marks | None, np.ndarray | None]:
     """Return the marks in a view of the picture, and that without its ruling, if it has any."""
-    marks = find_marks(work, dark_ink, scale, near=True)
+    marks = find_marks(work, dark_ink, scale, near=near)
     if marks is not None and _touches_both_sides(marks.mask):
         written = without_ruling(work, dark_ink)
         if written is not None:
-            return find_marks(written, dark_ink, scale, near=True), written
+            return find_marks(written, dark_ink, scale, near=near), written
     return marks, None
 
 
