@@ -51,10 +51,10 @@ class Region:
         return self.bottom - self.top
 
     def cut(self, grey: np.ndarray) -> np.ndarray:
-        """Return its pixels; those that are not inside have the tone of those that are."""
+        """Return its pixels; those that are not inside have the tone of those near them that are."""
         part = grey[self.top : self.bottom, self.left : self.right]
         if self.inside is not None and self.inside.any():
-            part = np.where(self.inside, part, np.uint8(median(part[self.inside])))
+            part = np.where(self.inside, part, _tone_nearby(part, self.inside))
         return np.ascontiguousarray(part)
 
     def within(self, grey: np.ndarray) -> Region:
@@ -72,6 +72,16 @@ class Region:
             (self.bottom, other.bottom),
         )
         return self.inside is not None or any(abs(a - b) > slack for a, b in sides)
+
+
+def _tone_nearby(part: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Return the mean tone around each pixel of what is inside, (h, w) uint8: light varies."""
+    side = max(part.shape) // 4 | 1
+    weight = cv2.blur(inside.astype(np.float32), (side, side))
+    tone = cv2.blur(np.where(inside, part, 0).astype(np.float32), (side, side))
+    far = weight < 1e-3
+    tone[far], weight[far] = median(part[inside]), 1
+    return (tone / weight).astype(np.uint8)
 
 
 def find_regions(grey: np.ndarray) -> list[Region]:
