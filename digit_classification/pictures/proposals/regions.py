@@ -149,7 +149,7 @@ def _between_lines(share: np.ndarray) -> tuple[int, int]:
 
 def find_sheet(grey: np.ndarray) -> Region | None:
     """A sheet on a desk: the largest piece of one of two tones, whose outline is convex."""
-    small = cv2.GaussianBlur(reduce(grey, WORK // 4), (5, 5), 0)
+    small = cv2.GaussianBlur(reduce(grey, WORK // 2), (5, 5), 0)
     scale = max(grey.shape) / max(small.shape)
     _, light = cv2.threshold(small, 0, 1, cv2.THRESH_OTSU)
     if light.mean() in (0, 1) or small[light > 0].mean() - small[light == 0].mean() < 25:
