@@ -48,25 +48,39 @@ def without_rules(
     """
     kept = mask.copy()
     slopes: list[float] = []
-    if len(stats) > 1:
-        around = _around_others(stats)
-        for piece in _printed(stats, around, mask.shape):
-            x, y, width, height = (int(a) for a in stats[piece, :4])
-            here = np.s_[y : y + height, x : x + width]
-            own = (labels[here] == piece).astype(np.uint8)
-            lines = _flat_lines(own)
-            if width < _WIDE * height and not around[piece]:
-                lines = [line for line in lines if _is_edge(line, own.shape)]
-            if not lines:
-                continue
-            slopes += [line.slope for line in lines]
-            left = _without_upright(_without_lines(own, lines), own, lines)
-            kept[here][(own > 0) & (left == 0)] = 0
+    for piece, lines in _lines_of_each(labels, stats).items():
+        x, y, width, height = (int(a) for a in stats[piece, :4])
+        here = np.s_[y : y + height, x : x + width]
+        own = (labels[here] == piece).astype(np.uint8)
+        slopes += [line.slope for line in lines]
+        left = _without_upright(_without_lines(own, lines), own, lines)
+        kept[here][(own > 0) & (left == 0)] = 0
     kept = without_ruled_lines(kept)
     removed = (mask > 0) & (kept == 0)
     if not removed.any():
         return mask, None
     return _without_rests(kept, removed), median(slopes) if slopes else 0.0
+
+
+def _lines_of_each(labels: np.ndarray, stats: np.ndarray) -> dict[int, list[_Line]]:
+    """Return the pieces that hold printed lines, with those."""
+    if len(stats) < 2:
+        return {}
+    around = _around_others(stats)
+    found: dict[int, list[_Line]] = {}
+    edges: dict[int, list[_Line]] = {}
+    for piece in _printed(stats, around, labels.shape):
+        x, y, width, height = (int(a) for a in stats[piece, :4])
+        own = (labels[y : y + height, x : x + width] == piece).astype(np.uint8)
+        lines = _flat_lines(own)
+        if width >= _WIDE * height or around[piece]:
+            found[piece] = lines
+        else:
+            edges[piece] = [line for line in lines if _is_edge(line, own.shape)]
+    found = {piece: lines for piece, lines in found.items() if lines}
+    edges = {piece: lines for piece, lines in edges.items() if lines}
+    # One edge alone is the bar of a 7, or the foot of a 2.
+    return found | edges if found or len(edges) > 1 else {}
 
 
 def _around_others(stats: np.ndarray) -> np.ndarray:
