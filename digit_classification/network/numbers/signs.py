@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from digit_classification.network.numbers.lattice import Edge
-from digit_classification.pictures.numbers.line import Line
+from digit_classification.pictures.numbers.line import PRINTED, Line
 from digit_classification.pictures.numbers.segments import Segments
 from digit_classification.pictures.numbers.signs import sign_of
 
@@ -14,6 +14,9 @@ _LARGE = 0.5  # of a digit's height: a mark so large was hardly made by accident
 # That a mark in the place and of the size of a sign is that sign, and if it is small enough for a
 # speck: as often as it is among numbers drawn of training digits.
 _SIGN: dict[str, tuple[float, float]] = {"-": (0.98, 0.9), ",": (0.93, 0.75), ".": (0.8, 0.6)}
+_BESIDE_LINES = (
+    0.3  # likewise, of a comma or a point where printed lines were: rests of them look like that
+)
 _PASSED = (math.log(0.6), math.log(3e-4))  # a mark of no size, and one as large as a digit
 
 
@@ -27,6 +30,8 @@ def sign_edges(line: Line, segments: Segments) -> list[Edge]:
         sign = sign_of(line, segments.boxes[index]) if whole else ""
         if sign:
             probability = _SIGN[sign][is_speck(line, segments, index)]
+            if sign != "-" and PRINTED in line.left_out:
+                probability = _BESIDE_LINES
             odds = math.log(probability / (1 - probability))
             edges.append(Edge(index, index + 1, sign, odds, probability))
     return edges
