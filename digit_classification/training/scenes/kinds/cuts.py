@@ -67,7 +67,7 @@ def tight(rng: Rng, digits: Digits) -> Scene:
 
 
 def coarse(rng: Rng, digits: Digits) -> Scene:
-    """The ink touches all borders, and is 8 to 20 pixels high, as in the oldest data sets."""
+    """The ink touches all borders, and is 8 to 14 pixels high, as in the oldest data sets."""
     paper, ink = (255.0 * x for x in rng.permutation([0, 1]))
     sheet = papers.flat(np.full(3, paper, np.float32), 96, 96)
     pen = Ink(np.full(3, ink, np.float32))
@@ -75,15 +75,9 @@ def coarse(rng: Rng, digits: Digits) -> Scene:
         rng, digits, sheet, ink=pen, share=(0.8, 0.8), pen=float(rng.uniform(0.08, 0.2))
     )
     cut(rng, sheet, (0.0, 0.02))
-    form = rng.random()
-    if form < 0.5:
+    if rng.random() < 0.6:
         _pad_to_square(sheet, np.full(3, paper, np.float32), 0)
-    elif form < 0.75:  # brought to one size, whatever its proportions
-        side = max(sheet.height, sheet.width)
-        sheet.resize(side, side)
-    cameras.shrink(sheet, int(rng.integers(8, 21)))
-    if rng.random() < 0.3:
-        cameras.one_bit(rng, sheet)
+    cameras.shrink(sheet, int(rng.integers(8, 15)))
     return sheet.to_scene(rng, str(label), grey=1)
 
 

@@ -48,8 +48,6 @@ def drawn_on_a_screen(rng: Rng, digits: Digits) -> Scene:
     """Light on dark or dark on light, on a canvas of any shape, without any noise."""
     height = compose.side(rng, 28, 240)
     width = round(height * float(np.exp(rng.uniform(np.log(0.7), np.log(2.3)))))
-    if rng.random() < 0.25:
-        height = width = 28  # as programs that have seen MNIST make it
     sheet = (papers.black if rng.random() < 0.5 else papers.white)(rng, height, width)
     paper = float(sheet.pixels[0, 0, 0])
     pale = rng.random() < 0.25  # without noise it is seen, too
