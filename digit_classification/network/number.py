@@ -115,7 +115,7 @@ def _in_other_ink_where_hopeless(
     judge: Judge | None,
     fits: re.Pattern[str] | None,
 ) -> list[Way]:
-    """Return ways, or where those are hopeless the ones of light ink for dark, or dark for light."""
+    """Return ways, and where one is hopeless that of light ink for dark, or dark for light."""
     hopeless = [i for i, way in enumerate(ways) if way.confidence < ENOUGH]
     firsts = find_ways([see_other_ink(greys[i]) for i in hopeless], network, judge, fits)
     others = cut_where_doubtful(firsts, network, judge, fits)

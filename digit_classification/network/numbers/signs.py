@@ -14,9 +14,7 @@ _LARGE = 0.5  # of a digit's height: a mark so large was hardly made by accident
 # That a mark in the place and of the size of a sign is that sign, and if it is small enough for a
 # speck: as often as it is among numbers drawn of training digits.
 _SIGN: dict[str, tuple[float, float]] = {"-": (0.98, 0.9), ",": (0.93, 0.75), ".": (0.8, 0.6)}
-_BESIDE_LINES = (
-    0.3  # likewise, of a comma or a point where printed lines were: rests of them look like that
-)
+_BESIDE_LINES = 0.3  # of a comma or a point where printed lines were: rests of those look like it
 _PASSED = (math.log(0.6), math.log(3e-4))  # a mark of no size, and one as large as a digit
 
 

@@ -51,7 +51,7 @@ class Region:
         return self.bottom - self.top
 
     def cut(self, grey: np.ndarray) -> np.ndarray:
-        """Return its pixels; those that are not inside have the tone of those near them that are."""
+        """Return its pixels; those that are not inside have the tone of the inside nearby."""
         part = grey[self.top : self.bottom, self.left : self.right]
         if self.inside is not None and self.inside.any():
             part = np.where(self.inside, part, _tone_nearby(part, self.inside))
