@@ -64,6 +64,9 @@ CONFIG_NAME = "config.yaml"
 PACKAGE = Path(__file__).resolve().parent
 INSTALLED_DATASET = PACKAGE / "dataset"  # in a checkout it is beside the package: see setup.py
 
+# libyaml's, where PyYAML was built with it: a tenth of the time.
+LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
 # Where pydantic's own words are for programmers.
 REASONS = {
     "int_parsing": "it should be a whole number",
@@ -166,7 +169,7 @@ def _find_config(config: Path | None) -> Path | None:
 
 def _read_config(file: Path) -> dict[str, Origin]:
     try:
-        content = yaml.safe_load(file.read_text(encoding="utf-8"))
+        content = yaml.load(file.read_text(encoding="utf-8"), LOADER)
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(
             f"The settings file '{file}' cannot be read: {error}: check --config."

@@ -113,8 +113,7 @@ def test_an_empty_variable_is_null(tmp_path: Path) -> None:
         ("- training", "'{file}' should hold sections such as `training:`, not a list."),
         (
             "training: [",
-            "'{file}' is not valid YAML at line 1: "
-            "expected the node content, but found '<stream end>'.",
+            "'{file}' is not valid YAML at line 2: did not find expected node content.",
         ),
     ],
 )

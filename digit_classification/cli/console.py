@@ -6,15 +6,21 @@ They are `digit-classification-detector` and `digit-classification-model-trainer
 
 from __future__ import annotations
 
+import gc
 import importlib
 import os
 
 
 def detector() -> int:
     """Run the detector on the command line; return the exit status."""
-    # Before NumPy is imported: the script says why.
+    # Before NumPy and Pydantic are imported: the script says why of each.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    status: int = importlib.import_module("digit_classification_detector").main()
+    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
+    gc.disable()
+    script = importlib.import_module("digit_classification_detector")
+    gc.freeze()
+    gc.enable()
+    status: int = script.main()
     return status
 
 

@@ -232,11 +232,12 @@ def _whole(kernel: np.ndarray, bits: int, reach: int) -> tuple[np.ndarray, np.nd
     Returns:
         The whole numbers, (in, out), of the kernel's dtype, and the steps, (out,) float64.
     """
-    mantissas, exponents = np.frexp(np.abs(kernel).max(axis=0))
+    mantissas, exponents = np.frexp(np.maximum(kernel.max(axis=0), -kernel.min(axis=0)))
     exponents -= mantissas == 0.5  # 2**bits itself is no reason for a larger step
     exponents = np.maximum(exponents, -100) - bits  # what is smaller yet is 0
     while True:
-        whole = np.rint(kernel * np.ldexp(1.0, -exponents).astype(kernel.dtype))
+        whole = kernel * np.ldexp(1.0, -exponents).astype(kernel.dtype)
+        np.rint(whole, out=whole)
         furthest = (np.abs(whole).sum(axis=0) + np.abs(whole.sum(axis=0))) / 2
         if (furthest <= reach).all():
             return whole, np.ldexp(1.0, exponents)

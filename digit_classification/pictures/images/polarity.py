@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 
@@ -53,11 +55,17 @@ def _how_much_more_even_is_light(grey: np.ndarray) -> float:
     roomy = cv2.copyMakeBorder(small, radius, radius, radius, radius, cv2.BORDER_REPLICATE)
     here = np.s_[radius:-radius, radius:-radius]
     without_dark, without_light = (
-        float(cv2.morphologyEx(roomy, operation, window)[here].std())
+        _deviation(cv2.morphologyEx(roomy, operation, window)[here])
         for operation in (cv2.MORPH_CLOSE, cv2.MORPH_OPEN)
     )
     both = without_dark + without_light
     return (without_light - without_dark) / both if both else 0.0
+
+
+def _deviation(grey: np.ndarray) -> float:
+    """Return the standard deviation, of sums that are exact, in whatever order they are added."""
+    values = grey.astype(np.int64)
+    return math.sqrt(values.size * int((values**2).sum()) - int(values.sum()) ** 2) / values.size
 
 
 def _is_of_two_tones(grey: np.ndarray) -> bool:
