@@ -152,3 +152,15 @@ def test_digits_that_touch_are_read_at_once() -> None:
                     assert sign.image is not None
                     assert sign.image.shape == (28, 28)
     assert right[0] > right[1]
+
+
+def test_the_other_ink_is_tried_where_a_number_is_not_understood() -> None:
+    """Of a sheet on a desk the desk is more even, and its wood is taken for what is written on."""
+    model = load_model(DEFAULT_MODEL)
+    digits = load_digits(ROOT / "dataset/mnist-test.zip")
+    layout = Layout("apart", "desk", count=(2, 6), real=True)
+    picture = draw_number(np.random.default_rng(0), digits, layout)
+    grey = grey_from_array(picture.pixels)
+    [found] = read_numbers([grey], "auto", model.number_network, model.judge)
+    [light] = read_numbers([grey], "never", model.number_network, model.judge)
+    assert (found.text, light.text == picture.text) == (picture.text, False)

@@ -123,13 +123,49 @@ def test_a_minus_below_the_bar_of_a_digit_is_a_piece_of_its_own() -> None:
 
 
 @pytest.mark.parametrize("light_ink", [False, True])
-@pytest.mark.parametrize("line", [2, 5])
+@pytest.mark.parametrize("line", [2, 5, 7])
 def test_a_box_cut_out_along_its_lines_is_no_paper(line: int, light_ink: bool) -> None:
     page = picture()[42:118, 20:320]  # tight, so that ink and lines are much of it
     page[:line], page[-line:], page[:, :line], page[:, -line:] = 40, 40, 40, 40
     seen = see(255 - page if light_ink else page, "auto")
     assert seen.line is not None
     assert (seen.line.dark_ink, len(seen.segments)) == (not light_ink, 3)
+
+
+@pytest.mark.parametrize("light", [0.5, 0.7])
+@pytest.mark.parametrize("width", [30, 50, 80])
+def test_a_narrow_shadow_is_no_ink(width: int, light: float) -> None:
+    page = picture()
+    height = len(page)
+    band = np.array([(90, 0), (90 + width, 0), (130 + width, height), (130, height)])
+    shadow = cv2.GaussianBlur(cv2.fillPoly(np.zeros(page.shape), [band], 1.0), (0, 0), 3)
+    assert segments_of((page * (1 - (1 - light) * shadow)).astype(np.uint8)) == 3
+
+
+@pytest.mark.parametrize("pen", [5, 7])
+@pytest.mark.parametrize("rise", [0, 3, 10])
+def test_the_long_bar_of_a_digit_is_no_printed_line(rise: int, pen: int) -> None:
+    page = picture(left=150)
+    seven = np.array([(20, 44 + rise), (135, 44), (77, 119)])
+    cv2.polylines(page, [seven], False, 40, pen, cv2.LINE_AA)
+    seen = see(page, "auto")
+    assert seen.line is not None
+    assert (len(seen.segments), seen.line.left_out) == (4, ())
+
+
+@pytest.mark.parametrize("desk", [60, 110])
+@pytest.mark.parametrize("turn", [-4, 0, 4])
+def test_the_edge_of_a_sheet_is_no_ink(desk: int, turn: int) -> None:
+    """Light falls on it from one side, and its first and last digits are near its edges."""
+    sheet = picture()[25:135, 22:318]
+    sheet = (sheet * np.linspace(0.75, 1, sheet.shape[1])).astype(np.uint8)
+    page = np.full((260, 480), desk, np.uint8)
+    page[75 : 75 + sheet.shape[0], 90 : 90 + sheet.shape[1]] = sheet
+    about = cv2.getRotationMatrix2D((240, 130), turn, 1)
+    page = cv2.warpAffine(page, about, page.shape[::-1], borderValue=desk)
+    seen = see(cv2.GaussianBlur(page, (0, 0), 1), "auto")
+    assert seen.line is not None
+    assert (len(seen.segments), seen.line.left_out) == (3, ("what lies around the paper",))
 
 
 def test_a_pen_too_thin_to_be_seen_from_afar_is_seen_as_it_is() -> None:
