@@ -40,11 +40,14 @@ from digit_classification.pictures.row import Box, find_row
 NO_NUMBER = "no number"
 _CONVINCING = 0.85  # the confidence of a number with which no unseen boxes are looked for
 _BOXES = 0.2  # times what a number is read with: boxes that are found speak for what they hold
-_DOUBTFUL = 0.8  # the confidence below which a picture is read as one of a single digit, too
+# The confidence below which a picture is read as one of a single digit, too: in which two signs are
+# read side by side, and in which one is, or two that lie above each other, as strokes of a 4 do.
+_DOUBTFUL, _DOUBTFUL_AS_ONE = 0.8, 0.9
+_ABOVE = 0.4  # of the narrower one's width: what two such signs have in common
 _FEW = 2  # signs: a picture in which more are read hardly shows one
 _ALONE = 0.5  # the least confidence with which that is believed
 _SURE = 0.9  # of a digit that is read without boxes: such a one is no side of a box,
-_LIKELY = 0.5  # likewise: boxes that hold fewer of such must convince more
+_LIKELY = 0.5  # likewise: what leaves out such digits must convince more, or is not believed
 _MANY = 3  # ones: so many are looked at for the sides of boxes
 _BESIDE = 0.1  # unless it is no further from one, in widths of a box
 _LEAST = 0.02  # of the most probable sign: if none is more so, there is no number
@@ -173,7 +176,8 @@ class _Again:
     def as_one_digit(self, reading: NumberReading, grey: np.ndarray) -> NumberReading:
         """Read a doubtful picture as one of a single digit is read, if that convinces more."""
         confidence = reading.confidence or 0.0
-        if confidence > _DOUBTFUL or len(reading.digits) > _FEW or _has_sign(reading):
+        least = _DOUBTFUL_AS_ONE if _seems_one(reading) else _DOUBTFUL
+        if confidence > least or len(reading.digits) > _FEW or _has_sign(reading):
             return reading
         looks = propose(grey, self.invert)
         [choice] = choose([next(looks)[0]], [looks], self.network, self.judge)
@@ -182,10 +186,28 @@ class _Again:
             return reading
         if choice.confidence < max(_ALONE, confidence):
             return reading
-        probabilities = tuple(choice.probabilities.tolist())
         proposal = choice.proposal
+        if _leaves_out(proposal.box, reading):
+            return reading
+        probabilities = tuple(choice.probabilities.tolist())
         digit = NumberDigit(text, proposal.box, choice.confidence, probabilities, proposal.digit)
         return NumberReading(text, choice.confidence, (digit,), None, proposal.left_out)
+
+
+def _seems_one(reading: NumberReading) -> bool:
+    """Whether one sign is read, or two of which one is above the other."""
+    if len(reading.digits) != 2:
+        return len(reading.digits) == 1
+    (left, _, width, _), (other, _, other_width, _) = (digit.box for digit in reading.digits)
+    shared = min(left + width, other + other_width) - max(left, other)
+    return shared > _ABOVE * min(width, other_width)
+
+
+def _leaves_out(box: tuple[float, float, float, float], reading: NumberReading) -> bool:
+    """Whether the middle of a likely digit is beside a box."""
+    left, _, width, _ = box
+    middles = [d.box[0] + d.box[2] / 2 for d in reading.digits if d.confidence > _LIKELY]
+    return any(not left <= middle <= left + width for middle in middles)
 
 
 def _has_sign(reading: NumberReading) -> bool:

@@ -6,6 +6,7 @@ import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 
@@ -164,3 +165,14 @@ def test_the_other_ink_is_tried_where_a_number_is_not_understood() -> None:
     [found] = read_numbers([grey], "auto", model.number_network, model.judge)
     [light] = read_numbers([grey], "never", model.number_network, model.judge)
     assert (found.text, light.text == picture.text) == (picture.text, False)
+
+
+@pytest.mark.parametrize("gap", [6, 10, 16])
+def test_a_four_of_two_leaning_strokes_is_no_eleven(gap: int) -> None:
+    """Its strokes stand side by side once they are upright, but not as they were written."""
+    model = load_model(DEFAULT_MODEL)
+    page = np.full((140, 180), 250, np.uint8)
+    for stroke in ([(105, 20), (65, 80), (85, 76)], [(113 + gap, 50), (75 + gap, 110)]):
+        cv2.polylines(page, [np.array(stroke)], False, 60, 6, cv2.LINE_AA)
+    [reading] = read_numbers([page], "auto", model.number_network, model.judge)
+    assert reading.text == "4"

@@ -18,6 +18,7 @@ _LENGTH = 0.7  # of a piece's width: a line of it
 _LONGEST_RUN = 40  # pixels that a line is straight; longer ones would lose what is a little crooked
 _STEEP = 0.15  # of its length: by how much a line rises at most
 _THICK = 0.14  # of a piece's height: no line is thicker
+_FREE = 0.15  # of a line: what is free of strokes at either end of one that no pen drew
 _ALIKE = 0.3  # of the usual length of a comb's teeth, by which others may differ
 
 
@@ -79,8 +80,12 @@ def _lines_of_each(labels: np.ndarray, stats: np.ndarray) -> dict[int, list[_Lin
             edges[piece] = [line for line in lines if _is_edge(line, own.shape)]
     found = {piece: lines for piece, lines in found.items() if lines}
     edges = {piece: lines for piece, lines in edges.items() if lines}
-    # One edge alone is the bar of a 7, or the foot of a 2.
-    return found | edges if found or len(edges) > 1 else {}
+    if not found and len(edges) == 1:  # the bar of a 7, the foot of a 2, or a line under a digit
+        [(piece, lines)] = edges.items()
+        x, y, width, height = (int(a) for a in stats[piece, :4])
+        own = labels[y : y + height, x : x + width] == piece
+        return edges if any(_sticks_out(line, own) for line in lines) else {}
+    return found | edges
 
 
 def _around_others(stats: np.ndarray) -> np.ndarray:
@@ -114,6 +119,19 @@ def _is_edge(line: _Line, shape: tuple[int, ...]) -> bool:
     long = np.count_nonzero(line.pixels.any(axis=0)) > 0.9 * width
     middle = line.at(width / 2)
     return bool(long and min(middle, height - middle) < line.thickness + 2)
+
+
+def _sticks_out(line: _Line, piece: np.ndarray) -> bool:
+    """Whether a line goes on to either side of what stands on it, or hangs from it."""
+    line_columns = np.flatnonzero(line.pixels.any(axis=0))
+    # As a stroke is where it leaves the line, not how far it leans over it.
+    near = cv2.dilate(line.pixels.astype(np.uint8), np.ones((2 * line.thickness + 3, 1), np.uint8))
+    columns = np.flatnonzero((piece & (near > 0) & ~line.pixels).sum(axis=0) > line.thickness / 2)
+    if not len(columns):
+        return True
+    least = _FREE * len(line_columns)
+    free = columns[0] - line_columns[0], line_columns[-1] - columns[-1]
+    return bool(min(free) > least)
 
 
 def _flat_lines(piece: np.ndarray) -> list[_Line]:
