@@ -22,19 +22,14 @@ In Python:
 
 from __future__ import annotations
 
-import gc
-import os
+from digit_classification.cli import starting
 
 if __name__ == "__main__":
-    # NumPy's matrix products on one thread: the others would wait for work by spinning, on the
-    # cores that the reading processes use. NumPy looks at this when it is imported.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # Nor does Pydantic have plugins here: it would look for them in each installed package.
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    gc.disable()  # until all is imported: nothing of that is garbage
+    starting.begin()
 
 import contextlib
 import io
+import os
 import sys
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -351,6 +346,5 @@ def _classify(predictor: DigitPredictor, run: DetectorRun) -> None:
 
 
 if __name__ == "__main__":
-    gc.freeze()  # nor will it be looked through at the end, which would take a sixth of the time
-    gc.enable()
+    starting.imported()
     sys.exit(main())

@@ -6,20 +6,16 @@ They are `digit-classification-detector` and `digit-classification-model-trainer
 
 from __future__ import annotations
 
-import gc
 import importlib
-import os
+
+from digit_classification.cli import starting
 
 
 def detector() -> int:
     """Run the detector on the command line; return the exit status."""
-    # Before NumPy and Pydantic are imported: the script says why of each.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
-    gc.disable()
+    starting.begin()
     script = importlib.import_module("digit_classification_detector")
-    gc.freeze()
-    gc.enable()
+    starting.imported()
     status: int = script.main()
     return status
 
