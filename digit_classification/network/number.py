@@ -21,10 +21,10 @@ from digit_classification.network.numbers.lattice import Edge
 from digit_classification.network.numbers.pairs import best_cut
 from digit_classification.network.numbers.signs import is_speck
 from digit_classification.network.numbers.ways import (
-    ENOUGH,
     Way,
     cut_where_doubtful,
     find_ways,
+    in_other_ink_where_hopeless,
     look_elsewhere_where_hopeless,
 )
 from digit_classification.pictures.images import Invert
@@ -97,7 +97,8 @@ def read_numbers(
     ways = find_ways([see(grey, invert) for grey in greys], network, judge, fits)
     ways = cut_where_doubtful(ways, network, judge, fits)
     if invert == "auto":
-        ways = _in_other_ink_where_hopeless(ways, greys, network, judge, fits)
+        others = [functools.partial(see_other_ink, grey) for grey in greys]
+        ways = in_other_ink_where_hopeless(ways, others, network, judge, fits)
     again = None if judge is None else _Again(invert, network, judge, fits)
     readings: list[NumberReading | None] = [None] * len(greys)
     if again is not None and in_boxes:
@@ -109,23 +110,6 @@ def read_numbers(
         reading = _reading(way, greys[i].shape, constraint)
         readings[i] = reading if again is None else again.as_one_digit(reading, greys[i])
     return [reading for reading in readings if reading is not None]
-
-
-def _in_other_ink_where_hopeless(
-    ways: Sequence[Way],
-    greys: Sequence[np.ndarray],
-    network: ReadingNetwork,
-    judge: Judge | None,
-    fits: re.Pattern[str] | None,
-) -> list[Way]:
-    """Return ways, and where one is hopeless that of light ink for dark, or dark for light."""
-    hopeless = [i for i, way in enumerate(ways) if way.confidence < ENOUGH]
-    firsts = find_ways([see_other_ink(greys[i]) for i in hopeless], network, judge, fits)
-    others = cut_where_doubtful(firsts, network, judge, fits)
-    better = {
-        i: other for i, other in zip(hopeless, others, strict=True) if other.confidence >= ENOUGH
-    }
-    return [better.get(i, way) for i, way in enumerate(ways)]
 
 
 def first_impressions(

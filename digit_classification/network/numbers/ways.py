@@ -20,7 +20,7 @@ from digit_classification.pictures.numbers import Seen, cut_further
 _MOST, MOST_CONSTRAINED = 6, 60  # paths that are kept
 _WIDE = 1.15  # heights of the line: what is wider may be two digits
 _CONVINCING = 0.9  # of the least sure sign that is read without a look at cuts
-ENOUGH = 0.3  # the confidence with which no other part of the picture is looked at
+_ENOUGH = 0.3  # the confidence with which neither the other ink nor a part is looked at
 _TWO = 0.2  # how probable it is that a piece is two digits, if it is looked at for cuts
 _MUCH = 2.0  # times as sure
 _HARDLY = 0.2  # a mark passed over with less is one that should be looked at
@@ -99,6 +99,29 @@ def _cut_or_whole(whole: Way, cut: Sequence[Way]) -> Way:
     return whole if whole.confidence > _MUCH * best.confidence else best
 
 
+def in_other_ink_where_hopeless(
+    ways: Sequence[Way],
+    others: Sequence[Callable[[], Seen]],
+    network: ReadingNetwork,
+    judge: Judge | None,
+    fits: re.Pattern[str] | None,
+) -> list[Way]:
+    """Return ways, and where they are hardly believed those of the other ink that are believed.
+
+    Args:
+        ways: of each picture.
+        others: makes the view of light ink for dark, or of dark ink for light.
+        network: reads digits.
+        judge: judges candidates.
+        fits: what the text must be.
+    """
+    hopeless = [i for i, way in enumerate(ways) if way.confidence < _ENOUGH]
+    firsts = find_ways([others[i]() for i in hopeless], network, judge, fits)
+    found = dict(zip(hopeless, cut_where_doubtful(firsts, network, judge, fits), strict=True))
+    better = {i: way for i, way in found.items() if way.confidence >= _ENOUGH}
+    return [better.get(i, way) for i, way in enumerate(ways)]
+
+
 def look_elsewhere_where_hopeless(
     ways: Sequence[Way],
     parts: Sequence[Callable[[], list[Seen]]],
@@ -116,7 +139,7 @@ def look_elsewhere_where_hopeless(
         fits: what the text must be.
     """
     views = [
-        [] if way.confidence >= ENOUGH else make() for way, make in zip(ways, parts, strict=True)
+        [] if way.confidence >= _ENOUGH else make() for way, make in zip(ways, parts, strict=True)
     ]
     # A part in which fewer signs are read leaves some out.
     return [

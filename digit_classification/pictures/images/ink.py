@@ -24,19 +24,32 @@ def ink_strength(
     if flat or max(grey.shape) <= SMALL:
         light = quantile(grey, 0.9)
         return np.asarray(np.maximum(light - grey.astype(np.float32), 0))
-    if near is not None:
-        small = cv2.medianBlur(reduce(grey, max(80, 40 * max(grey.shape) // min(grey.shape))), 3)
-        closest = near * max(small.shape) / max(grey.shape)
-        radius = min(max(2, round(closest)), max(small.shape) // 5)
-    else:
+    if near is None:
         small = cv2.medianBlur(reduce(grey, 80), 3)
-        radius = max(small.shape) // 5
-    window = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    # With room around it, lest light that fades towards the border look like ink there.
-    paper = cv2.copyMakeBorder(small, radius, radius, radius, radius, cv2.BORDER_REPLICATE)
-    paper = cv2.morphologyEx(paper, cv2.MORPH_CLOSE, window)[radius:-radius, radius:-radius]
+        furthest = max(small.shape) / 5
+    else:
+        small = in_detail(grey)
+        furthest = near * max(small.shape) / max(grey.shape)
+    paper = without_dark_strokes(small, furthest)
     paper = cv2.resize(cv2.blur(paper, (3, 3)), grey.shape[::-1]).astype(np.float32)
     ink = paper - grey
     if dark_ink:
         ink *= 255 / np.maximum(paper, 32)  # ink takes its share of the light that falls on it
     return np.asarray(ink - quantile(thinned(ink), 0.25))  # noise lifts a closing above the paper
+
+
+def in_detail(grey: np.ndarray) -> np.ndarray:
+    """Return a picture with 40 pixels on its shorter side, or 80 on its longer one, at most."""
+    return cv2.medianBlur(reduce(grey, max(80, 40 * max(grey.shape) // min(grey.shape))), 3)
+
+
+def without_dark_strokes(small: np.ndarray, furthest: float) -> np.ndarray:
+    """Return a picture, (h, w) uint8, as if nothing were written on it in dark ink.
+
+    Its paper is what is light within so many pixels: a morphological closing.
+    """
+    radius = min(max(2, round(furthest)), max(small.shape) // 5)
+    window = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
+    # With room around it, lest light that fades towards the border look like ink there.
+    roomy = cv2.copyMakeBorder(small, radius, radius, radius, radius, cv2.BORDER_REPLICATE)
+    return cv2.morphologyEx(roomy, cv2.MORPH_CLOSE, window)[radius:-radius, radius:-radius]

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from digit_classification.pictures.images.convention import SMALL
-from digit_classification.pictures.images.grey import reduce
+from digit_classification.pictures.images.ink import in_detail, without_dark_strokes
 from digit_classification.pictures.images.quantiles import quantiles
 
 _NEAR = 0.1  # of the shorter side: no stroke is twice as wide
@@ -17,11 +17,13 @@ _CLEAR = 0.05  # the difference of two deviations, in their sum, that tells
 
 def has_dark_ink(grey: np.ndarray) -> bool:
     """Whether the paper is the lighter part: what is more even, or holds the border and corners."""
-    rest: np.ndarray = grey.astype(np.float32)
-    if max(grey.shape) > SMALL:
+    large = max(grey.shape) > SMALL
+    if large:
         more_even = _how_much_more_even_is_light(grey)
         if abs(more_even) > _CLEAR:
             return more_even > 0
+    rest: np.ndarray = grey.astype(np.float32)
+    if large:
         small = cv2.resize(grey, (64, 64), interpolation=cv2.INTER_AREA)
         small = cv2.copyMakeBorder(small, 20, 20, 20, 20, cv2.BORDER_REFLECT)
         paper = cv2.medianBlur(small, 41)[20:-20, 20:-20]  # whichever is lighter, most is paper
@@ -46,17 +48,13 @@ def has_dark_ink(grey: np.ndarray) -> bool:
 def _how_much_more_even_is_light(grey: np.ndarray) -> float:
     """Compare a picture without its dark strokes to it without its light ones, from -1 to 1.
 
-    A morphological closing and an opening leave the paper of the one ink, which is even, and what
-    the other would be written on: dark where strokes are dense, and light elsewhere.
+    Without its strokes paper is even; what the other ink would be written on is not: dark where
+    strokes are dense, and light elsewhere.
     """
-    small = cv2.medianBlur(reduce(grey, max(80, 40 * max(grey.shape) // min(grey.shape))), 3)
-    radius = min(max(2, round(_NEAR * min(small.shape))), max(small.shape) // 5)
-    window = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * radius + 1, 2 * radius + 1))
-    roomy = cv2.copyMakeBorder(small, radius, radius, radius, radius, cv2.BORDER_REPLICATE)
-    here = np.s_[radius:-radius, radius:-radius]
+    small = in_detail(grey)
+    furthest = _NEAR * min(small.shape)
     without_dark, without_light = (
-        _deviation(cv2.morphologyEx(roomy, operation, window)[here])
-        for operation in (cv2.MORPH_CLOSE, cv2.MORPH_OPEN)
+        _deviation(without_dark_strokes(each, furthest)) for each in (small, 255 - small)
     )
     both = without_dark + without_light
     return (without_light - without_dark) / both if both else 0.0

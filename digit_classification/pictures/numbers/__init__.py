@@ -69,13 +69,16 @@ def see(grey: np.ndarray, invert: Invert) -> Seen:
         line = _on_sheet(grey)
         if line is not None:
             return _whole(line)
-    found = find_line(grey, dark_ink)
-    return _whole(found) if isinstance(found, Line) else _nothing(found or BLANK)
+    return _written_in(grey, dark_ink)
 
 
 def see_other_ink(grey: np.ndarray) -> Seen:
     """See a picture as if it had light ink where `see` found dark ink, or dark ink for light."""
-    found = find_line(grey, not has_dark_ink(grey, "auto"))
+    return _written_in(grey, not has_dark_ink(grey, "auto"))
+
+
+def _written_in(grey: np.ndarray, dark_ink: bool) -> Seen:
+    found = find_line(grey, dark_ink)
     return _whole(found) if isinstance(found, Line) else _nothing(found or BLANK)
 
 
@@ -84,8 +87,8 @@ def _on_sheet(grey: np.ndarray) -> Line | None:
     sheet = find_sheet(grey)
     if sheet is None or sheet.width * sheet.height < _SHEET * grey.size:
         return None
-    part = sheet.cut(grey)
-    return _line_in(grey, sheet) if has_dark_ink(part, "auto") else None
+    line = _line_in(grey, sheet)
+    return line if line is not None and line.dark_ink else None
 
 
 def _line_in(grey: np.ndarray, region: Region, invert: Invert = "auto") -> Line | None:

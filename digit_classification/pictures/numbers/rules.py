@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -35,6 +36,14 @@ class _Line:
         return self.middle + self.slope * x
 
 
+class _Printed(NamedTuple):
+    """A piece that holds printed lines: where it is, its own pixels there, uint8, and the lines."""
+
+    here: tuple[slice, slice]
+    own: np.ndarray
+    lines: list[_Line]
+
+
 def without_rules(
     mask: np.ndarray, labels: np.ndarray, stats: np.ndarray
 ) -> tuple[np.ndarray, float | None]:
@@ -49,10 +58,7 @@ def without_rules(
     """
     kept = mask.copy()
     slopes: list[float] = []
-    for piece, lines in _lines_of_each(labels, stats).items():
-        x, y, width, height = (int(a) for a in stats[piece, :4])
-        here = np.s_[y : y + height, x : x + width]
-        own = (labels[here] == piece).astype(np.uint8)
+    for here, own, lines in _printed_pieces(labels, stats):
         slopes += [line.slope for line in lines]
         left = _without_upright(_without_lines(own, lines), own, lines)
         kept[here][(own > 0) & (left == 0)] = 0
@@ -63,29 +69,27 @@ def without_rules(
     return _without_rests(kept, removed), median(slopes) if slopes else 0.0
 
 
-def _lines_of_each(labels: np.ndarray, stats: np.ndarray) -> dict[int, list[_Line]]:
-    """Return the pieces that hold printed lines, with those."""
+def _printed_pieces(labels: np.ndarray, stats: np.ndarray) -> list[_Printed]:
+    """Return the pieces that hold printed lines."""
     if len(stats) < 2:
-        return {}
+        return []
     around = _around_others(stats)
-    found: dict[int, list[_Line]] = {}
-    edges: dict[int, list[_Line]] = {}
-    for piece in _printed(stats, around, labels.shape):
+    found: list[_Printed] = []
+    edges: list[_Printed] = []
+    for piece in _may_be_printed(stats, around, labels.shape):
         x, y, width, height = (int(a) for a in stats[piece, :4])
-        own = (labels[y : y + height, x : x + width] == piece).astype(np.uint8)
+        here = np.s_[y : y + height, x : x + width]
+        own = (labels[here] == piece).astype(np.uint8)
         lines = _flat_lines(own)
-        if width >= _WIDE * height or around[piece]:
-            found[piece] = lines
-        else:
-            edges[piece] = [line for line in lines if _is_edge(line, own.shape)]
-    found = {piece: lines for piece, lines in found.items() if lines}
-    edges = {piece: lines for piece, lines in edges.items() if lines}
+        certain = width >= _WIDE * height or around[piece]
+        if not certain:
+            lines = [line for line in lines if _is_edge(line, own.shape)]
+        if lines:
+            (found if certain else edges).append(_Printed(here, own, lines))
     if not found and len(edges) == 1:  # the bar of a 7, the foot of a 2, or a line under a digit
-        [(piece, lines)] = edges.items()
-        x, y, width, height = (int(a) for a in stats[piece, :4])
-        own = labels[y : y + height, x : x + width] == piece
-        return edges if any(_sticks_out(line, own) for line in lines) else {}
-    return found | edges
+        [(_, own, lines)] = edges
+        return edges if any(_sticks_out(line, own > 0) for line in lines) else []
+    return found + edges
 
 
 def _around_others(stats: np.ndarray) -> np.ndarray:
@@ -99,7 +103,7 @@ def _around_others(stats: np.ndarray) -> np.ndarray:
     return inside.any(axis=1) & (area < 0.5 * width * height)
 
 
-def _printed(stats: np.ndarray, around: np.ndarray, shape: tuple[int, ...]) -> list[int]:
+def _may_be_printed(stats: np.ndarray, around: np.ndarray, shape: tuple[int, ...]) -> list[int]:
     """Return which pieces may be printed: wide ones, and those around others."""
     _, _, width, height, area = stats.T
     usual = median(height[1:])

@@ -124,18 +124,19 @@ def propose(
     usual = picture.usual(dark_ink)
     yield [usual]
     if looks():
-        yield list(picture.proposals(whole, [dark_ink]))
+        yield list(picture.proposals(whole, whole.cut(grey), [dark_ink]))
     if (usual.empty or usual.fills_its_picture) and looks():
         yield list(picture.filling(whole, [True, False] if invert == "auto" else [dark_ink]))
     inner: list[Proposal] = []
     for region in find_regions(grey):
         if not looks():
             continue
-        dark = dark_ink if invert != "auto" else has_dark_ink(region.cut(grey), invert)
-        inner += picture.proposals(region, [dark])
+        pixels = region.cut(grey)
+        dark = dark_ink if invert != "auto" else has_dark_ink(pixels, invert)
+        inner += picture.proposals(region, pixels, [dark])
     yield inner
     if invert == "auto" and looks():
-        yield list(picture.proposals(whole, [not dark_ink]))
+        yield list(picture.proposals(whole, whole.cut(grey), [not dark_ink]))
 
 
 def ready(digit: np.ndarray) -> Proposal:
@@ -171,9 +172,10 @@ class _Picture:
         self._is_new(box, found.digit)
         return self._proposal(view, found.digit, box, (), found.rejection) or _nothing()
 
-    def proposals(self, region: Region, polarities: Sequence[bool]) -> Iterator[Proposal]:
-        """Yield what may be the digit of a region, but for what was proposed already."""
-        pixels = region.cut(self._grey)
+    def proposals(
+        self, region: Region, pixels: np.ndarray, polarities: Sequence[bool]
+    ) -> Iterator[Proposal]:
+        """Yield what may be the digit of a region with these pixels, if it is new."""
         if min(pixels.shape) < _SMALLEST:
             return
         for dark_ink in polarities:
