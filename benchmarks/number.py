@@ -3,11 +3,14 @@
 
     python benchmarks/number.py --model digit_classification.keras
     python benchmarks/number.py --model digit_classification.keras --count 500
+    python benchmarks/number.py --model digit_classification.keras --hands photos --hands scans
     python benchmarks/number.py --model digit_classification.keras --peers
 
 The numbers are drawn, always the same ones, of MNIST's test digits, which no training sees.  With
---peers tesseract (digits only, one line) and rapidocr read the same pictures, as far as they are
-installed.  The table goes to standard output, progress to standard error.
+--hands they are drawn of other people's digits as well: of the pictures that the `labels.tsv` of a
+folder lists, as the preparation sees them.  With --peers tesseract (digits only, one line) and
+rapidocr read the same pictures, as far as they are installed.  The table goes to standard output,
+progress to standard error.
 """
 
 from __future__ import annotations
@@ -37,9 +40,11 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))  # run from a checkout, which is not installed
 
 from benchmarks.accuracy import (  # noqa: E402
+    NO_DIGIT,
     TEST_SET,
     BenchmarkError,
     check_outputs,
+    in_table,
     write_markdown,
 )
 from benchmarks.pictures import load_digits  # noqa: E402
@@ -48,6 +53,7 @@ from digit_classification.config import Settings  # noqa: E402
 from digit_classification.network.model_file import Model, ModelError, load_model  # noqa: E402
 from digit_classification.network.number import read_numbers  # noqa: E402
 from digit_classification.pictures.images import grey_from_array  # noqa: E402
+from digit_classification.pictures.prepare import prepare_all  # noqa: E402
 from digit_classification.pictures.sources import SourceError  # noqa: E402
 from digit_classification.settings import SURE_OF_NUMBER  # noqa: E402
 from digit_classification.training.numbers.drawing import (  # noqa: E402
@@ -95,6 +101,26 @@ def draw(name: str, digits: Digits, count: int) -> list[NumberPicture]:
     """Return `count` pictures of a kind; always the same ones."""
     rng = np.random.default_rng(zlib.crc32(name.encode()))
     return [draw_number(rng, digits, KINDS[name]) for _ in range(count)]
+
+
+def digits_of_hands(folders: Sequence[Path]) -> Digits:
+    """Return the digits of tables of pictures, but for those that the preparation rejects.
+
+    Raises BenchmarkError or SourceError if there are none of each digit.
+    """
+    images, labels = [], []
+    for folder in folders:
+        pictures = in_table(folder.name, folder)
+        prepared = prepare_all(pictures.sources)
+        for label, each in zip(pictures.labels.tolist(), prepared, strict=True):
+            if label != NO_DIGIT and each.digit is not None and each.rejection is None:
+                images.append(each.digit)
+                labels.append(label)
+    missing = sorted({*range(10)} - {*labels})
+    if missing:
+        listed = ", ".join(f"'{folder}'" for folder in folders)
+        raise BenchmarkError(f"{listed}: no picture of {', '.join(map(str, missing))}; add one.")
+    return Digits(np.stack(images), np.array(labels))
 
 
 # ---------------------------------------------------------------------------------- who reads
@@ -197,6 +223,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--model", type=Path, default=Settings().model.path)
     parser.add_argument("--count", type=int, default=COUNT, help="numbers of each kind")
     parser.add_argument("--digits", type=Path, default=TEST_SET, help="what they are drawn of")
+    parser.add_argument(
+        "--hands",
+        type=Path,
+        metavar="DIR",
+        action="append",
+        default=[],
+        help="other people's digits, listed in DIR/labels.tsv, of which numbers are drawn, too",
+    )
     parser.add_argument("--peers", action="store_true", help="others read the same pictures, too")
     parser.add_argument(
         "--markdown", type=Path, metavar="FILE", help="also write the table to FILE"
@@ -209,10 +243,14 @@ def main(argv: list[str] | None = None) -> int:
         check_outputs(arguments.markdown)
         readers = {"ours": reader_of(load_model(arguments.model))}
         digits = load_digits(arguments.digits)
+        hands = digits_of_hands(arguments.hands) if arguments.hands else None
     except (ModelError, SourceError, BenchmarkError) as error:
         print(error, file=sys.stderr)
         return 2
     rows = run(readers | (peers() if arguments.peers else {}), digits, arguments.count)
+    if hands is not None:
+        ours = {"ours, other hands": readers["ours"]}
+        rows += run(ours, hands, arguments.count)
     text = (
         f"{date.today()}, {arguments.model.name}, {arguments.count} numbers of each kind; in %.\n\n"
         f"{as_table(rows)}\n"

@@ -50,7 +50,10 @@ _SURE = 0.9  # of a digit that is read without boxes: such a one is no side of a
 _LIKELY = 0.5  # likewise: what leaves out such digits must convince more, or is not believed
 _MANY = 3  # ones: so many are looked at for the sides of boxes
 _BESIDE = 0.1  # unless it is no further from one, in widths of a box
-_LEAST = 0.02  # of the most probable sign: if none is more so, there is no number
+# Of the most probable sign, if it is the only one, and of several: if none is more so, there is no
+# number.
+_LEAST, _LEAST_OF_SEVERAL = 0.02, 0.3
+_HOPELESS = 0.005  # likewise, the confidence of a number
 
 
 @dataclass(frozen=True)
@@ -245,7 +248,8 @@ def _reading(way: Way, shape: tuple[int, ...], constraint: str | None) -> Number
         return NumberReading(None, None, (), seen.said or unfit, words)
     path = way.paths[0]
     signs = [edge for edge in path.edges if edge.text]
-    if max(edge.probability for edge in signs) < _LEAST:
+    least = _LEAST if len(signs) == 1 else _LEAST_OF_SEVERAL
+    if max(edge.probability for edge in signs) < least or way.confidence < _HOPELESS:
         return NumberReading(None, None, (), NO_NUMBER, words)
     assert seen.line is not None
     digits: list[NumberDigit] = []

@@ -176,3 +176,14 @@ def test_a_four_of_two_leaning_strokes_is_no_eleven(gap: int) -> None:
         cv2.polylines(page, [np.array(stroke)], False, 60, 6, cv2.LINE_AA)
     [reading] = read_numbers([page], "auto", model.number_network, model.judge)
     assert reading.text == "4"
+
+
+@pytest.mark.parametrize(("height", "pen"), [(4, 4), (4, 8), (8, 4), (8, 8)])
+def test_a_wave_is_no_number(height: int, pen: int) -> None:
+    model = load_model(DEFAULT_MODEL)
+    page = np.full((60, 180), 235, np.uint8)
+    x = np.arange(10, 170, 4)
+    way = np.stack([x, 30 + height * np.sin(x / 6)], axis=1).round().astype(np.int32)
+    cv2.polylines(page, [way], False, 50, pen, cv2.LINE_AA)
+    [reading] = read_numbers([page], "auto", model.number_network, model.judge)
+    assert (reading.text, reading.rejection) == (None, "no number")

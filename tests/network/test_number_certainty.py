@@ -8,13 +8,16 @@ import math
 import numpy as np
 import pytest
 
+from digit_classification.network.default_model import DEFAULT_MODEL
 from digit_classification.network.inference import NetworkError
+from digit_classification.network.model_file import load_model
 from digit_classification.network.numbers.certainty import (
     CANDIDATE_FEATURES,
     CONTEXT_FEATURES,
     CONTEXT_WIDTHS,
     NUMBER_FEATURES,
     PACKED_SIZE,
+    SPEAKS_FOR,
     WIDTHS,
     BoundedNetwork,
     Fitted,
@@ -157,3 +160,16 @@ def test_a_candidate_gains_by_whole_neighbours_and_loses_by_a_wider_rival() -> N
     wider = in_context([0.5, 0.1, 0.5, 0.95, 0.1])[1, 8]
     assert wider == pytest.approx(math.log(0.95 / 0.05), abs=1e-3)
     assert in_context([0.5, 0.1, 0.5, 0.1, 0.1])[4, 11] == pytest.approx(0, abs=1e-3)  # narrower
+
+
+def test_nothing_that_speaks_against_a_number_makes_it_surer() -> None:
+    """As ink that is left over once did, which numbers to fit on hardly have."""
+    judge = load_model(DEFAULT_MODEL).judge
+    assert judge is not None
+    assert judge.numbers is not None
+    features = normal(1.0, 50, NUMBER_FEATURES)
+    usual = judge.numbers.right(features)
+    for place, way in enumerate(SPEAKS_FOR):
+        more = features.copy()
+        more[:, place] += 0.5
+        assert (way * (judge.numbers.right(more) - usual) >= 0).all(), place

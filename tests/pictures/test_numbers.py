@@ -44,6 +44,18 @@ def test_a_printed_line_is_left_out() -> None:
     assert (len(seen.segments), seen.line.left_out) == (3, ("printed lines",))
 
 
+@pytest.mark.parametrize(("rise", "left_out"), [(0.0, ("printed lines",)), (3.0, ())])
+def test_only_what_is_straight_is_a_printed_line(rise: float, left_out: tuple[str, ...]) -> None:
+    """Of what joins digits: bars of 5 and 7, and feet of 2, written in a row, are none."""
+    page = picture()
+    x = np.arange(20, 321, 10)
+    way = np.stack([x, 100 + rise * np.sin(x / 20)], axis=1).round().astype(np.int32)
+    cv2.polylines(page, [way], False, 40, 3, cv2.LINE_AA)
+    seen = see(page, "auto")
+    assert seen.line is not None
+    assert seen.line.left_out == left_out
+
+
 @pytest.mark.parametrize("light_ink", [False, True])
 @pytest.mark.parametrize("end", [345, 360, 375])
 def test_a_ring_around_a_number_is_left_out(end: int, light_ink: bool) -> None:

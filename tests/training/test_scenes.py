@@ -151,3 +151,10 @@ def test_fonts_that_cannot_be_opened(tmp_path: Path) -> None:
         letters.word(rng, 40, fonts=damaged)
     assert str(raised.value).startswith(f"The handwriting in '{damaged}' cannot be drawn (")
     assert str(raised.value).endswith(advice)
+
+
+@pytest.mark.parametrize("kind", ["ball pen, photo", "two digits apart"])
+def test_a_strip_does_not_tell_several_digits_from_one(kind: str, digits: Digits) -> None:
+    shapes = [draw(kind, digits, seed).pixels.shape for seed in range(80)]
+    strips = np.mean([width > 1.4 * height for height, width, *_ in shapes])
+    assert 0.05 < strips < 0.85

@@ -38,6 +38,8 @@ if TYPE_CHECKING:  # whoever reads digits alone needs none of it
 CANDIDATE_FEATURES = 61
 CONTEXT_FEATURES = 39
 NUMBER_FEATURES = 11
+# Whether more of each of these speaks for a number, 1, against it, -1, or either way, 0.
+SPEAKS_FOR = (1, 1, 1, 1, 1, 0, -1, 1, -1, 0, 0)
 _LEAST = 1e-6  # of a probability, whose logarithm is a feature
 _WORST = 12.0  # minus the logarithm of the least probable path
 _LARGEST = 1e4  # a weight

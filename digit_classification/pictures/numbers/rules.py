@@ -19,6 +19,10 @@ _LENGTH = 0.7  # of a piece's width: a line of it
 _LONGEST_RUN = 40  # pixels that a line is straight; longer ones would lose what is a little crooked
 _STEEP = 0.15  # of its length: by how much a line rises at most
 _THICK = 0.14  # of a piece's height: no line is thicker
+# Pixels, and of its length: by how much half of a printed line may miss a straight one.  Strokes of
+# several digits in a row, such as the bars of 5 and 7, miss it by more.
+_CROOKED, _CROOKED_SHARE = 0.4, 0.004
+_BAR = 4  # times as high as its line is thick: a piece that is little more than that line
 _FREE = 0.15  # of a line: what is free of strokes at either end of one that no pen drew
 _ALIKE = 0.3  # of the usual length of a comb's teeth, by which others may differ
 
@@ -161,7 +165,11 @@ def _flat_lines(piece: np.ndarray) -> list[_Line]:
         if len(columns) < 0.4 * length:
             continue
         rows = (pixels[:, columns] * np.arange(height)[:, None]).sum(axis=0) / depth[columns]
-        lines.append(_Line(pixels, *straight(columns, rows), thickness))
+        slope, middle = straight(columns, rows)
+        astray = median(abs(rows - slope * columns - middle))
+        if height > _BAR * thickness and astray > max(_CROOKED, _CROOKED_SHARE * length):
+            continue
+        lines.append(_Line(pixels, slope, middle, thickness))
     return sorted(lines, key=lambda line: line.at(width / 2))
 
 

@@ -36,8 +36,9 @@ from digit_classification.training.styles.draw import draw_digits
 
 # Of the pictures, drawn of other digits, for the calibration; so many are enough for it.
 HELD_OUT, HELD_OUT_AT_MOST = 0.2, 1000
-# Digits in styles that the dataset may lack, beside its own: to learn from, to calibrate on.
-DRAWN, DRAWN_HELD_OUT = 1500, 500
+# Digits in styles that the dataset may lack, beside its own: to learn from, of pictures and of
+# pairs, and to calibrate on.
+DRAWN, DRAWN_IN_PAIRS, DRAWN_HELD_OUT = 1500, 4000, 1500
 OF_EACH = 1000  # of the dataset's digits that pictures are drawn of: a process is sent 9 MB
 OF_EACH_IN_PAIRS = 4000  # the same of digits that touch
 READY_SHARE = 2  # digits for each picture, as examples of whole ones
@@ -154,7 +155,7 @@ def _train(model: Any, parts: Parts, settings: Settings, progress: _Progress) ->
     network = inference.network_of(model)
     rng = np.random.default_rng(seed)
     # All ten digits: of one that the network has not learned, it should learn to be unsure.
-    others = Digits(*draw_digits(DRAWN + DRAWN_HELD_OUT, rng))
+    others = Digits(*draw_digits(DRAWN_IN_PAIRS + DRAWN_HELD_OUT, rng))
     hands = _hands(parts.training, others, slice(DRAWN), rng)
     kept_back = min(max(1, round(HELD_OUT * training.scenes)), HELD_OUT_AT_MOST)
     count = max(1, training.scenes - kept_back)
@@ -166,9 +167,9 @@ def _train(model: Any, parts: Parts, settings: Settings, progress: _Progress) ->
     layers = progress.learned(
         functools.partial(learn, examples, bounds, hands, dense_layers(model), seed)
     )
-    more = _hands(parts.training, others, slice(DRAWN), rng, OF_EACH_IN_PAIRS)
+    more = _hands(parts.training, others, slice(DRAWN_IN_PAIRS), rng, OF_EACH_IN_PAIRS)
     pairs = progress.pairs(more, min(PAIRS_EACH * training.scenes, PAIRS), seed)
-    hands = _hands(parts.validation, others, slice(DRAWN, None), rng)
+    hands = _hands(parts.validation, others, slice(DRAWN_IN_PAIRS, None), rng)
     scenes = list(progress.drawn(hands, kept_back, (seed, CALIBRATED_ON)))
     ready, labels = _some(hands, READY_HELD_OUT * kept_back, rng)
     unsure = np.zeros((FEATURES, len(OUTCOMES))), np.zeros(len(OUTCOMES))

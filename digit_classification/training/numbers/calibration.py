@@ -23,6 +23,7 @@ from digit_classification.network.judge import Judge
 from digit_classification.network.numbers.certainty import (
     CONTEXT_WIDTHS,
     NUMBER_FEATURES,
+    SPEAKS_FOR,
     WIDTHS,
     BoundedNetwork,
     Fitted,
@@ -318,7 +319,10 @@ def _fit_network(
 
 
 def _fit_regression(features: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return weights, (m, 1), and bias, (1,), of the logistic regression of what is true."""
+    """Return weights, (m, 1), and bias, (1,), of the logistic regression of what is true.
+
+    What seems to speak the other way than it can, by numbers in which it is rare, says nothing.
+    """
     from sklearn.linear_model import LogisticRegression
 
     mean, deviation = _scale(features)
@@ -326,8 +330,16 @@ def _fit_regression(features: np.ndarray, true: np.ndarray) -> tuple[np.ndarray,
     # One of each at the mean: where nothing tells, the odds are not beyond what was seen.
     scaled = np.concatenate([scaled, np.zeros((2, scaled.shape[1]))])
     weight = np.concatenate([np.ones(len(true)), np.full(2, _PRIOR)])
-    fitted = LogisticRegression(max_iter=1000).fit(scaled, [*true, True, False], weight)
-    weights = fitted.coef_.T / deviation[:, None]
+    weights = np.zeros((features.shape[1], 1))
+    told = np.arange(features.shape[1])
+    while True:
+        regression = LogisticRegression(max_iter=1000)
+        fitted = regression.fit(scaled[:, told], [*true, True, False], weight)
+        astray = fitted.coef_[0] * np.array(SPEAKS_FOR)[told] < 0
+        if not astray.any():
+            break
+        told = told[~astray]
+    weights[told] = fitted.coef_.T / deviation[told, None]
     return weights, fitted.intercept_ - mean @ weights
 
 

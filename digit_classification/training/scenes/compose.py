@@ -12,6 +12,7 @@ from .marks import Paths
 from .sheet import Ink, Rng, Scene, Sheet
 from .strokes import Digits, any_hand, from_paths, write
 
+_STRIPS = 0.12  # of the pictures: cut out of a form, or of a line
 _WIDE = 0.15  # of the digits: MNIST has few as wide as a finger draws them on a screen
 
 
@@ -21,10 +22,18 @@ def side(rng: Rng, low: float = 48, high: float = 240) -> int:
 
 
 def size(rng: Rng, low: float = 48, high: float = 240) -> tuple[int, int]:
-    """Return height and width of a picture: square, or not by far."""
+    """Return height and width of a picture: square, or not by far, or a strip.
+
+    Were all strips of several digits, the judge would take one digit in a strip for several.
+    """
     length = side(rng, low, high)
-    if rng.random() < 0.5:
+    chance = rng.random()
+    if chance < 0.5:
         return length, length
+    if chance < 0.5 + _STRIPS:
+        root = float(np.sqrt(rng.uniform(1.5, 3)))
+        shorter, longer = round(length / root), round(length * root)
+        return (shorter, longer) if rng.random() < 0.75 else (longer, shorter)
     return length, round(length * float(np.exp(rng.normal(0, 0.25))))
 
 

@@ -100,6 +100,9 @@ def printed_text(rng: Rng, _: Digits) -> Scene:
 # Several digits, or none whole -----------------------------------------------------------------
 
 
+_SQUARE = 0.3  # of the pictures of several digits
+
+
 def number(
     rng: Rng, digits: Digits, count: int, gap: tuple[float, float]
 ) -> tuple[Sheet, tuple[float, float, float, float]]:
@@ -113,9 +116,11 @@ def number(
     gaps = height * rng.uniform(*gap, count)
     total = sum(part.shape[1] for part in parts) + gaps[:-1].sum()
     tall = max(part.shape[0] for part in parts)
-    sheet = papers.any_paper(rng, round(tall + 0.5 * height), round(total + height))
-    ink = papers.pen_for(rng, sheet)
     left, top = height / 2, height / 4
+    if rng.random() < _SQUARE:  # as square as pictures of one digit are
+        top = max(top, (total + height - tall) / 2)
+    sheet = papers.any_paper(rng, round(tall + 2 * top), round(total + 2 * left))
+    ink = papers.pen_for(rng, sheet)
     box = (left, top, left + total, top + tall)
     for part, apart in zip(parts, gaps, strict=True):
         sheet.write(rng, part, left, top + (tall - part.shape[0]) * rng.uniform(0, 1), ink)
