@@ -85,8 +85,8 @@ class Sizes:
     flood: int = 200_000
     photos: int = 240  # of 12 megapixels
     scenes: int = 300  # pictures at which the judge looks closer
-    numbers: int = 2000  # of four digits: so many that starting processes is little
-    pages: int = 16  # of 200 cells
+    numbers: int = 400  # of four digits
+    pages: int = 6  # of 200 cells
     arrays: int = 300  # 28×28, one after the other
     repeats: int = 5
     long_repeats: int = 3  # of what takes long

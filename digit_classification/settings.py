@@ -147,7 +147,7 @@ class ImageSettings(Section):
 # So sure is what is read as `ok`, unless the user says otherwise.  Any of several signs of a number
 # may be wrong: from its own line on about as many of them are right as of digits, and of the cells
 # of a form, from the other on.
-SURE, SURE_OF_NUMBER = 0.85, 0.94
+SURE, SURE_OF_NUMBER = 0.85, 0.92
 
 
 def least_confidence(read: str, given: float | None) -> float:

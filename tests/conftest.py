@@ -96,7 +96,7 @@ def few_drawn_for_a_judge() -> Iterator[None]:
     There are some of each digit among them still.
     """
     with pytest.MonkeyPatch.context() as patch:
-        for number in ("DRAWN", "DRAWN_HELD_OUT"):
+        for number in ("DRAWN", "DRAWN_IN_PAIRS", "DRAWN_HELD_OUT"):
             patch.setattr(f"digit_classification.training.judging.training.{number}", 75)
         yield
 

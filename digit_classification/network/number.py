@@ -53,7 +53,7 @@ _BESIDE = 0.1  # unless it is no further from one, in widths of a box
 # Of the most probable sign, if it is the only one, and of several: if none is more so, there is no
 # number.
 _LEAST, _LEAST_OF_SEVERAL = 0.02, 0.3
-_HOPELESS = 0.005  # likewise, the confidence of a number
+_HOPELESS = 0.02  # likewise, the confidence of a number
 
 
 @dataclass(frozen=True)

@@ -172,4 +172,5 @@ def test_nothing_that_speaks_against_a_number_makes_it_surer() -> None:
     for place, way in enumerate(SPEAKS_FOR):
         more = features.copy()
         more[:, place] += 0.5
-        assert (way * (judge.numbers.right(more) - usual) >= 0).all(), place
+        difference = way * (judge.numbers.right(more) - usual)
+        assert (difference > -1e-6).all(), place  # but for the rounding of others beside it

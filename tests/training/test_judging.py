@@ -47,6 +47,7 @@ def quick() -> Iterator[None]:
     """Few digits in other styles, and few epochs for digits that touch."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(judging, "DRAWN", 150)
+        patch.setattr(judging, "DRAWN_IN_PAIRS", 150)
         patch.setattr(judging, "DRAWN_HELD_OUT", 50)
         patch.setattr(pairs, "EPOCHS", 1)
         yield
