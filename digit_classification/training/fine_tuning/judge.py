@@ -22,7 +22,7 @@ from digit_classification.training.judging.learner import (
     learning,
 )
 
-EPOCHS = 4
+EPOCHS = 8
 LEARNING_RATE = 3e-4
 MOST_OFTEN = 3  # times that an epoch shows the pictures, lest the simulated ones drown them
 

@@ -13,14 +13,14 @@ from digit_classification.training.augmentation import augment
 from digit_classification.training.learner import STEPS_PER_CALL, learning
 from digit_classification.training.scenes import Digits
 
-STEPS = 400
+STEPS = 500
 LEARNING_RATE = 0.02
 # Of each step: digits of the pictures, of the dataset that is repeated, and drawn in many styles.
 OWN, REPEATED, DRAWN = 128, 320, 64
 
 # How far the weights go from those before to those learned: most of the gain is kept, and less lost
 # on other hands (Wortsman et al. 2022, "Robust fine-tuning of zero-shot models").
-WAY = 0.8
+WAY = 0.9
 
 
 def tune_network(
