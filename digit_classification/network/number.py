@@ -53,7 +53,7 @@ _BESIDE = 0.1  # unless it is no further from one, in widths of a box
 # Of the most probable sign, if it is the only one, and of several: if none is more so, there is no
 # number.
 _LEAST, _LEAST_OF_SEVERAL = 0.02, 0.3
-_HOPELESS = 0.02  # likewise, the confidence of a number
+_LEAST_OF_ALL = 0.02  # likewise, the confidence of a number
 
 
 @dataclass(frozen=True)
@@ -249,7 +249,7 @@ def _reading(way: Way, shape: tuple[int, ...], constraint: str | None) -> Number
     path = way.paths[0]
     signs = [edge for edge in path.edges if edge.text]
     least = _LEAST if len(signs) == 1 else _LEAST_OF_SEVERAL
-    if max(edge.probability for edge in signs) < least or way.confidence < _HOPELESS:
+    if max(edge.probability for edge in signs) < least or way.confidence < _LEAST_OF_ALL:
         return NumberReading(None, None, (), NO_NUMBER, words)
     assert seen.line is not None
     digits: list[NumberDigit] = []

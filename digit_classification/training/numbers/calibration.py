@@ -329,16 +329,16 @@ def _fit_regression(features: np.ndarray, true: np.ndarray) -> tuple[np.ndarray,
     scaled = (features - mean) / deviation
     # One of each at the mean: where nothing tells, the odds are not beyond what was seen.
     scaled = np.concatenate([scaled, np.zeros((2, scaled.shape[1]))])
+    truth = np.concatenate([true, [True, False]])
     weight = np.concatenate([np.ones(len(true)), np.full(2, _PRIOR)])
-    weights = np.zeros((features.shape[1], 1))
-    told = np.arange(features.shape[1])
+    told = np.arange(len(SPEAKS_FOR))
     while True:
-        regression = LogisticRegression(max_iter=1000)
-        fitted = regression.fit(scaled[:, told], [*true, True, False], weight)
+        fitted = LogisticRegression(max_iter=1000).fit(scaled[:, told], truth, weight)
         astray = fitted.coef_[0] * np.array(SPEAKS_FOR)[told] < 0
         if not astray.any():
             break
         told = told[~astray]
+    weights = np.zeros((len(SPEAKS_FOR), 1))
     weights[told] = fitted.coef_.T / deviation[told, None]
     return weights, fitted.intercept_ - mean @ weights
 
